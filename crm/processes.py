@@ -1,0 +1,195 @@
+"""How child processes are started so that they neither outlive us nor catch our Ctrl-C, and how they are ended."""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_LOG_LIMIT = 20 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user of the system under which a child runs."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+def spawn(
+    argv: Sequence[str | Path],
+    *,
+    log: Path | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    account: Account | None = None,
+    death_signal: signal.Signals = signal.SIGTERM,
+) -> subprocess.Popen[bytes]:
+    """Start a child in a session of its own that gets `death_signal` when the calling thread's process dies.
+
+    The death signal is Linux only; elsewhere `Records` finds what was left over. Call it from the main thread: the
+    kernel sends the signal when the thread that started the child ends.
+    """
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL
+        return subprocess.Popen(  # noqa: S603 - argv is ours
+            [str(part) for part in argv],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            start_new_session=True,
+            umask=0o077,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+            # Runs after the change of user, which would clear the death signal.
+            preexec_fn=_dies_with_parent(death_signal),
+        )
+
+
+def _dies_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
+    libc = _libc
+    if libc is None:
+        return None
+    parent = os.getpid()
+
+    def preexec() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        if os.getppid() != parent:  # the parent died before we asked to be told
+            os._exit(1)
+
+    return preexec
+
+
+def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """True when `process` has ended within `seconds`."""
+    try:
+        process.wait(max(0.0, seconds))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)
+
+
+def session_members(leader: int) -> list[psutil.Process]:
+    """Everything in the session that `leader` opened, also what went into a process group of its own."""
+    members = []
+    for pid in psutil.pids():
+        # It may end between the list and the question, and the sessions of others may be none of our business.
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getsid(pid) == leader:
+                members.append(psutil.Process(pid))
+    return members
+
+
+def kill_session(leader: int) -> None:
+    for member in session_members(leader):
+        with contextlib.suppress(psutil.Error):
+            member.kill()
+
+
+def end(members: Iterable[psutil.Process], number: signal.Signals, seconds: float) -> None:
+    """Ask `members` to end by a signal; what is still there after `seconds` is killed."""
+    members = list(members)
+    for member in members:
+        with contextlib.suppress(psutil.Error):
+            member.send_signal(number)
+    _, alive = psutil.wait_procs(members, timeout=seconds)
+    for member in alive:
+        with contextlib.suppress(psutil.Error):
+            member.kill()
+    psutil.wait_procs(alive, timeout=2)
+
+
+class Records:
+    """A file that names the children we started, so that the next start can end what a kill -9 of us left over."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._children: dict[str, tuple[int, float, int]] = {}
+
+    def note(self, name: str, process: subprocess.Popen[bytes], stop_signal: signal.Signals) -> None:
+        try:
+            created = psutil.Process(process.pid).create_time()
+        except psutil.Error:  # it has ended already; then nothing can be left over
+            return
+        self._children[name] = (process.pid, created, int(stop_signal))
+        self._write()
+
+    def clear(self) -> None:
+        self._children = {}
+        self._path.unlink(missing_ok=True)
+
+    def end_leftovers(self, seconds: float = 5.0) -> list[str]:
+        """End what is still alive of the children an earlier process wrote down; returns their names."""
+        try:
+            known = json.loads(self._path.read_text())
+        except (FileNotFoundError, ValueError):  # a first start, or a write that was cut off
+            known = {}
+        left: dict[str, tuple[psutil.Process, int]] = {}
+        for name, (pid, created, stop_signal) in known.items():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                if abs(process.create_time() - created) < 0.5 and process.status() != psutil.STATUS_ZOMBIE:
+                    left[name] = (process, stop_signal)
+        deadline = time.monotonic() + seconds
+        families = {name: session_members(process.pid) for name, (process, _) in left.items()}
+        for process, stop_signal in left.values():
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(stop_signal)
+        for family in families.values():
+            _, alive = psutil.wait_procs(family, timeout=max(0.0, deadline - time.monotonic()))
+            for member in alive:
+                with contextlib.suppress(psutil.Error):
+                    member.kill()
+            psutil.wait_procs(alive, timeout=2)
+        self.clear()
+        return sorted(left)
+
+    def _write(self) -> None:
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(json.dumps(self._children))
+        fresh.replace(self._path)
+
+
+def trim_log(path: Path) -> None:
+    """Keep a log that grew past the limit as `….1` and begin again; writers append, so they go on at the start."""
+    try:
+        if path.stat().st_size <= _LOG_LIMIT:
+            return
+    except FileNotFoundError:
+        return
+    old = path.with_suffix(path.suffix + ".1")
+    old.write_bytes(path.read_bytes())
+    old.chmod(0o600)
+    os.truncate(path, 0)
+
+
+def last_line(path: Path) -> str:
+    """The last line of a log that says something, for a one-line message."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 8192))
+            lines = file.read().decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
