@@ -1,0 +1,141 @@
+"""Verbs, declared once: `@command` makes the row action, the batch action, the permission and the API action.
+
+`perform()` gives each row its own savepoint: a `Refused` skips that row and says why, the rest goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import select
+
+from crm.core.entity import Entity, Face, db
+from crm.core.fields import Field
+
+
+class Refused(Exception):
+    """A command said no; the message completes the sentence “Not done: …” for a person."""
+
+
+class WrongInput(ValueError):
+    """Values that can't be taken: public field name → sentence."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name} {sentence}" for name, sentence in errors.items()))
+        self.errors = dict(errors)
+
+
+@dataclass(frozen=True, eq=False)
+class Command:
+    """A verb of an entity: what it is called, what it asks for, and what it does to one record."""
+
+    entity: type[Entity]
+    verb: str
+    label: str
+    run: Callable[..., None]
+    asks: dict[str, Field] = field(default_factory=dict)
+    confirm: str = ""
+    tone: str = "neutral"
+    icon: str = "bolt"
+    faces: tuple[str, ...] = ()
+    applies: Callable[[Any], bool] | None = None
+
+    @property
+    def help(self) -> str:
+        return (self.run.__doc__ or "").strip().split("\n\n")[0]
+
+    def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The values it asks for, read from text or JSON. Raises WrongInput with every fault at once."""
+        values: dict[str, Any] = {}
+        errors = {name: "is not asked for here" for name in given if name not in self.asks}
+        for name, asked in self.asks.items():
+            try:
+                values[name] = asked.parse(given.get(name))
+                if asked.required and values[name] is None:
+                    errors[name] = "is required"
+            except ValueError as fault:
+                errors[name] = str(fault)
+        if errors:
+            raise WrongInput(errors)
+        return values
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one record: `reason` is empty when it was done."""
+
+    id: int
+    title: str
+    reason: str = ""
+
+    @property
+    def done(self) -> bool:
+        return not self.reason
+
+
+_commands: dict[tuple[type[Entity], str], Command] = {}
+
+
+def command(entity: type[Entity], label: str, *, asks: Mapping[str, Field] | None = None, confirm: str = "",
+            tone: str = "neutral", icon: str = "bolt", faces: tuple[str, ...] = (),
+            applies: Callable[[Any], bool] | None = None) -> Callable[[Callable[..., None]], Command]:  # fmt: skip
+    """Declare a verb: the function takes the record, `by` (who does it) and the asked values by keyword.
+
+    `applies` hides the command on a record where it makes no sense; it is a courtesy, the function still refuses.
+    """
+
+    def declare(run: Callable[..., None]) -> Command:
+        verb = run.__name__.rstrip("_")
+        asked = {name: _named(declared, name) for name, declared in (asks or {}).items()}
+        made = Command(entity, verb, label, run, asked, confirm, tone, icon, faces, applies)
+        _commands[entity, verb] = made
+        return made
+
+    return declare
+
+
+def _named(declared: Field, name: str) -> Field:
+    return replace(declared, name=name, attribute=name, label=declared.label or name.replace("_", " ").capitalize())
+
+
+def commands_of(face: Face) -> list[Command]:
+    """The commands a face offers, in order of declaration."""
+    return [made for made in _commands.values()
+            if made.entity is face.entity and (not made.faces or face.name in made.faces)]  # fmt: skip
+
+
+def command_named(face: Face, verb: str) -> Command | None:
+    return next((made for made in commands_of(face) if made.verb == verb), None)
+
+
+def lock_in_order(entity: type[Entity], ids: Iterable[int], *conditions: Any) -> list[Any]:
+    """The rows, locked in the order of their ids: the one order everybody uses, so that nobody deadlocks."""
+    statement = select(entity).where(entity.id.in_(sorted(set(ids))), *conditions).order_by(entity.id)
+    return list(db.session.scalars(statement.with_for_update(of=entity).execution_options(populate_existing=True)))
+
+
+def perform(made: Command, ids: Iterable[int], *, by: Any, values: Mapping[str, Any],
+            where: Iterable[Any] = ()) -> list[Outcome]:  # fmt: skip
+    """Do a command to each record, each in its own savepoint, and say what became of each.
+
+    `where` is the row scope: a record outside it counts as not there. Flushes; the edge commits.
+    """
+    wanted = list(dict.fromkeys(ids))
+    found = {row.id: row for row in lock_in_order(made.entity, wanted, *where)}
+    outcomes = []
+    for record_id in wanted:
+        record = found.get(record_id)
+        if record is None:
+            outcomes.append(Outcome(record_id, f"{made.entity.label()} {record_id}", "there is no such record for you"))
+            continue
+        title = record.title
+        try:
+            with db.session.begin_nested():
+                made.run(record, by=by, **values)
+        except Refused as refusal:
+            outcomes.append(Outcome(record_id, title, str(refusal)))
+        else:
+            outcomes.append(Outcome(record_id, title))
+    return outcomes

@@ -1,0 +1,398 @@
+"""The base of every entity, what the rest of the house needs to know of one (`About`), and the session.
+
+An entity is one class. `check_declarations()` refuses to start when a declaration names something that isn't there.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import (
+    BigInteger, CheckConstraint, Column, ColumnElement, Computed, DateTime, FetchedValue, Identity, Index, MetaData,
+    Text, cast, event, func, inspect, literal_column,
+)  # fmt: skip
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, declared_attr, mapped_column
+from sqlalchemy.types import UserDefinedType
+
+from crm.core.fields import Choice, Field
+
+
+class DeclarationError(Exception):
+    """A declaration names something that does not exist; the message says which entity and what."""
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention={
+        "ix": "ix_%(column_0_label)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s", "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    })  # fmt: skip
+
+
+db = SQLAlchemy(model_class=Base, session_options={"autoflush": True})
+
+if TYPE_CHECKING:
+    Model = Base
+else:
+    Model = db.Model
+
+
+class _Xid(UserDefinedType[str]):
+    """PostgreSQL's transaction id: the version of a row, moved by every update whoever made it."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid"
+
+    def bind_expression(self, bindvalue: Any) -> Any:
+        return cast(cast(bindvalue, Text), _Xid())
+
+    def column_expression(self, column: Any) -> Any:
+        return cast(column, Text)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a form and of the overview: a title, a line of help, fields in order."""
+
+    title: str
+    fields: tuple[str, ...]
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class Embed:
+    """Fields of a related record shown and taken as the parent's own, under a prefix (`billing_city`).
+
+    `relation` is the relationship's name on the parent, `where` picks the one record.
+    """
+
+    relation: str
+    fields: tuple[str, ...]
+    prefix: str = ""
+    where: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """Where an entity appears. Names are public field names; no widget, no Flask, no SQL.
+
+    `within` is the path to the party whose owner decides the row scope; `sort` names NOT NULL fields only, each gets
+    the index (column, id).
+    """
+
+    area: str
+    columns: tuple[str, ...]
+    title: str = "name"
+    icon: str = "record"
+    search: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
+    sort: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = ()
+    detail: tuple[Section, ...] = ()
+    related: tuple[str, ...] = ()
+    embeds: tuple[Embed, ...] = ()
+    within: tuple[str, ...] = ()
+    label: str = ""
+    label_plural: str = ""
+    screen: bool = True
+    api: bool = True
+    create: bool = True
+    edit: bool = True
+    delete: bool = False
+    importable: bool = False
+    audited: bool = True
+    help: str = ""
+
+
+class Entity(Model):
+    """Every record: a number, two times, and a version that moves with every change."""
+
+    __abstract__ = True
+    about: ClassVar[About | None] = None
+    derived: ClassVar[dict[str, Field]] = {}
+    faces: ClassVar[list[Face]]
+    __table__: ClassVar[Any]
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True, sort_order=-10)
+    created_at: Mapped[dt.datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now(), sort_order=90,
+        info={"field": Field(kind="datetime", label="Created", editable=False)})  # fmt: skip
+    updated_at: Mapped[dt.datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now(), sort_order=91,
+        info={"field": Field(kind="datetime", label="Last changed", editable=False)})  # fmt: skip
+    xmin: Mapped[str] = mapped_column("xmin", _Xid(), system=True, server_default=FetchedValue())
+
+    @declared_attr.directive
+    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 - SQLAlchemy calls it on the class
+        return {"version_id_col": cls.xmin, "version_id_generator": False}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        if "__abstract__" not in cls.__dict__:
+            _add_derived_columns(cls)
+        super().__init_subclass__(**kwargs)
+        if "__abstract__" not in cls.__dict__:
+            _declare(cls)
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def title(self) -> str:
+        """What a person calls this record."""
+        about = type(self).about
+        value = getattr(self, about.title, None) if about else None
+        return str(value) if value not in (None, "") else f"{type(self).label()} {self.id}"
+
+    @classmethod
+    def complete(cls, values: dict[str, Any]) -> None:
+        """Fill in, before a new record is checked, what follows from the other values."""
+
+    @classmethod
+    def label(cls) -> str:
+        """`CreditRequest` → `Credit request`."""
+        if cls.about and cls.about.label:
+            return cls.about.label
+        return re.sub(r"(?<!^)(?=[A-Z])", " ", cls.__name__).capitalize()
+
+    @classmethod
+    def fields(cls) -> dict[str, Field]:
+        """Every declared field by its public name, in declared order."""
+        found = _fields.get(cls)
+        if found is None:
+            found = _fields[cls] = {bound.name: bound for bound in _bind(cls)}
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """An entity as a person meets it: screen, path, rights, import target and tests are per face.
+
+    `condition` answers the SQL that says which rows show this face; `defaults` is what a new one gets.
+    """
+
+    entity: type[Entity]
+    name: str
+    plural: str
+    about: About
+    condition: Callable[[], ColumnElement[bool]] | None = None
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        return self.about.label or self.name.replace("_", " ").capitalize()
+
+    @property
+    def label_plural(self) -> str:
+        return self.about.label_plural or self.plural.replace("-", " ").capitalize()
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        return self.entity.fields()
+
+    def named(self, names: tuple[str, ...]) -> list[Field]:
+        return [self.fields[name] for name in names]
+
+    @property
+    def form_fields(self) -> list[Field]:
+        """What a person or program may set, in the order of the sections."""
+        return [self.fields[name] for section in self.about.sections for name in section.fields
+                if self.fields[name].editable]  # fmt: skip
+
+    def column(self, name: str) -> Any:
+        """The mapped column of a public field name."""
+        return getattr(self.entity, self.fields[name].attribute)
+
+    def where(self) -> list[ColumnElement[bool]]:
+        return [self.condition()] if self.condition else []
+
+
+_fields: dict[type[Entity], dict[str, Field]] = {}
+_entities: dict[str, type[Entity]] = {}
+_faces: dict[str, Face] = {}
+
+SORT_KEYS = {"name": "sort_name"}
+SEARCH_TEXT = "search_text"
+
+
+def entities() -> list[type[Entity]]:
+    """Every declared entity, in order of declaration."""
+    return list(_entities.values())
+
+
+def all_faces() -> list[Face]:
+    return list(_faces.values())
+
+
+def face_named(name: str) -> Face:
+    """By name (`customer`) or plural (`customers`). KeyError when there is none."""
+    for face in _faces.values():
+        if name in (face.name, face.plural):
+            return face
+    raise KeyError(name)
+
+
+def add_face(face: Face) -> Face:
+    """Make an entity appear under a name of its own."""
+    _faces[face.name] = face
+    face.entity.faces.append(face)
+    return face
+
+
+def entity_of_table(table: str) -> type[Entity]:
+    return next(entity for entity in _entities.values() if entity.__tablename__ == table)
+
+
+def forget(entity: type[Entity]) -> None:
+    """Undo a declaration (tests that declare a throw-away entity)."""
+    _entities.pop(entity.__name__, None)
+    _fields.pop(entity, None)
+    for face in entity.faces:
+        _faces.pop(face.name, None)
+    Base.metadata.remove(entity.__table__)
+    Base.registry._dispose_cls(entity)
+
+
+def plural_of(name: str) -> str:
+    """`service_record` → `service-records`, `address` → `addresses`, `entity` → `entities`."""
+    words = name.replace("_", "-")
+    if re.search(r"[^aeiou]y$", words):
+        return words[:-1] + "ies"
+    return words + ("es" if re.search(r"(s|x|ch|sh)$", words) else "s")
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _add_derived_columns(cls: type[Entity]) -> None:
+    """The columns that follow from the declared ones: the text as given, the name to sort by, the text to search."""
+    for name, value in list(vars(cls).items()):
+        declared = value.column.info.get("field") if isinstance(value, MappedColumn) else None
+        if declared is not None and declared.keeps_given:
+            given = Field(kind="text", label=f"{declared.label or name} as given", editable=False,
+                          field_class=declared.field_class)  # fmt: skip
+            setattr(cls, f"{name}_given", mapped_column(Text, info={"field": given}))
+    if cls.about is None:
+        return
+    if "name" in vars(cls) and "name" in cls.about.sort:
+        setattr(cls, "sort_name", mapped_column(Text, Computed("crm_sort_key(name)", persisted=True),
+                                               nullable=False, sort_order=95))  # fmt: skip
+    if cls.about.search:
+        joined = " || ' ' || ".join(f"coalesce({_expression(cls, name)}, '')" for name in cls.about.search)
+        computed = Computed(f"crm_sort_key({joined})", persisted=True)
+        setattr(cls, SEARCH_TEXT, mapped_column(Text, computed, sort_order=96, deferred=True))
+
+
+def _expression(cls: type[Entity], name: str) -> str:
+    """A column in a generated column's expression: PostgreSQL refuses a generated one there, so that is repeated."""
+    declared = vars(cls).get(name)
+    computed = declared.column.computed if isinstance(declared, MappedColumn) else None
+    return f"({computed.sqltext})" if computed is not None else name
+
+
+def _declare(cls: type[Entity]) -> None:
+    """Register the entity, and give its table the checks and indexes that follow from the declaration."""
+    _entities[cls.__name__] = cls
+    cls.faces = []
+    table = cls.__table__
+    for column in table.columns:
+        declared: Field | None = column.info.get("field")
+        if declared is None:
+            continue
+        if declared.kind in {"choice", "choices"}:
+            _check_choice(table, column, declared)
+        if declared.keeps_given:
+            event.listen(getattr(cls, column.key), "set", _keep_given(declared), retval=True, propagate=True)
+        if declared.kind == "email":
+            table.append_constraint(CheckConstraint(f"{column.name} = lower({column.name})", name=f"{column.name}_lower"))
+        if declared.kind == "reference" and not column.index:
+            Index(f"ix_{table.name}_{column.name}", column)
+    if SEARCH_TEXT in table.columns:
+        Index(f"ix_{table.name}_search", table.c[SEARCH_TEXT], postgresql_using="gin",
+              postgresql_ops={SEARCH_TEXT: "gin_trgm_ops"})  # fmt: skip
+    if cls.about is not None:
+        for name in cls.about.sort:
+            attribute = SORT_KEYS.get(name, name)
+            if attribute in table.columns:
+                Index(f"ix_{table.name}_sort_{attribute}", table.c[attribute], table.c.id)
+        if cls.about.screen:
+            name = _snake(cls.__name__)
+            add_face(Face(cls, name, plural_of(name), cls.about))
+
+
+def _check_choice(table: Any, column: Column[Any], declared: Field) -> None:
+    assert declared.choices is not None
+    values = ", ".join(f"'{member.value}'" for member in declared.choices)
+    sql = f"{column.name} IN ({values})"
+    if declared.kind == "choices":
+        sql = f"{column.name} <@ ARRAY[{values}]::varchar[]"
+    table.append_constraint(CheckConstraint(sql, name=f"{column.name}_choice"))
+
+
+def _keep_given(declared: Field) -> Callable[..., Any]:
+    def on_set(target: Entity, value: Any, _old: Any, initiator: Any) -> Any:
+        setattr(target, f"{initiator.key}_given", value)
+        return declared.parse(value)
+
+    return on_set
+
+
+def _bind(cls: type[Entity]) -> Iterator[Field]:
+    yield Field(kind="integer", name="id", attribute="id", label="Number", editable=False)
+    for column in inspect(cls).columns:
+        declared: Field | None = column.info.get("field")
+        if declared is None:
+            continue
+        attribute = inspect(cls).get_property_by_column(column).key
+        name = attribute.removesuffix("_id") if declared.kind == "reference" else attribute
+        label = declared.label or name.replace("_", " ").capitalize()
+        yield replace(declared, name=name, attribute=attribute, label=label)
+    for name, declared in cls.derived.items():
+        label = declared.label or name.replace("_", " ").capitalize()
+        yield replace(declared, name=name, attribute=name, label=label, editable=False, derived=True)
+
+
+def check_declarations() -> None:
+    """Refuse names that do not exist, and sorts that may be NULL. Raises DeclarationError naming entity and field."""
+    for face in all_faces():
+        about, fields = face.about, face.fields
+        listed = {"columns": about.columns, "filters": about.filters, "search": about.search, "sort": about.sort,
+                  "title": (about.title,),
+                  "sections": tuple(name for section in about.sections for name in section.fields),
+                  "detail": tuple(name for section in about.detail for name in section.fields)}  # fmt: skip
+        embedded = {embed.prefix + name for embed in about.embeds for name in embed.fields}
+        for where, names in listed.items():
+            for name in names:
+                known = name in fields and (where in {"columns", "detail"} or not fields[name].derived)
+                if known or (where in {"columns", "detail"} and name in embedded):
+                    continue
+                if where == "title" and hasattr(face.entity, name):
+                    continue
+                raise DeclarationError(f"{face.entity.__name__} ({face.name}).about.{where}: there is no field “{name}”")
+        for name in about.sort:
+            if face.entity.__table__.c[SORT_KEYS.get(name, fields[name].attribute)].nullable and name not in SORT_KEYS:
+                raise DeclarationError(f"{face.entity.__name__} ({face.name}).about.sort: “{name}” may be NULL")
+        for relation in (*about.related, *(embed.relation for embed in about.embeds)):
+            if relation not in inspect(face.entity).relationships:
+                raise DeclarationError(f"{face.entity.__name__} ({face.name}).about: no relationship “{relation}”")
+        for declared in fields.values():
+            if declared.kind == "reference" and declared.refers_to not in _faces:
+                raise DeclarationError(f"{face.entity.__name__}.{declared.name} refers to “{declared.refers_to}”, "
+                                       "which is no face of any entity")  # fmt: skip
+
+
+def literal_condition(sql: str) -> Callable[[], ColumnElement[bool]]:
+    """A face's condition as literal SQL: a bound value would hide it from partial indexes."""
+    return lambda: literal_column(sql)
+
+
+__all__ = ["About", "Choice", "DeclarationError", "Embed", "Entity", "Face", "Section", "add_face", "all_faces",
+           "check_declarations", "db", "entities", "entity_of_table", "face_named", "forget",
+           "literal_condition"]  # fmt: skip

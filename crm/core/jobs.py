@@ -1,0 +1,223 @@
+"""Work that outlives a request: rows of `job` are memory and outbox at once, the queue is only a bell.
+
+`ask` inserts a row inside the caller's transaction; after the commit it is rung. A job function is a generator that
+yields a `Step` after each chunk: the runner writes checkpoint and progress and commits them together with the chunk's
+effect, so that a job can be killed anywhere and started again with nothing lost and nothing doubled. Every claim moves
+`run`; a chunk of an older claim finds that it was overtaken and rolls back.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, event, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from crm.core.command import Refused, command
+from crm.core.entity import About, Entity, Section, db
+from crm.core.fields import (
+    Choice, boolean_field, choice_field, datetime_field, integer_field, long_text_field, reference_field, text_field,
+)  # fmt: skip
+
+STALE_AFTER = dt.timedelta(seconds=20)
+
+
+class JobState(Choice):
+    WAITING = "waiting", "Waiting", "neutral"
+    RUNNING = "running", "Running", "info"
+    DONE = "done", "Done", "good"
+    FAILED = "failed", "Failed", "bad"
+    CANCELLED = "cancelled", "Cancelled", "warning"
+
+
+class Job(Entity):
+    """A piece of work done in the background, with its progress and its outcome."""
+
+    about = About(
+        area="System", icon="jobs", title="label", columns=("label", "state", "done", "total", "asked_by", "created_at"),
+        filters=("state", "task", "asked_by", "created_at"), sort=("created_at",),
+        detail=(Section("Job", ("label", "task", "state", "message", "error", "done", "total", "asked_by",
+                                "started_at", "finished_at", "heartbeat_at", "run")),),
+        create=False, edit=False, audited=False, help="Imports, exports and batch work, with their progress.",
+    )  # fmt: skip
+
+    task: Mapped[str] = text_field(editable=False, help="The function that does it")
+    label: Mapped[str] = text_field(editable=False)
+    state: Mapped[JobState] = choice_field(JobState, editable=False, column={"server_default": "waiting"})
+    asked_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False)
+    args: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
+    done: Mapped[int] = integer_field(editable=False, column={"server_default": "0"})
+    total: Mapped[int | None] = integer_field(editable=False)
+    message: Mapped[str | None] = text_field(editable=False)
+    checkpoint: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    error: Mapped[str | None] = long_text_field(editable=False)
+    run: Mapped[int] = integer_field(editable=False, label="Starts", column={"server_default": "0"})
+    cancel_asked: Mapped[bool] = boolean_field(editable=False, column={"server_default": text("false")})
+    heartbeat_at: Mapped[dt.datetime | None] = datetime_field(editable=False)
+    started_at: Mapped[dt.datetime | None] = datetime_field(editable=False)
+    finished_at: Mapped[dt.datetime | None] = datetime_field(editable=False)
+    unique_key: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        Index("uq_job_open_unique_key", "unique_key", unique=True,
+              postgresql_where=text("state IN ('waiting', 'running')")),
+        Index("ix_job_open", "state", "heartbeat_at", postgresql_where=text("state IN ('waiting', 'running')")),
+    )  # fmt: skip
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in (JobState.WAITING, JobState.RUNNING)
+
+
+class ItemState(Choice):
+    WAITING = "waiting", "Waiting"
+    DONE = "done", "Done", "good"
+    REFUSED = "refused", "Refused", "warning"
+
+
+class JobItem(Entity):
+    """One record a batch job works on: what *all that match* meant when it was confirmed, and what became of it."""
+
+    about = About(area="System", title="id", columns=("created_at",), screen=False, audited=False, create=False,
+                  edit=False)  # fmt: skip
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"))
+    record_id: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[ItemState] = choice_field(ItemState, editable=False, column={"server_default": "waiting"})
+    reason: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (UniqueConstraint("job_id", "record_id"),
+                      Index("ix_job_item_waiting", "job_id", "record_id",
+                            postgresql_where=text("state = 'waiting'")))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a job function says after each chunk; `result` with the last one."""
+
+    done: int
+    total: int | None = None
+    checkpoint: dict[str, Any] = field(default_factory=dict)
+    message: str = ""
+    result: dict[str, Any] | None = None
+
+
+@dataclass
+class Bell:
+    """The queue, given by name from the outside: ring a job, stop a running one, say how the queue is."""
+
+    ring: Callable[[int], None] = lambda job_id: None
+    stop: Callable[[int], None] = lambda job_id: None
+    state: Callable[[], dict[str, Any]] = dict
+
+
+bell = Bell()
+
+
+def ask(task: str, *, label: str, args: dict[str, Any], by: int | None, unique_key: str | None = None,
+        total: int | None = None) -> Job:  # fmt: skip
+    """Ask for work by the name of its function (`jobs.imports.load`); it is rung after the commit."""
+    job = Job(task=task, label=label, args=args, asked_by_id=by, unique_key=unique_key, total=total)
+    db.session.add(job)
+    db.session.flush()
+    ring_after_commit(job.id)
+    return job
+
+
+def ring_after_commit(job_id: int) -> None:
+    db.session().info.setdefault("to_ring", []).append(job_id)
+
+
+@event.listens_for(Session, "after_commit")
+def _ring(session: Session) -> None:
+    # SQLAlchemy fires this for each released savepoint as well.
+    if not session.in_nested_transaction():
+        for job_id in session.info.pop("to_ring", []):
+            bell.ring(job_id)
+
+
+@event.listens_for(Session, "after_rollback")
+def _forget(session: Session) -> None:
+    session.info.pop("to_ring", None)
+
+
+class Overtaken(Exception):
+    """Another worker has claimed this job since, or somebody ended it: this chunk must not count."""
+
+
+def claim(job_id: int) -> int | None:
+    """Take a job that waits, or whose worker is gone. Answers the number of this run; None when it isn't to be had."""
+    gone = Job.heartbeat_at < func.clock_timestamp() - STALE_AFTER
+    statement = (
+        update(Job)
+        .where(Job.id == job_id, or_(Job.state == JobState.WAITING, (Job.state == JobState.RUNNING) & gone))
+        .values(state=JobState.RUNNING, run=Job.run + 1, heartbeat_at=func.clock_timestamp(),
+                started_at=func.coalesce(Job.started_at, func.clock_timestamp()), error=None)
+        .returning(Job.run)
+    )  # fmt: skip
+    return db.session.execute(statement.execution_options(synchronize_session=False)).scalar()
+
+
+def save_step(job_id: int, run: int, step: Step) -> bool:
+    """Write progress and checkpoint in the chunk's own transaction. Answers whether somebody asked to cancel.
+
+    Raises Overtaken when this run is no longer the one that counts.
+    """
+    statement = (
+        _mine(job_id, run)
+        .values(done=step.done, total=func.coalesce(step.total, Job.total), checkpoint=step.checkpoint,
+                message=step.message or None, heartbeat_at=func.clock_timestamp(),
+                result=step.result if step.result is not None else Job.result)
+        .returning(Job.cancel_asked)
+    )  # fmt: skip
+    cancel = db.session.execute(statement).scalar_one_or_none()
+    if cancel is None:
+        raise Overtaken(f"job {job_id}, run {run}")
+    return cancel
+
+
+def finish(job_id: int, run: int, state: JobState, error: str | None = None) -> None:
+    statement = _mine(job_id, run).values(state=state, error=error, finished_at=func.clock_timestamp())
+    if db.session.execute(statement.returning(Job.id)).scalar_one_or_none() is None:
+        raise Overtaken(f"job {job_id}, run {run}")
+
+
+def _mine(job_id: int, run: int) -> Any:
+    return (update(Job).where(Job.id == job_id, Job.run == run, Job.state == JobState.RUNNING)
+            .execution_options(synchronize_session=False))  # fmt: skip
+
+
+def unattended() -> list[int]:
+    """Jobs that nobody works on: those whose heartbeat stopped, and those whose ring was lost."""
+    now = func.clock_timestamp()
+    statement = select(Job.id).where(or_(
+        (Job.state == JobState.RUNNING) & (Job.heartbeat_at < now - STALE_AFTER),
+        (Job.state == JobState.WAITING) & (Job.updated_at < now - STALE_AFTER),
+    )).order_by(Job.id).limit(500)  # fmt: skip
+    return list(db.session.scalars(statement))
+
+
+@command(Job, "Cancel", confirm="It stops after the chunk that is running; what is done stays done.", tone="bad",
+         icon="stop", applies=lambda job: job.is_open)  # fmt: skip
+def cancel(job: Job, *, by: Any) -> None:
+    """Stop the job after the chunk that is running."""
+    if not job.is_open:
+        raise Refused(f"the job is {job.state.label.lower()} already")
+    job.cancel_asked = True
+    if job.state is JobState.WAITING:
+        job.state, job.finished_at = JobState.CANCELLED, dt.datetime.now(dt.UTC)
+
+
+@command(Job, "Retry", confirm="It goes on where it stopped.", icon="refresh",
+         applies=lambda job: job.state in (JobState.FAILED, JobState.CANCELLED))  # fmt: skip
+def retry(job: Job, *, by: Any) -> None:
+    """Start a failed or cancelled job again, where it stopped."""
+    if job.state not in (JobState.FAILED, JobState.CANCELLED):
+        raise Refused(f"the job is {job.state.label.lower()}: only a failed or cancelled one can be retried")
+    job.state, job.cancel_asked, job.error, job.finished_at = JobState.WAITING, False, None, None
+    ring_after_commit(job.id)

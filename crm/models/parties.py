@@ -1,0 +1,563 @@
+"""Parties: the persons and organisations we sell to, buy from or work with; their contacts and addresses.
+
+One `Party` may be customer, vendor and partner at once; each of these is a face of it with a screen of its own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Computed, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from crm.core.entity import About, Embed, Entity, Face, Section, add_face, literal_condition
+from crm.core.fields import (
+    Choice, Field, FieldClass, boolean_field, choice_field, choices_field, countries, country_field, currency_field,
+    date_field,
+    datetime_field, declare, email_field, integer_field, language_field, long_text_field, money_field, phone_field,
+    reference_field, tags_field, text_field, url_field,
+)  # fmt: skip
+from crm.models.access import User
+
+
+class Kind(Choice):
+    INDIVIDUAL = "individual", "Individual", "info"
+    ORGANIZATION = "organization", "Organization", "neutral"
+
+
+class Gender(Choice):
+    MALE = "male"
+    FEMALE = "female"
+    OTHER = "other"
+    NOT_STATED = "not_stated", "Not stated"
+
+
+class PartyType(Choice):
+    INDIVIDUAL = "individual", "Individual", "info"
+    BUSINESS = "business", "Business", "info"
+    WHOLESALER = "wholesaler", "Wholesaler", "info"
+    VIP = "vip", "VIP", "warning"
+    GOVERNMENT = "government", "Government"
+    NGO = "ngo", "NGO"
+
+
+class PartyRole(Choice):
+    BUSINESS_CUSTOMER = "business_customer", "Business customer"
+    END_CUSTOMER = "end_customer", "End customer"
+    VENDOR = "vendor", "Vendor"
+    PARTNER = "partner", "Partner"
+    DEALER = "dealer", "Dealer"
+
+
+class Lifecycle(Choice):
+    PROSPECT = "prospect", "Prospect", "info"
+    ACTIVE = "active", "Active", "good"
+    INACTIVE = "inactive", "Inactive", "neutral"
+    CHURNED = "churned", "Churned", "warning"
+
+
+class BlockState(Choice):
+    NONE = "none", "Not blocked", "good"
+    BLOCKED = "blocked", "Blocked", "bad"
+    BLACKLISTED = "blacklisted", "Blacklisted", "bad"
+
+
+class Status(Choice):
+    """Lifecycle, block and archive told as one word."""
+
+    PROSPECT = "prospect", "Prospect", "info"
+    ACTIVE = "active", "Active", "good"
+    INACTIVE = "inactive", "Inactive", "neutral"
+    CHURNED = "churned", "Churned", "warning"
+    BLOCKED = "blocked", "Blocked", "bad"
+    BLACKLISTED = "blacklisted", "Blacklisted", "bad"
+    ARCHIVED = "archived", "Archived", "neutral"
+
+
+class Stage(Choice):
+    PROSPECT = "prospect"
+    ACTIVE = "active"
+    LOYALTY = "loyalty"
+
+
+class SubStage(Choice):
+    LEAD_CAPTURE = "lead_capture"
+    QUALIFICATION = "qualification"
+    NURTURING = "nurturing"
+    CONVERSION = "conversion"
+    PURCHASE_SUPPORT = "purchase_support"
+    ONBOARDING = "onboarding"
+    SERVICE_DELIVERY = "service_delivery"
+    UPSELLING = "upselling"
+    RETENTION = "retention"
+    ADVOCACY = "advocacy"
+    LIFETIME_VALUE = "lifetime_value"
+    WIN_BACK = "win_back", "Win-back"
+
+
+class ChannelState(Choice):
+    UNVERIFIED = "unverified", "Unverified", "neutral"
+    VERIFIED = "verified", "Verified", "good"
+    BOUNCED = "bounced", "Bounced or invalid", "bad"
+
+
+class PaymentMethod(Choice):
+    CASH = "cash"
+    CARD = "card"
+    BANK = "bank", "Bank transfer"
+    MOBILE_MONEY = "mobile_money"
+
+
+class DeliveryMethod(Choice):
+    PICKUP = "pickup"
+    COURIER = "courier"
+    OWN_LOGISTICS = "own_logistics"
+
+
+class ContactMethod(Choice):
+    EMAIL = "email", "E-mail"
+    PHONE = "phone"
+    SMS = "sms", "SMS"
+    NOTIFICATION = "notification"
+
+
+class Frequency(Choice):
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+    QUARTERLY = "quarterly"
+    WHEN_NEEDED = "when_needed"
+
+
+class ServiceChannel(Choice):
+    WORKSHOP = "workshop"
+    MOBILE = "mobile", "Mobile service"
+    COLLECTION = "collection", "Collection and return"
+
+
+class IncomeLevel(Choice):
+    BUDGET = "budget"
+    MID_MARKET = "mid_market", "Mid-market"
+    LUXURY = "luxury"
+
+
+class LifeStage(Choice):
+    STUDENT = "student"
+    FAMILY = "family"
+    PROFESSIONAL = "professional"
+    RETIREE = "retiree"
+
+
+class AddressKind(Choice):
+    MAIN = "main", "Main"
+    BILLING = "billing", "Billing"
+    SHIPPING = "shipping", "Shipping"
+
+
+class AreaType(Choice):
+    URBAN = "urban"
+    SUBURBAN = "suburban"
+    RURAL = "rural"
+
+
+_ADDRESS = ("address", "city", "state", "postal_code", "country")
+
+_PARTY = About(
+    area="Customers", icon="customers", screen=False,
+    columns=("name", "status", "type", "email", "phone", "city", "country", "owner", "created_at"),
+    search=("name", "company_name", "email", "email2", "phone", "phone2", "code", "account_number"),
+    filters=("status", "type", "kind", "roles", "industry", "owner", "lifecycle", "block_state", "stage", "language",
+             "gender", "email", "phone", "annual_revenue", "employees", "preferred_contact_method", "preferred_currency",
+             "income_level", "life_stage", "tags", "created_at", "updated_at", "date_of_birth", "name", "account_number",
+             "tax_id"),
+    sort=("name", "created_at", "updated_at"),
+    within=("owner",), importable=True,
+    related=("contacts", "addresses", "identifiers", "channel_preferences"),
+    embeds=(Embed("addresses", _ADDRESS, where=(("is_default", True),)),
+            Embed("addresses", _ADDRESS, "billing_", (("kind", AddressKind.BILLING),)),
+            Embed("addresses", _ADDRESS, "shipping_", (("kind", AddressKind.SHIPPING),))),
+    sections=(
+        Section("Basics", ("name", "kind", "type", "roles", "first_name", "middle_name", "last_name", "gender",
+                           "date_of_birth", "language", "account_number", "owner", "tags", "description"),
+                "Who this is. The display name is what lists and letters show."),
+        Section("Contact", ("email", "phone", "email2", "phone2", "fax", "website", "email_state", "phone_state",
+                            "email2_state", "phone2_state", "facebook", "instagram", "whatsapp", "linkedin", "wechat",
+                            "other_social"),
+                "Phone numbers with their country code, such as +60 12 345 6789."),
+        Section("Business", ("company_name", "industry", "tax_id", "annual_revenue", "annual_revenue_currency",
+                             "employees")),
+        Section("Preferences", ("preferred_contact_method", "communication_language", "communication_frequency",
+                                "preferred_payment_method", "preferred_delivery_method", "preferred_currency")),
+        Section("Vehicle preferences", ("preferred_brands", "preferred_models", "preferred_features", "price_from",
+                                        "price_to", "preferred_dealer", "preferred_advisor", "service_channel",
+                                        "special_needs")),
+        Section("Demographics", ("income_level", "life_stage")),
+        Section("Journey", ("stage", "sub_stage")),
+    ),
+    detail=(
+        Section("Basics", ("code", "account_number", "name", "kind", "type", "roles", "first_name", "middle_name",
+                           "last_name", "gender", "date_of_birth", "age_group", "generation", "language", "owner", "tags",
+                           "description", "referral_code")),
+        Section("Status", ("status", "lifecycle", "block_state", "block_reason", "blocked_at", "blocked_until",
+                           "archived_at", "status_reason", "stage", "sub_stage", "customer_since")),
+        Section("Contact", ("email", "email_state", "phone", "phone_state", "email2", "phone2", "fax", "website",
+                            "facebook", "instagram", "whatsapp", "linkedin", "wechat", "other_social")),
+        Section("Address", _ADDRESS),
+        Section("Business", ("company_name", "industry", "tax_id", "annual_revenue", "annual_revenue_currency",
+                             "employees")),
+        Section("Preferences", ("preferred_contact_method", "communication_language", "communication_frequency",
+                                "preferred_payment_method", "preferred_delivery_method", "preferred_currency")),
+        Section("Vehicle preferences", ("preferred_brands", "preferred_models", "preferred_features", "price_from",
+                                        "price_to", "preferred_dealer", "preferred_advisor", "service_channel",
+                                        "special_needs")),
+        Section("Demographics", ("income_level", "life_stage")),
+    ),
+    help="Everybody you sell to, with their status, contacts and history.",
+)  # fmt: skip
+
+
+class Party(Entity):
+    """A person or organisation: customer, vendor, partner, dealer, or several of these at once."""
+
+    about = _PARTY
+
+    code_letter: Mapped[str] = mapped_column(String(4), server_default="C")
+    code: Mapped[str] = declare(
+        "code", Text, Computed("code_letter || '-' || lpad(id::text, greatest(6, length(id::text)), '0')", persisted=True),
+        label="Code", editable=False, column={"unique": True})  # fmt: skip
+    account_number: Mapped[str | None] = text_field(max_length=64, label="Account number", column={"unique": True},
+        help="Their number in your other systems; unique if given",
+        synonyms=("account no", "account id", "customer number", "customer no", "customer key", "id"))  # fmt: skip
+    name: Mapped[str] = text_field(required=True, label="Display name", field_class=FieldClass.PERSONAL,
+        synonyms=("full name", "customer", "customer name", "account", "account name"))  # fmt: skip
+    kind: Mapped[Kind] = choice_field(Kind, column={"server_default": "individual"})
+    type: Mapped[PartyType | None] = choice_field(PartyType, synonyms=("customer type", "category"))
+    roles: Mapped[list[str]] = choices_field(PartyRole, column={"server_default": text("'{}'")})
+    first_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL, synonyms=("given name", "forename"))
+    middle_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL)
+    last_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL, synonyms=("surname", "family name"))
+    gender: Mapped[Gender | None] = choice_field(Gender, field_class=FieldClass.PERSONAL, synonyms=("sex",))
+    date_of_birth: Mapped[dt.date | None] = date_field(field_class=FieldClass.PERSONAL,
+        synonyms=("birthday", "birth date", "dob"))  # fmt: skip
+    language: Mapped[str | None] = language_field(label="Preferred language")
+    description: Mapped[str | None] = long_text_field(help="About the customer", synonyms=("about", "notes"))
+    tags: Mapped[list[str] | None] = tags_field(help="Separated by commas")
+    owner_id: Mapped[int | None] = reference_field("user", table="app_user", label="Account manager")
+    referral_code: Mapped[str | None] = text_field(max_length=32, editable=False, column={"unique": True})
+
+    lifecycle: Mapped[Lifecycle] = choice_field(Lifecycle, editable=False, column={"server_default": "active"})
+    block_state: Mapped[BlockState] = choice_field(BlockState, editable=False, column={"server_default": "none"})
+    block_reason: Mapped[str | None] = long_text_field(editable=False)
+    blocked_at: Mapped[dt.datetime | None] = datetime_field(editable=False)
+    blocked_until: Mapped[dt.date | None] = date_field(editable=False)
+    archived_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Archived")
+    status_reason: Mapped[str | None] = long_text_field(editable=False, label="Reason of the last change of status")
+    status: Mapped[Status] = choice_field(Status, editable=False, computed=(
+        "CASE WHEN archived_at IS NOT NULL THEN 'archived' WHEN block_state <> 'none' THEN block_state ELSE lifecycle END"))
+    stage: Mapped[Stage | None] = choice_field(Stage, label="Lifecycle stage")
+    sub_stage: Mapped[SubStage | None] = choice_field(SubStage)
+    customer_since: Mapped[dt.date | None] = date_field(editable=False, synonyms=("date first purchase",))
+
+    email: Mapped[str | None] = email_field(label="E-mail", required_on_screen=True, column={"index": True},
+        synonyms=("e mail", "email address", "mail", "primary email"))  # fmt: skip
+    email_state: Mapped[ChannelState] = choice_field(ChannelState, label="E-mail is",
+                                                     column={"server_default": "unverified"})  # fmt: skip
+    email_state_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="E-mail so since")
+    email2: Mapped[str | None] = email_field(label="Second e-mail", column={"index": True},
+                                             synonyms=("secondary email", "email 2"))  # fmt: skip
+    email2_state: Mapped[ChannelState] = choice_field(ChannelState, label="Second e-mail is",
+                                                      column={"server_default": "unverified"})  # fmt: skip
+    email2_state_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Second e-mail so since")
+    phone: Mapped[str | None] = phone_field(label="Phone", column={"index": True},
+        synonyms=("telephone", "phone number", "tel", "mobile", "cell"))  # fmt: skip
+    phone_state: Mapped[ChannelState] = choice_field(ChannelState, label="Phone is",
+                                                     column={"server_default": "unverified"})  # fmt: skip
+    phone_state_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Phone so since")
+    phone2: Mapped[str | None] = phone_field(label="Second phone", column={"index": True},
+                                             synonyms=("secondary phone", "phone 2"))  # fmt: skip
+    phone2_state: Mapped[ChannelState] = choice_field(ChannelState, label="Second phone is",
+                                                      column={"server_default": "unverified"})  # fmt: skip
+    phone2_state_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Second phone so since")
+    fax: Mapped[str | None] = phone_field(synonyms=("fax number",))
+    website: Mapped[str | None] = url_field(synonyms=("url", "web", "homepage"))
+    facebook: Mapped[str | None] = text_field(field_class=FieldClass.CONTACT)
+    instagram: Mapped[str | None] = text_field(field_class=FieldClass.CONTACT)
+    whatsapp: Mapped[str | None] = text_field(label="WhatsApp", field_class=FieldClass.CONTACT)
+    linkedin: Mapped[str | None] = text_field(label="LinkedIn", field_class=FieldClass.CONTACT)
+    wechat: Mapped[str | None] = text_field(label="WeChat", field_class=FieldClass.CONTACT)
+    other_social: Mapped[str | None] = text_field(label="Other social handle", field_class=FieldClass.CONTACT)
+
+    company_name: Mapped[str | None] = text_field(synonyms=("company", "organization", "organisation"))
+    industry: Mapped[str | None] = text_field(max_length=120, synonyms=("sector", "industry type"))
+    tax_id: Mapped[str | None] = text_field(max_length=64, label="Tax ID", field_class=FieldClass.KYC,
+        synonyms=("vat", "vat number", "tax number", "bin"))  # fmt: skip
+    tax_id_key: Mapped[str | None] = mapped_column(
+        Text, Computed("upper(regexp_replace(tax_id, '[^[:alnum:]]', '', 'g'))", persisted=True), index=True)
+    annual_revenue: Mapped[Decimal | None] = money_field(synonyms=("revenue", "turnover"), minimum=0)
+    annual_revenue_currency: Mapped[str | None] = currency_field(label="Currency of the revenue")
+    employees: Mapped[int | None] = integer_field(label="Number of employees", minimum=0,
+                                                  synonyms=("employees", "headcount", "staff"))  # fmt: skip
+
+    preferred_payment_method: Mapped[PaymentMethod | None] = choice_field(PaymentMethod)
+    preferred_delivery_method: Mapped[DeliveryMethod | None] = choice_field(DeliveryMethod)
+    preferred_currency: Mapped[str | None] = currency_field()
+    preferred_contact_method: Mapped[ContactMethod | None] = choice_field(ContactMethod)
+    communication_language: Mapped[str | None] = language_field(help="Overrides the preferred language for messages")
+    communication_frequency: Mapped[Frequency | None] = choice_field(Frequency)
+    preferred_brands: Mapped[list[str] | None] = tags_field()
+    preferred_models: Mapped[list[str] | None] = tags_field()
+    preferred_features: Mapped[list[str] | None] = tags_field()
+    price_from: Mapped[Decimal | None] = money_field(label="Price from", field_class=None, minimum=0)
+    price_to: Mapped[Decimal | None] = money_field(label="Price to", field_class=None, minimum=0)
+    preferred_dealer_id: Mapped[int | None] = reference_field("partner", table="party")
+    preferred_advisor_id: Mapped[int | None] = reference_field("user", table="app_user")
+    service_channel: Mapped[ServiceChannel | None] = choice_field(ServiceChannel, label="Preferred service channel")
+    special_needs: Mapped[str | None] = long_text_field(field_class=FieldClass.SPECIAL,
+                                                        help="Accessibility and other considerations")  # fmt: skip
+    income_level: Mapped[IncomeLevel | None] = choice_field(IncomeLevel, field_class=FieldClass.PERSONAL)
+    life_stage: Mapped[LifeStage | None] = choice_field(LifeStage, field_class=FieldClass.PERSONAL)
+
+    derived = {
+        "age_group": Field(kind="text", label="Age group", field_class=FieldClass.PERSONAL),
+        "generation": Field(kind="text", field_class=FieldClass.PERSONAL),
+    }
+
+    owner: Mapped[User | None] = relationship(foreign_keys=owner_id)
+    preferred_advisor: Mapped[User | None] = relationship(foreign_keys=preferred_advisor_id)
+    preferred_dealer: Mapped[Party | None] = relationship(foreign_keys=preferred_dealer_id, remote_side="Party.id")
+    contacts: Mapped[list[Contact]] = relationship(back_populates="party", order_by="Contact.is_primary.desc(), Contact.id")
+    addresses: Mapped[list[Address]] = relationship(back_populates="party",
+                                                    order_by="Address.is_default.desc(), Address.id")  # fmt: skip
+    identifiers: Mapped[list[Identifier]] = relationship(back_populates="party", order_by="Identifier.id")
+    channel_preferences: Mapped[list[ChannelPreference]] = relationship(back_populates="party",
+                                                                        order_by="ChannelPreference.id")  # fmt: skip
+
+    __table_args__ = (
+        CheckConstraint("price_from <= price_to", name="price_range"),
+        CheckConstraint("block_state = 'none' OR block_reason IS NOT NULL", name="block_has_reason"),
+        Index("ix_party_status", "status", "id"), Index("ix_party_owner_name", "owner_id", "sort_name", "id"),
+        Index("ix_party_roles", "roles", postgresql_using="gin"),
+        Index("ix_party_industry", text("lower(industry)"), "id"),
+    )  # fmt: skip
+
+    @property
+    def age(self) -> int | None:
+        """Whole years today; None where the day of birth isn't known."""
+        if self.date_of_birth is None:
+            return None
+        today = dt.datetime.now(dt.UTC).date()
+        had_birthday = (today.month, today.day) >= (self.date_of_birth.month, self.date_of_birth.day)
+        return today.year - self.date_of_birth.year - (not had_birthday)
+
+    @property
+    def age_group(self) -> str | None:
+        if self.age is None:
+            return None
+        return next(name for limit, name in AGE_GROUPS if self.age < limit)
+
+    @property
+    def generation(self) -> str | None:
+        """Boundaries by year of birth as the Pew Research Center draws them."""
+        if self.date_of_birth is None:
+            return None
+        return next(name for first, name in GENERATIONS if self.date_of_birth.year >= first)
+
+    @classmethod
+    def complete(cls, values: dict[str, Any]) -> None:
+        """A display name from its parts, where only those were given."""
+        if not values.get("name"):
+            parts = [values.get(part) for part in ("first_name", "middle_name", "last_name")]
+            values["name"] = " ".join(str(part).strip() for part in parts if part) or values.get("company_name")
+
+
+AGE_GROUPS = ((18, "Under 18"), (25, "18–24"), (35, "25–34"), (45, "35–44"), (55, "45–54"), (65, "55–64"), (999, "65+"))
+GENERATIONS = ((2013, "Generation Alpha"), (1997, "Generation Z"), (1981, "Millennial"), (1965, "Generation X"),
+               (1946, "Baby boomer"), (0, "Silent generation"))  # fmt: skip
+
+
+class Contact(Entity):
+    """A person at a customer or vendor."""
+
+    about = About(
+        area="Customers", icon="contact", columns=("name", "party", "email", "phone", "designation", "is_primary"),
+        search=("name", "email", "phone"), filters=("party", "is_primary", "designation", "department", "email", "phone",
+                                                    "created_at"),
+        sort=("name", "created_at"), within=("party", "owner"), delete=True,
+        sections=(Section("Person", ("party", "name", "first_name", "last_name", "designation", "department")),
+                  Section("How to reach them", ("email", "phone", "notes"))),
+        detail=(Section("Person", ("party", "name", "first_name", "last_name", "designation", "department", "is_primary")),
+                Section("How to reach them", ("email", "phone", "notes"))),
+        help="The people at your customers and vendors.",
+    )  # fmt: skip
+
+    party_id: Mapped[int] = reference_field("customer", table="party", label="Customer", required=True)
+    name: Mapped[str] = text_field(required=True, field_class=FieldClass.PERSONAL)
+    first_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL)
+    last_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL)
+    email: Mapped[str | None] = email_field(label="E-mail", column={"index": True})
+    phone: Mapped[str | None] = phone_field(column={"index": True})
+    designation: Mapped[str | None] = text_field(max_length=120, label="Title", synonyms=("title", "position"))
+    department: Mapped[str | None] = text_field(max_length=120)
+    is_primary: Mapped[bool] = boolean_field(editable=False, label="Primary", column={"server_default": text("false")})
+    notes: Mapped[str | None] = long_text_field(field_class=FieldClass.PERSONAL)
+    party: Mapped[Party] = relationship(back_populates="contacts")
+
+    __table_args__ = (Index("uq_contact_primary", "party_id", unique=True, postgresql_where=text("is_primary")),)
+
+
+class Address(Entity):
+    """A place of a party: main, billing or shipping."""
+
+    about = About(
+        area="Customers", icon="place", title="one_line", delete=True,
+        columns=("one_line", "party", "kind", "city", "country", "is_default"),
+        filters=("party", "kind", "city", "state", "country", "postal_code", "is_default", "area_type"),
+        search=("address", "street", "city", "postal_code"), sort=("created_at",), within=("party", "owner"),
+        sections=(Section("Address", ("party", "kind", "address", "street", "house", "flat", "city", "state",
+                                      "postal_code", "country", "region", "area_type")),),
+        detail=(Section("Address", ("party", "kind", "is_default", "address", "street", "house", "flat", "city", "state",
+                                    "postal_code", "country", "region", "area_type")),),
+    )  # fmt: skip
+
+    party_id: Mapped[int] = reference_field("customer", table="party", label="Customer", required=True)
+    kind: Mapped[AddressKind] = choice_field(AddressKind, column={"server_default": "main"})
+    is_default: Mapped[bool] = boolean_field(editable=False, label="Default", column={"server_default": text("false")})
+    address: Mapped[str | None] = text_field(label="Address as given", field_class=FieldClass.CONTACT,
+        help="On one line, as it stands on a letter", synonyms=("street address", "address line", "mailing street"))  # fmt: skip
+    street: Mapped[str | None] = text_field(field_class=FieldClass.CONTACT)
+    house: Mapped[str | None] = text_field(max_length=32, field_class=FieldClass.CONTACT)
+    flat: Mapped[str | None] = text_field(max_length=32, field_class=FieldClass.CONTACT)
+    city: Mapped[str | None] = text_field(max_length=120, field_class=FieldClass.CONTACT,
+                                          synonyms=("town", "customer city"))  # fmt: skip
+    state: Mapped[str | None] = text_field(max_length=120, label="State or province", field_class=FieldClass.CONTACT,
+                                           synonyms=("province", "state province", "county"))  # fmt: skip
+    postal_code: Mapped[str | None] = text_field(max_length=32, field_class=FieldClass.CONTACT,
+                                                 synonyms=("zip", "zip code", "postcode", "plz"))  # fmt: skip
+    country: Mapped[str | None] = country_field(synonyms=("country region", "office location", "nation"))
+    region: Mapped[str | None] = text_field(max_length=120, help="Sales region or territory")
+    area_type: Mapped[AreaType | None] = choice_field(AreaType)
+    derived = {"one_line": Field(kind="text", label="Address", field_class=FieldClass.CONTACT)}
+    party: Mapped[Party] = relationship(back_populates="addresses")
+
+    __table_args__ = (
+        Index("uq_address_default", "party_id", unique=True, postgresql_where=text("is_default")),
+        Index("ix_address_country", "country", "party_id"), Index("ix_address_city", text("lower(city)"), "party_id"),
+    )  # fmt: skip
+
+    @property
+    def one_line(self) -> str:
+        """The address as one reads it: as given, else from its parts."""
+        street = " ".join(part for part in (self.street, self.house, self.flat) if part)
+        place = " ".join(part for part in (self.postal_code, self.city) if part)
+        country = countries().get(self.country or "", self.country)
+        return ", ".join(part for part in (self.address or street, place, self.state, country) if part) or self.kind.label
+
+
+class IdentifierKind(Choice):
+    TAX_ID = "tax_id", "Tax ID"
+    VAT = "vat", "VAT number"
+    BIN = "bin", "Business identification number"
+    BUSINESS_LICENCE = "business_licence", "Business licence"
+    TRADE_LICENCE = "trade_licence", "Trade licence"
+    PASSPORT = "passport", "Passport"
+    IDENTITY_CARD = "identity_card", "Identity card"
+    DRIVING_LICENCE = "driving_licence", "Driving licence"
+
+
+class Identifier(Entity):
+    """An official number of a party, with its validity: a licence, a tax number, an identity document."""
+
+    about = About(
+        area="Customers", icon="badge", title="number", delete=True,
+        columns=("number", "party", "kind", "country", "valid_until", "verified_at"),
+        filters=("party", "kind", "country", "valid_until"), search=("number",), sort=("created_at",),
+        within=("party", "owner"),
+        sections=(Section("Identifier", ("party", "kind", "number", "country", "issued_on", "valid_until")),),
+        detail=(Section("Identifier", ("party", "kind", "number", "country", "issued_on", "valid_until", "verified_by",
+                                       "verified_at")),),
+    )  # fmt: skip
+
+    party_id: Mapped[int] = reference_field("customer", table="party", label="Customer", required=True)
+    kind: Mapped[IdentifierKind] = choice_field(IdentifierKind, required=True)
+    number: Mapped[str] = text_field(max_length=64, required=True, field_class=FieldClass.KYC)
+    country: Mapped[str | None] = country_field(label="Issuing country")
+    issued_on: Mapped[dt.date | None] = date_field(label="Issued")
+    valid_until: Mapped[dt.date | None] = date_field()
+    verified_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False)
+    verified_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Verified")
+    party: Mapped[Party] = relationship(back_populates="identifiers")
+    verified_by: Mapped[User | None] = relationship()
+
+    __table_args__ = (CheckConstraint("issued_on <= valid_until", name="validity"),)
+
+
+class Purpose(Choice):
+    SERVICE = "service"
+    MARKETING = "marketing"
+    BILLING = "billing"
+
+
+class Weekday(Choice):
+    MONDAY = "monday"
+    TUESDAY = "tuesday"
+    WEDNESDAY = "wednesday"
+    THURSDAY = "thursday"
+    FRIDAY = "friday"
+    SATURDAY = "saturday"
+    SUNDAY = "sunday"
+
+
+class ChannelPreference(Entity):
+    """How a party wants to be reached for one purpose: channels in order, days, hours, quiet hours."""
+
+    about = About(
+        area="Customers", icon="clock", title="purpose", delete=True,
+        columns=("purpose", "party", "channels", "days", "hours_from", "hours_to"),
+        filters=("party", "purpose", "channels"), sort=("created_at",), within=("party", "owner"),
+        sections=(Section("Preference", ("party", "purpose", "channels", "days", "hours_from", "hours_to", "quiet_from",
+                                         "quiet_to", "time_zone")),),
+        detail=(Section("Preference", ("party", "purpose", "channels", "days", "hours_from", "hours_to", "quiet_from",
+                                       "quiet_to", "time_zone")),),
+    )  # fmt: skip
+
+    party_id: Mapped[int] = reference_field("customer", table="party", label="Customer", required=True)
+    purpose: Mapped[Purpose] = choice_field(Purpose, required=True)
+    channels: Mapped[list[str] | None] = choices_field(ContactMethod, help="The first one is tried first")
+    days: Mapped[list[str] | None] = choices_field(Weekday, label="Preferred days")
+    hours_from: Mapped[int | None] = integer_field(minimum=0, maximum=23, label="From (hour)")
+    hours_to: Mapped[int | None] = integer_field(minimum=1, maximum=24, label="To (hour)")
+    quiet_from: Mapped[int | None] = integer_field(minimum=0, maximum=23, label="Quiet from (hour)")
+    quiet_to: Mapped[int | None] = integer_field(minimum=0, maximum=24, label="Quiet to (hour)")
+    time_zone: Mapped[str | None] = text_field(max_length=64, example="Europe/Berlin")
+    party: Mapped[Party] = relationship(back_populates="channel_preferences")
+
+    __table_args__ = (
+        UniqueConstraint("party_id", "purpose"), CheckConstraint("hours_from < hours_to", name="hours"),
+    )  # fmt: skip
+
+
+# Ready for `where`: the planner only proves a partial index from literals, so the conditions carry no bound values.
+CUSTOMER_SQL = "party.roles && ARRAY['business_customer','end_customer']::varchar[]"
+
+Customer = add_face(Face(
+    Party, "customer", "customers", replace(_PARTY, label="Customer", screen=True), literal_condition(CUSTOMER_SQL),
+    {"roles": [PartyRole.BUSINESS_CUSTOMER.value]},
+))  # fmt: skip
+Vendor = add_face(Face(
+    Party, "vendor", "vendors", replace(_PARTY, area="Partners", icon="vendor", label="Vendor", importable=False,
+                                        help="Those you buy from.", screen=True),
+    literal_condition("party.roles @> ARRAY['vendor']::varchar[]"), {"roles": ["vendor"], "code_letter": "V"},
+))  # fmt: skip
+Partner = add_face(Face(
+    Party, "partner", "partners", replace(_PARTY, area="Partners", icon="partner", label="Partner", importable=False,
+                                          help="Partners and dealers you work with.", screen=True),
+    literal_condition("party.roles && ARRAY['partner','dealer']::varchar[]"), {"roles": ["partner"], "code_letter": "P"},
+))  # fmt: skip
+EndCustomer = add_face(Face(
+    Party, "end_customer", "end-customers", replace(_PARTY, label="End customer", icon="person", importable=False,
+                                                    help="Those who drive the vehicles.", screen=True),
+    literal_condition("party.roles @> ARRAY['end_customer']::varchar[]"), {"roles": ["end_customer"], "code_letter": "E"},
+))  # fmt: skip

@@ -1,0 +1,1 @@
+"""Numbered revisions of the database, and what is installed from the declarations after each upgrade."""

@@ -1,0 +1,54 @@
+"""What Alembic doesn't see: functions, triggers and grants, installed from the declarations after every upgrade."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import text
+
+import crm.models  # noqa: F401 - declares every table
+from crm.core import audit
+from crm.core.entity import entities
+
+# The app reads these and never writes them: the audit is written by triggers that run as their owner.
+READ_ONLY = frozenset({"audit_entry", "audit_value", "alembic_version"})
+
+BASE_FUNCTIONS = (
+    # The wheel has no ICU: names sort by this. The dictionary is named, so that the result never changes.
+    """CREATE OR REPLACE FUNCTION crm_sort_key(given text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
+       AS $$ SELECT lower(public.unaccent('public.unaccent'::regdictionary, given)) $$""",
+    """CREATE OR REPLACE FUNCTION crm_touch() RETURNS trigger LANGUAGE plpgsql
+       SET search_path = pg_catalog, public, pg_temp
+       AS $$ BEGIN NEW.updated_at := clock_timestamp(); RETURN NEW; END $$""",
+)
+
+
+def install(connection: Any, app_role: str) -> None:
+    """Functions, triggers and grants, as the declarations say now; safe to run again."""
+    for statement in (*BASE_FUNCTIONS, *audit.install_statements(), *_grants(app_role)):
+        connection.execute(text(statement.replace(":", r"\:")))
+
+
+def _grants(app_role: str) -> list[str]:
+    tables = {entity.__tablename__ for entity in entities()} | {"alembic_version"}
+    statements = [f'GRANT USAGE ON SCHEMA public TO "{app_role}"']
+    for table in sorted(tables):
+        rights = "SELECT" if table in READ_ONLY else "SELECT, INSERT, UPDATE, DELETE"
+        statements += [f'REVOKE ALL ON "{table}" FROM "{app_role}"', f'GRANT {rights} ON "{table}" TO "{app_role}"']
+    return [*statements, f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{app_role}"']
+
+
+def differences(connection: Any, app_role: str) -> list[str]:
+    """What the database lacks, or has beyond the declarations; empty when they agree."""
+    rows = connection.execute(text(
+        "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND NOT t.tgisinternal"))  # fmt: skip
+    there, wanted = {(row[0], row[1]) for row in rows}, audit.installed_names()
+    found = [f"trigger {name} on {table} is missing" for table, name in sorted(wanted - there)]
+    found += [f"trigger {name} on {table} is not declared" for table, name in sorted(there - wanted)]
+    for table in sorted(READ_ONLY):
+        for right in ("INSERT", "UPDATE", "DELETE"):
+            if connection.execute(text("SELECT has_table_privilege(:role, :table, :right)"),
+                                  {"role": app_role, "table": table, "right": right}).scalar():  # fmt: skip
+                found.append(f"{app_role} may {right} {table}")
+    return found
