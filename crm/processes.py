@@ -1,4 +1,4 @@
-"""How child processes are started so that they neither outlive us nor catch our Ctrl-C, and how they are ended."""
+"""How child processes are started so that they don't outlive us or catch our Ctrl-C, and ended."""
 
 import contextlib
 import ctypes
@@ -39,12 +39,12 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a child in a session of its own that gets `death_signal` when the calling thread's process dies.
 
-    The death signal is Linux only; elsewhere `Records` finds what was left over. Call it from the main thread: the
-    kernel sends the signal when the thread that started the child ends.
+    The death signal is Linux only; elsewhere `Records` finds what was left over. Call it from the main
+    thread: the kernel sends the signal when the thread that started the child ends.
     """
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL
-        return subprocess.Popen(  # noqa: S603 - argv is ours
+        return subprocess.Popen(
             [str(part) for part in argv],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -94,7 +94,7 @@ def session_members(leader: int) -> list[psutil.Process]:
     """Everything in the session that `leader` opened, also what went into a process group of its own."""
     members = []
     for pid in psutil.pids():
-        # It may end between the list and the question, and the sessions of others may be none of our business.
+        # It may end between the list and the question, and others' sessions may be none of our business.
         with contextlib.suppress(OSError, psutil.Error):
             if os.getsid(pid) == leader:
                 members.append(psutil.Process(pid))
@@ -121,7 +121,7 @@ def end(members: Iterable[psutil.Process], number: signal.Signals, seconds: floa
 
 
 class Records:
-    """A file that names the children we started, so that the next start can end what a kill -9 of us left over."""
+    """A file that names the children we started, so that the next start can end what a kill -9 left."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -172,7 +172,7 @@ class Records:
 
 
 def trim_log(path: Path) -> None:
-    """Keep a log that grew past the limit as `….1` and begin again; writers append, so they go on at the start."""
+    """Keep a log that grew past the limit as `….1` and begin again; writers append, so they follow."""
     try:
         if path.stat().st_size <= _LOG_LIMIT:
             return

@@ -13,7 +13,8 @@ import psycopg
 from crm import valkey
 from crm.config import Settings, StartError
 from crm.home import AlreadyRunning, Claim, Home, Use, ensure_secrets, prepare, read_secrets
-from crm.postgres import Postgres, PostgresError, login_faults, prepare_database, server_fault, socket_url
+from crm.logins import login_faults, prepare_database, server_fault
+from crm.postgres import Postgres, PostgresError, socket_url
 from crm.processes import Records
 from crm.valkey import Valkey
 
@@ -43,7 +44,7 @@ class UnsafeLogin(StartError):
 
 @dataclass(frozen=True)
 class Servers:
-    """How to reach the servers: URLs as SQLAlchemy and redis-py take them, and the key that signs sessions."""
+    """How to reach the servers: URLs for SQLAlchemy and redis-py, and the key that signs sessions."""
 
     database_url: str
     owner_database_url: str
@@ -89,7 +90,7 @@ class Embedded:
         return lines
 
     def stop(self, seconds: float = 8.0) -> None:
-        """Stop Valkey, then PostgreSQL, cleanly; what needs longer than `seconds` is killed. Gives the home free."""
+        """Stop Valkey, then PostgreSQL, cleanly; after `seconds` they are killed. Gives the home free."""
         deadline = monotonic() + seconds
         try:
             if self.valkey:
@@ -155,11 +156,13 @@ def _start(embedded: Embedded, settings: Settings, *, durable: bool) -> None:
 
 
 def attach(settings: Settings) -> Servers:
-    """The servers of these settings, connect-tested; raises ServersDown, or UnsafeLogin for an app with too many rights."""
+    """The servers of these settings, connect-tested; raises ServersDown or UnsafeLogin."""
     servers = _described(settings)
     _check_database("CRM_DATABASE_URL" if settings.database_url else None, servers.database_url)
     if not valkey.answers(servers.redis_url):
-        raise ServersDown("the server of CRM_REDIS_URL does not answer" if settings.redis_url else _NOT_RUNNING)
+        raise ServersDown(
+            "the server of CRM_REDIS_URL does not answer" if settings.redis_url else _NOT_RUNNING
+        )
     return servers
 
 
@@ -200,14 +203,17 @@ def _check_database(variable: str | None, url: str) -> None:
         reason = str(error).strip().splitlines()[-1].strip()
         raise ServersDown(f"the server of {variable} does not answer: {reason}") from error
     if faults:
-        raise UnsafeLogin(f"{faults[0]}: use a login without any rights of its own" + (f" in {variable}" if variable else ""))
+        raise UnsafeLogin(
+            f"{faults[0]}: use a login without any rights of its own"
+            + (f" in {variable}" if variable else "")
+        )
     if fault:
         raise PostgresError(f"{variable}: {fault}")
 
 
 @contextmanager
 def running(settings: Settings, *, durable: bool = True) -> Iterator[Servers]:
-    """The servers for one command: attaches, or starts them for it and stops them after (when nobody else uses them)."""
+    """The servers for one command: attaches, or starts them and stops them when nobody uses them any more."""
     try:
         attached = attach(settings)
     except ServersDown:

@@ -1,4 +1,4 @@
-"""Runs everything of one instance: the embedded servers, web, worker and scheduler; restarts what dies, ends all in order."""
+"""Runs everything of one instance: servers, web, worker, scheduler; restarts what dies, ends all in order."""
 
 import errno
 import http.client
@@ -73,9 +73,9 @@ def run(
 ) -> int:
     """Run until Ctrl-C or SIGTERM; the exit code. Call it from the main thread.
 
-    `prepare` is called when the servers answer and before anything else starts (migrations, first administrator);
-    `ready_message` when the web server answers, its lines are printed after the address. Raises StartError with one
-    line when the instance can't start.
+    `prepare` is called when the servers answer and before anything else starts (migrations, the first
+    administrator); `ready_message` when the web server answers, its lines are printed after the address.
+    Raises StartError with one line when the instance can't start.
     """
     children = standard_children(settings) if children is None else children
     with _end_on_signals():
@@ -133,7 +133,7 @@ class _Supervisor:
             sleep(_TICK)
 
     def stop(self) -> None:
-        """End the children: all are asked in order, what has not ended in time is killed with all it started."""
+        """End the children: all are asked in order; what lingers is killed with all it started."""
         begun = monotonic()
         for kept in self._kept:
             if kept.process:
@@ -199,7 +199,9 @@ def check_port(settings: Settings) -> None:
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as error:
-        raise PortTaken(f"CRM_HOST={settings.host} can't be resolved: give an address of this machine") from error
+        raise PortTaken(
+            f"CRM_HOST={settings.host} can't be resolved: give an address of this machine"
+        ) from error
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -209,7 +211,9 @@ def check_port(settings: Settings) -> None:
                 raise PortTaken(f"port {settings.port} is taken by another program: set CRM_PORT") from error
             if error.errno == errno.EACCES:
                 raise PortTaken(f"port {settings.port} is for root only: set CRM_PORT above 1023") from error
-            raise PortTaken(f"can't listen on CRM_HOST={settings.host} ({error.strerror}): set CRM_HOST") from error
+            raise PortTaken(
+                f"can't listen on CRM_HOST={settings.host} ({error.strerror}): set CRM_HOST"
+            ) from error
 
 
 def healthy(settings: Settings) -> bool:

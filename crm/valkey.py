@@ -1,4 +1,4 @@
-"""The embedded Valkey: started on a private unix socket with its data on disk. It only rings: PostgreSQL is the memory."""
+"""The embedded Valkey: on a private unix socket, data on disk. It only rings: PostgreSQL is the memory."""
 
 import signal
 import subprocess
@@ -40,7 +40,11 @@ class Valkey:
         self._home.valkey_socket.unlink(missing_ok=True)
         processes.trim_log(self._log)
         self.process = processes.spawn(
-            [program, *self._options()], log=self._log, cwd=self._data, env={"LC_ALL": "C"}, death_signal=signal.SIGTERM
+            [program, *self._options()],
+            log=self._log,
+            cwd=self._data,
+            env={"LC_ALL": "C"},
+            death_signal=signal.SIGTERM,
         )
 
     def start(self) -> str | None:
@@ -112,5 +116,3 @@ def answers(redis_url: str) -> bool:
         return False
     finally:
         client.close()
-
-

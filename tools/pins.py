@@ -1,4 +1,4 @@
-"""Writes requirements.txt and requirements-dev.txt: installs the .in files into an empty environment and notes what came."""
+"""Writes requirements.txt and requirements-dev.txt: what the .in files bring into an empty environment."""
 
 import subprocess
 import sys
@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADER = "# Exact versions of all that is installed; made by `make pins` from {source}, which says why each is there.\n"
+HEADER = "# Exact versions; made by `make pins` from {source}, which says why each is there.\n"
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)  # noqa: S603
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         python = Path(folder, "bin", "python")
         product = _installed(python, "requirements.in")
         _write("requirements.txt", "requirements.in", product)
@@ -21,8 +21,10 @@ def main() -> None:
 
 def _installed(python: Path, source: str) -> list[str]:
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--quiet", "-r", source], cwd=ROOT, check=True)  # noqa: S603
-    return subprocess.run([*pip, "freeze"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()  # noqa: S603
+    subprocess.run([*pip, "install", "--quiet", "-r", source], cwd=ROOT, check=True)
+    return subprocess.run(
+        [*pip, "freeze"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
 
 
 def _write(name: str, source: str, lines: list[str]) -> None:
