@@ -18,7 +18,8 @@ from typing import Any
 import phonenumbers
 from babel import Locale
 from babel.numbers import get_currency_precision
-from sqlalchemy import ARRAY, BigInteger, Boolean, Computed, Date, DateTime, Enum, ForeignKey, Integer, Numeric, String, Text
+from sqlalchemy import BigInteger, Boolean, Computed, Date, DateTime, Enum, ForeignKey, Integer, Numeric, String, Text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import MappedColumn, mapped_column
 
 ENGLISH = Locale("en")

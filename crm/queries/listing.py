@@ -1,0 +1,297 @@
+"""Lists of any face: search, filters, sort by name, pages by cursor; screens, exports and API read their query here.
+
+A name that isn't there is refused, never ignored: an ignored filter would show all rows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Select, func, inspect, literal, select, tuple_, union
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import selectinload
+from sqlalchemy.sql.expression import ClauseElement, Executable
+
+from crm.core.entity import SEARCH_TEXT, SORT_KEYS, Face, db
+from crm.core.fields import Field
+from crm.core.permissions import Actor
+from crm.queries.conditions import BadCondition, compile_condition
+from crm.queries.scope import visible
+
+PAGE_SIZE = 50
+DEEPEST_ROW = 10_000  # `page=` reaches this far; beyond it a cursor is the way
+COUNTED_EXACTLY = 1_000
+
+
+class BadQuery(ValueError):
+    """A list query that can't be answered: the parameter, and what to do."""
+
+    def __init__(self, parameter: str, reason: str) -> None:
+        super().__init__(reason)
+        self.parameter = parameter
+
+
+@dataclass(frozen=True)
+class Filter:
+    field: Field
+    op: str
+    raw: str
+
+    @property
+    def parameter(self) -> str:
+        return f"flt_{self.field.name}_{self.op}"
+
+
+@dataclass(frozen=True)
+class ListQuery:
+    """What a list was asked for. `cursor` is (forward, value of the sort column, id)."""
+
+    search: str = ""
+    sort: str = ""
+    desc: bool = True
+    filters: tuple[Filter, ...] = ()
+    cursor: tuple[bool, Any, int] | None = None
+    page: int = 1
+    limit: int = PAGE_SIZE
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """The query as the address has it, without the place in the list."""
+        pairs = [("search", self.search)] if self.search else []
+        if self.sort:
+            pairs.append(("sort", self.sort))
+            if self.desc:
+                pairs.append(("desc", "1"))
+        return pairs + [(kept.parameter, kept.raw) for kept in self.filters]
+
+
+@dataclass
+class Page:
+    rows: list[Any]
+    newer: str | None = None
+    older: str | None = None
+    first_row: int | None = None
+    query: ListQuery = field(default_factory=ListQuery)
+
+
+# What screens add to a list's address and lists don't care for.
+NOT_OURS = frozenset({"id", "url", "next", "rowid", "all", "action", "confirm", "csrf_token", "format"})
+
+
+def read_query(face: Face, given: Iterable[tuple[str, str]], *, strict: bool = True) -> ListQuery:
+    """The query of an address (pairs of name and text). Raises BadQuery for what can't be answered."""
+    query = ListQuery()
+    filters: list[Filter] = []
+    for name, raw in given:
+        if "\x00" in raw:
+            raise BadQuery(name[:60], "contains a NUL character")
+        match name:
+            case "search" | "q":
+                query = replace(query, search=raw.strip()[:200])
+            case "sort":
+                if raw not in face.about.sort and raw != "id":
+                    raise BadQuery("sort", f"“{raw[:60]}” can't be sorted by; use {', '.join(('id', *face.about.sort))}")
+                query = replace(query, sort=raw)
+            case "desc":
+                query = replace(query, desc=raw == "1")
+            case "after" | "before" | "cursor":
+                query = replace(query, cursor=_read_cursor(name, raw))
+            case "page":
+                query = replace(query, page=_whole("page", raw, 1, DEEPEST_ROW // PAGE_SIZE))
+            case "limit":
+                query = replace(query, limit=_whole("limit", raw, 1, 200))
+            case _ if name.startswith("flt_"):
+                filters.append(_read_filter(face, name, raw))
+            case _ if strict and name not in NOT_OURS:
+                raise BadQuery(name[:60], "is not known here")
+    if query.sort and not any(name == "desc" for name, _ in given):
+        query = replace(query, desc=False)
+    return replace(query, filters=tuple(filters))
+
+
+def _whole(name: str, raw: str, least: int, most: int) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", raw) or not least <= int(raw) <= most:
+        advice = "narrow the list, or page on with the arrows" if name == "page" else f"give {least} to {most}"
+        raise BadQuery(name, f"must be a whole number from {least} to {most}; {advice}")
+    return int(raw)
+
+
+def _read_filter(face: Face, name: str, raw: str) -> Filter:
+    for field_name in sorted(face.about.filters, key=len, reverse=True):
+        prefix = f"flt_{field_name}_"
+        if name.startswith(prefix):
+            op = name.removeprefix(prefix)
+            kept = Filter(face.fields[field_name], op, raw)
+            try:
+                compile_condition(face, kept.field, op, raw)
+            except BadCondition as fault:
+                raise BadQuery(name[:60], str(fault)) from None
+            return kept
+    raise BadQuery(name[:60], "there is no such filter here")
+
+
+def _cursor(forward: bool, value: Any, record_id: int) -> str:
+    shown = value.isoformat() if isinstance(value, dt.date) else value
+    packed = json.dumps([1 if forward else 0, shown, record_id, isinstance(value, dt.datetime)], ensure_ascii=False)
+    return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
+
+
+def _read_cursor(name: str, raw: str) -> tuple[bool, Any, int]:
+    try:
+        packed = json.loads(base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)))
+        forward, value, record_id, is_time = packed
+        if is_time:
+            value = dt.datetime.fromisoformat(value)
+        good = forward in (0, 1) and type(record_id) is int and abs(record_id) < 2**63
+        good = good and isinstance(value, str | int | dt.datetime | None) and not isinstance(value, bool)
+        good = good and not (isinstance(value, str) and "\x00" in value)
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        good = False
+    if not good:
+        raise BadQuery(name, "is not a cursor of this list; start again from its first page")
+    return (bool(forward) if name == "cursor" else name == "after"), value, record_id
+
+
+def _sort_column(face: Face, query: ListQuery) -> Any:
+    if query.sort in ("", "id"):
+        return face.entity.id
+    return getattr(face.entity, SORT_KEYS.get(query.sort, face.fields[query.sort].attribute))
+
+
+def matching(face: Face, query: ListQuery, actor: Actor, verb: str = "read") -> Select[Any]:
+    """Every row the query matches and the actor may reach, in no order."""
+    statement = visible(face, actor, verb)
+    for kept in query.filters:
+        statement = statement.where(compile_condition(face, kept.field, kept.op, kept.raw))
+    if query.search:
+        statement = statement.where(_search(face, query.search))
+    return statement
+
+
+def ordered(face: Face, query: ListQuery, actor: Actor, verb: str = "read") -> Select[Any]:
+    """`matching` in the order of the list, for exports."""
+    column = _sort_column(face, query)
+    columns = [column] if column is face.entity.id else [column, face.entity.id]
+    return matching(face, query, actor, verb).order_by(*(c.desc() if query.desc else c.asc() for c in columns))
+
+
+def fetch_page(face: Face, query: ListQuery, actor: Actor, *, load: Iterable[Any] = ()) -> Page:
+    """One page by row values `(column, id) < (…)`: the same cost a million rows in."""
+    column, ident = _sort_column(face, query), face.entity.id
+    single = column is ident
+    forward = query.cursor[0] if query.cursor else True
+    downward = query.desc if forward else not query.desc
+    statement = matching(face, query, actor)
+    if query.cursor:
+        _, value, record_id = query.cursor
+        place = _place(column, single, value, record_id)
+        here = ident if single else tuple_(column, ident)
+        statement = statement.where(here < place if downward else here > place)
+    columns = [column] if single else [column, ident]
+    statement = statement.order_by(*(c.desc() if downward else c.asc() for c in columns))
+    if query.page > 1 and not query.cursor:
+        statement = statement.offset((query.page - 1) * query.limit)
+    rows = list(db.session.scalars(statement.limit(query.limit + 1).options(*load)))
+    more = len(rows) > query.limit
+    rows = rows[: query.limit]
+    if not forward:
+        rows.reverse()
+    page = Page(rows, query=query)
+    if rows:
+        key = column.key
+        if more or not forward:
+            page.older = _cursor(True, getattr(rows[-1], key), rows[-1].id)
+        if (query.cursor and (forward or more)) or (query.page > 1 and not query.cursor):
+            page.newer = _cursor(False, getattr(rows[0], key), rows[0].id)
+    if not query.cursor:
+        page.first_row = (query.page - 1) * query.limit + 1
+    return page
+
+
+def _place(column: Any, single: bool, value: Any, record_id: int) -> Any:
+    if single:
+        return record_id
+    wanted = dt.datetime if column.type.python_type is dt.datetime else column.type.python_type
+    if not isinstance(value, wanted):
+        raise BadQuery("after", "is a cursor of another order; start again from the first page")
+    return tuple_(literal(value, column.type), literal(record_id, inspect(column.class_).local_table.c.id.type))
+
+
+def _search(face: Face, term: str) -> Any:
+    """Letters are found anywhere in what is searched; one or two letters at the start of a name.
+
+    Trigram indexes find nothing for two letters, so those look at the start of the sorted name instead. Related
+    records that name this one (contacts of a customer) are found too.
+    """
+    entity = face.entity
+    if not hasattr(entity, SEARCH_TEXT):
+        raise BadQuery("search", "this list can't be searched; use a filter")
+    key = func.crm_sort_key(_as_searched(term))
+    escaped = func.replace(func.replace(func.replace(key, "\\", "\\\\"), "%", "\\%"), "_", "\\_")
+    if len(term) < 3 and hasattr(entity, "sort_name"):
+        return entity.sort_name.like(escaped.concat("%"))
+    pattern = func.concat("%", escaped, "%")
+    found = [select(entity.id).where(getattr(entity, SEARCH_TEXT).like(pattern))]
+    for relation in face.about.related:
+        other = inspect(entity).relationships[relation].mapper.class_
+        if other.about and other.about.search and other.about.title == "name":
+            link = inspect(entity).relationships[relation].remote_side
+            found.append(select(*link).where(getattr(other, SEARCH_TEXT).like(pattern)))
+    if len(found) == 1:
+        return getattr(entity, SEARCH_TEXT).like(pattern)
+    return entity.id.in_(union(*found).scalar_subquery())
+
+
+def _as_searched(term: str) -> str:
+    """A phone number as a person writes it becomes its digits, as E.164 has them."""
+    digits = re.sub(r"\D", "", term)
+    if len(digits) >= 5 and re.fullmatch(r"[\d\s()+./-]+", term):
+        return digits.lstrip("0")
+    return term
+
+
+def count(face: Face, query: ListQuery, actor: Actor) -> tuple[int, bool]:
+    """(how many match, whether that is exact): counted up to a bound, then the planner's estimate."""
+    capped = matching(face, query, actor).with_only_columns(face.entity.id).limit(COUNTED_EXACTLY + 1).subquery()
+    number = db.session.execute(select(func.count()).select_from(capped)).scalar_one()
+    if number <= COUNTED_EXACTLY:
+        return number, True
+    return max(_estimate(matching(face, query, actor)), COUNTED_EXACTLY + 1), False
+
+
+class _Explain(Executable, ClauseElement):
+    """EXPLAIN of a statement, with its values bound as in the statement itself."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self.statement = statement
+
+
+@compiles(_Explain)
+def _explain(element: _Explain, compiler: Any, **options: Any) -> str:
+    return "EXPLAIN (FORMAT JSON) " + compiler.process(element.statement, **options)
+
+
+def _estimate(statement: Select[Any]) -> int:
+    plan = db.session.connection().execute(_Explain(statement)).scalar_one()
+    return int(plan[0]["Plan"]["Plan Rows"])
+
+
+def loads(face: Face, names: Iterable[str]) -> list[Any]:
+    """What to load with a page, so that no row asks the database again."""
+    options = []
+    wanted = {face.fields[name].attribute.removesuffix("_id") for name in names
+              if name in face.fields and face.fields[name].family == "reference"}  # fmt: skip
+    embedded = {embed.relation for embed in face.about.embeds
+                if any(name == embed.prefix + part for name in names for part in embed.fields)}  # fmt: skip
+    for name in sorted(wanted | embedded):
+        options.append(selectinload(getattr(face.entity, name)))
+    return options
+
