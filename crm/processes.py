@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -43,7 +44,7 @@ def spawn(
     thread: the kernel sends the signal when the thread that started the child ends.
     """
     with contextlib.ExitStack() as stack:
-        output = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL
+        output = stack.enter_context(_open_log(log)) if log else subprocess.DEVNULL
         return subprocess.Popen(
             [str(part) for part in argv],
             stdin=subprocess.DEVNULL,
@@ -59,6 +60,10 @@ def spawn(
             # Runs after the change of user, which would clear the death signal.
             preexec_fn=_dies_with_parent(death_signal),
         )
+
+
+def _open_log(log: Path) -> IO[bytes]:
+    return os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
 
 def _dies_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
