@@ -154,6 +154,9 @@ class Entity(Model):
     def complete(cls, values: dict[str, Any]) -> None:
         """Fill in, before a new record is checked, what follows from the other values."""
 
+    def created(self) -> None:
+        """What follows from there being a new record; runs once, after it has its number."""
+
     @classmethod
     def label(cls) -> str:
         """`CreditRequest` → `Credit request`."""

@@ -10,10 +10,10 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Computed, Index, String, Text, UniqueConstraint, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from crm.core.entity import About, Embed, Entity, Face, Section, add_face, literal_condition
+from crm.core.entity import About, Embed, Entity, Face, Section, add_face, db, literal_condition
 from crm.core.fields import (
     Choice, Field, FieldClass, boolean_field, choice_field, choices_field, countries, country_field, currency_field,
     date_field,
@@ -405,6 +405,11 @@ class Contact(Entity):
     notes: Mapped[str | None] = long_text_field(field_class=FieldClass.PERSONAL)
     party: Mapped[Party] = relationship(back_populates="contacts")
 
+    def created(self) -> None:
+        """The first one of a party is its primary one."""
+        others = select(Contact.id).where(Contact.party_id == self.party_id, Contact.is_primary).exists()
+        db.session.execute(update(Contact).where(Contact.id == self.id, ~others).values(is_primary=True))
+
     __table_args__ = (Index("uq_contact_primary", "party_id", unique=True, postgresql_where=text("is_primary")),)
 
 
@@ -441,6 +446,11 @@ class Address(Entity):
     area_type: Mapped[AreaType | None] = choice_field(AreaType)
     derived = {"one_line": Field(kind="text", label="Address", field_class=FieldClass.CONTACT)}
     party: Mapped[Party] = relationship(back_populates="addresses")
+
+    def created(self) -> None:
+        """The first one of a party is its default one."""
+        others = select(Address.id).where(Address.party_id == self.party_id, Address.is_default).exists()
+        db.session.execute(update(Address).where(Address.id == self.id, ~others).values(is_default=True))
 
     __table_args__ = (
         Index("uq_address_default", "party_id", unique=True, postgresql_where=text("is_default")),

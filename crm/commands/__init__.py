@@ -1,0 +1,5 @@
+"""Verbs that change something. Importing this package declares every command."""
+
+from crm.commands import access, parties
+
+__all__ = ["access", "parties"]

@@ -1,0 +1,168 @@
+"""What may happen to a party: its status, its owner, which contact and address come first."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import update
+
+from crm.core.command import Refused, command
+from crm.core.entity import db
+from crm.core.fields import field_of
+from crm.models.access import User
+from crm.models.parties import Address, BlockState, Contact, Identifier, Lifecycle, Party
+
+REASON = field_of("long_text", label="Reason", required=True, max_length=2000, help="Kept in the history")
+OPTIONAL_REASON = field_of("long_text", label="Reason", max_length=2000, help="Kept in the history")
+
+
+def _refuse_archived(party: Party) -> None:
+    if party.archived_at is not None:
+        raise Refused("it is archived: restore it first")
+
+
+def _move(party: Party, lifecycle: Lifecycle, reason: str | None) -> None:
+    _refuse_archived(party)
+    if party.lifecycle is lifecycle:
+        raise Refused(f"it is {lifecycle.label.lower()} already")
+    party.lifecycle, party.status_reason = lifecycle, reason
+
+
+def _free(party: Party) -> bool:
+    return party.archived_at is None
+
+
+@command(Party, "Activate", asks={"reason": OPTIONAL_REASON}, icon="check",
+         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.ACTIVE)  # fmt: skip
+def activate(party: Party, *, by: User, reason: str | None) -> None:
+    """Count as active again."""
+    _move(party, Lifecycle.ACTIVE, reason)
+
+
+@command(Party, "Deactivate", asks={"reason": OPTIONAL_REASON}, icon="pause",
+         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.INACTIVE)  # fmt: skip
+def deactivate(party: Party, *, by: User, reason: str | None) -> None:
+    """Count as inactive, with everything kept."""
+    _move(party, Lifecycle.INACTIVE, reason)
+
+
+@command(Party, "Mark as prospect", asks={"reason": OPTIONAL_REASON}, icon="flag",
+         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.PROSPECT)  # fmt: skip
+def mark_prospect(party: Party, *, by: User, reason: str | None) -> None:
+    """Count as a prospect: no completed order yet."""
+    _move(party, Lifecycle.PROSPECT, reason)
+
+
+@command(Party, "Mark as churned", asks={"reason": REASON}, tone="warning", icon="logout",
+         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.CHURNED)  # fmt: skip
+def mark_churned(party: Party, *, by: User, reason: str) -> None:
+    """Count as lost, and say why."""
+    _move(party, Lifecycle.CHURNED, reason)
+
+
+def _block(party: Party, state: BlockState, reason: str, until: dt.date | None) -> None:
+    _refuse_archived(party)
+    if party.block_state is not BlockState.NONE:
+        raise Refused(f"it is {party.block_state.label.lower()} already: {party.block_reason}")
+    if until is not None and until <= dt.datetime.now(dt.UTC).date():
+        raise Refused("the day it ends lies in the past")
+    party.block_state, party.block_reason = state, reason
+    party.blocked_at, party.blocked_until, party.status_reason = dt.datetime.now(dt.UTC), until, reason
+
+
+def _unblock(party: Party, state: BlockState, reason: str | None) -> None:
+    _refuse_archived(party)
+    if party.block_state is not state:
+        raise Refused(f"it isn't {state.label.lower()}")
+    party.block_state, party.block_reason = BlockState.NONE, None
+    party.blocked_at, party.blocked_until, party.status_reason = None, None, reason
+
+
+@command(Party, "Block", asks={"reason": REASON, "until": field_of("date", label="Until", help="Empty: until unblocked")},
+         confirm="Nothing can be sold to them while they are blocked.", tone="bad", icon="ban",
+         applies=lambda party: _free(party) and party.block_state is BlockState.NONE)  # fmt: skip
+def block(party: Party, *, by: User, reason: str, until: dt.date | None) -> None:
+    """Stop business with them until they are unblocked."""
+    _block(party, BlockState.BLOCKED, reason, until)
+
+
+@command(Party, "Unblock", asks={"reason": OPTIONAL_REASON}, confirm="They return to the status they had before.",
+         icon="unlock", applies=lambda party: _free(party) and party.block_state is BlockState.BLOCKED)  # fmt: skip
+def unblock(party: Party, *, by: User, reason: str | None) -> None:
+    """End a block; the status from before the block counts again."""
+    _unblock(party, BlockState.BLOCKED, reason)
+
+
+@command(Party, "Blacklist", asks={"reason": REASON}, confirm="They are refused everywhere, without an end.", tone="bad",
+         icon="shield", applies=lambda party: _free(party) and party.block_state is BlockState.NONE)  # fmt: skip
+def blacklist(party: Party, *, by: User, reason: str) -> None:
+    """Refuse them for good."""
+    _block(party, BlockState.BLACKLISTED, reason, None)
+
+
+@command(Party, "Remove from blacklist", asks={"reason": REASON}, icon="unlock",
+         applies=lambda party: _free(party) and party.block_state is BlockState.BLACKLISTED)  # fmt: skip
+def unblacklist(party: Party, *, by: User, reason: str) -> None:
+    """Take them off the blacklist, and say why."""
+    _unblock(party, BlockState.BLACKLISTED, reason)
+
+
+@command(Party, "Archive", asks={"reason": OPTIONAL_REASON}, confirm="It becomes read-only and can be restored.",
+         tone="warning", icon="archive", applies=_free)  # fmt: skip
+def archive(party: Party, *, by: User, reason: str | None) -> None:
+    """Put it away: read-only, and out of work lists."""
+    if party.archived_at is not None:
+        raise Refused("it is archived already")
+    party.archived_at, party.status_reason = dt.datetime.now(dt.UTC), reason
+
+
+@command(Party, "Restore", asks={"reason": OPTIONAL_REASON}, icon="refresh",
+         applies=lambda party: party.archived_at is not None)  # fmt: skip
+def restore(party: Party, *, by: User, reason: str | None) -> None:
+    """Take it out of the archive, with the status it had."""
+    if party.archived_at is None:
+        raise Refused("it isn't archived")
+    party.archived_at, party.status_reason = None, reason
+
+
+@command(Party, "Reassign", asks={"owner": field_of("reference", refers_to="user", label="Account manager", required=True),
+                                  "note": field_of("long_text", label="Hand-over note", max_length=2000)},
+         icon="user", applies=_free)  # fmt: skip
+def reassign(party: Party, *, by: User, owner: int, note: str | None) -> None:
+    """Give it to another account manager."""
+    _refuse_archived(party)
+    new = db.session.get(User, owner)
+    if new is None or not new.active:
+        raise Refused("there is no active user with that number")
+    if party.owner_id == owner:
+        raise Refused(f"{new.name} is its account manager already")
+    party.owner_id, party.status_reason = owner, note or party.status_reason
+
+
+@command(Contact, "Set as primary", icon="star", applies=lambda contact: not contact.is_primary)
+def set_primary(contact: Contact, *, by: User) -> None:
+    """The one person to talk to first; there is one per customer."""
+    if contact.is_primary:
+        raise Refused("it is the primary contact already")
+    db.session.execute(update(Contact).where(Contact.party_id == contact.party_id, Contact.is_primary)
+                       .values(is_primary=False))  # fmt: skip
+    contact.is_primary = True
+
+
+@command(Address, "Set as default", icon="star", applies=lambda address: not address.is_default)
+def set_default(address: Address, *, by: User) -> None:
+    """The address that counts where none is chosen; there is one per customer."""
+    if address.is_default:
+        raise Refused("it is the default address already")
+    db.session.execute(update(Address).where(Address.party_id == address.party_id, Address.is_default)
+                       .values(is_default=False))  # fmt: skip
+    address.is_default = True
+
+
+@command(Identifier, "Mark as verified", icon="check", applies=lambda identifier: identifier.verified_at is None)
+def verify(identifier: Identifier, *, by: User) -> None:
+    """Say that you have seen the document."""
+    if identifier.verified_at is not None:
+        raise Refused("it is verified already")
+    identifier.verified_at, identifier.verified_by_id = dt.datetime.now(dt.UTC), by.id

@@ -1,0 +1,130 @@
+"""Make, change and remove one record of any face from what a person or program gave.
+
+Screens, API and inline forms come here, so a field is read, required and refused in one way. Nothing commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from crm.core.command import Refused, WrongInput
+from crm.core.entity import Entity, Face, db, face_named
+from crm.core.fields import Field
+from crm.core.permissions import Actor, Scope, allowed
+from crm.queries.scope import find
+
+
+def read_values(face: Face, given: Mapping[str, Any], actor: Actor, *, new: bool, on_screen: bool = False,
+                country: str | None = None) -> dict[str, Any]:  # fmt: skip
+    """Public name → value, of what was given. Raises WrongInput with every fault at once.
+
+    `country` completes phone numbers; on the screen a few more fields are required than for programs.
+    """
+    editable = {declared.name: declared for declared in face.form_fields}
+    values: dict[str, Any] = {}
+    errors = {name: _why_not(face, name) for name in given if name not in editable}
+    raw = dict(given)
+    if new:
+        face.entity.complete(raw)
+    for name, declared in editable.items():
+        if name not in raw:
+            continue
+        try:
+            values[name] = _read(declared, raw[name], actor, country)
+        except ValueError as fault:
+            errors[name] = str(fault)
+    for name, declared in editable.items():
+        must = declared.required or (on_screen and new and declared.required_on_screen)
+        if must and name not in errors and (new or name in values) and values.get(name) in (None, [], ""):
+            errors[name] = "is required"
+    if errors:
+        raise WrongInput(errors)
+    return values
+
+
+def _why_not(face: Face, name: str) -> str:
+    return "can't be set here" if name in face.fields else "is not a field of this"
+
+
+def _read(declared: Field, raw: Any, actor: Actor, country: str | None) -> Any:
+    value = declared.parse(raw, country=country)
+    if value is None or declared.kind != "reference":
+        # E-mail and phone go on as they were given: the entity keeps both the text and its normal form.
+        return raw if declared.keeps_given and not country and value is not None else value
+    target = face_named(declared.refers_to)
+    if find(target, actor, str(value)) is None:
+        raise ValueError(f"there is no {target.label.lower()} with number {value} that you may see")
+    return value
+
+
+def create(face: Face, values: Mapping[str, Any], by: Actor) -> Any:
+    """A new record of the face, with its defaults. Raises WrongInput when the database refuses a value."""
+    record = face.entity()
+    for name, value in face.defaults.items():
+        setattr(record, name, list(value) if isinstance(value, list) else value)
+    _set(face, record, values)
+    if "owner" in face.fields and values.get("owner") is None and allowed(by, f"{face.name}.read") is Scope.OWN:
+        record.owner_id = by.id
+    _flush(face, record, values, new=True)
+    return record
+
+
+def update(face: Face, record: Any, values: Mapping[str, Any]) -> None:
+    """Change what differs. Raises WrongInput; StaleDataError when somebody else was faster."""
+    _set(face, record, {name: value for name, value in values.items()
+                        if face.fields[name].text(getattr(record, face.fields[name].attribute))
+                        != face.fields[name].text(value)})  # fmt: skip
+    _flush(face, record, values, new=False)
+
+
+def delete(record: Entity) -> None:
+    """Remove a record that may go; Refused while something else needs it."""
+    try:
+        with db.session.begin_nested():
+            db.session.delete(record)
+            db.session.flush()
+    except IntegrityError:
+        raise Refused("other records still need it") from None
+
+
+def _set(face: Face, record: Any, values: Mapping[str, Any]) -> None:
+    columns = face.entity.__table__.c
+    for name, value in values.items():
+        attribute = face.fields[name].attribute
+        if value is None and columns[attribute].server_default is not None and not columns[attribute].nullable:
+            continue  # left empty: what is there, or the default, stays
+        setattr(record, attribute, value)
+
+
+def _flush(face: Face, record: Any, values: Mapping[str, Any], *, new: bool) -> None:
+    try:
+        with db.session.begin_nested():
+            if new:
+                db.session.add(record)
+            db.session.flush()
+    except IntegrityError as fault:
+        raise _explained(face, fault, values) from None
+    if new:
+        record.created()
+
+
+def _explained(face: Face, fault: IntegrityError, values: Mapping[str, Any]) -> WrongInput:
+    """A constraint's name tells which field it guards."""
+    diagnosis = getattr(fault.orig, "diag", None)
+    name = (getattr(diagnosis, "constraint_name", None) or "").split("_", 1)[-1].removeprefix(face.entity.__tablename__ + "_")
+    fields = sorted((field for field in face.fields.values() if name.startswith(field.attribute)),
+                    key=lambda field: len(field.attribute), reverse=True)  # fmt: skip
+    state = getattr(fault.orig, "sqlstate", "")
+    column = getattr(diagnosis, "column_name", None)
+    if state == "23502" and column:
+        return WrongInput({column.removesuffix("_id"): "is required"})
+    if state == "23505" and fields:
+        return WrongInput({fields[0].name: "is taken: another record has it already"})
+    if state == "23503" and fields:
+        return WrongInput({fields[0].name: "points to a record that isn't there"})
+    involved = fields[0].name if fields else next(iter(values), "id")
+    return WrongInput({involved: f"doesn't fit the other values ({name.replace('_', ' ') or 'a rule of the database'})"})
+
