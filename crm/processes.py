@@ -18,6 +18,8 @@ import psutil
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _LOG_LIMIT = 20 * 1024 * 1024
+# Seconds by which a start may seem to move when the clock is set.
+_SAME_START = 2.0
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,23 @@ def session_members(leader: int) -> list[psutil.Process]:
     return members
 
 
+def _family(leader: int, created: float) -> list[psutil.Process]:
+    """The session of a child that was written down, its leader first; empty when it is another's by now.
+
+    A number stays taken while a session bears it, so what is left of a session without its leader is still
+    ours, unless it began before (the machine was started anew, and numbers begin again).
+    """
+    found = []
+    for member in session_members(leader):
+        with contextlib.suppress(psutil.Error):
+            age = member.create_time() - created
+            if member.pid == leader and abs(age) > _SAME_START:
+                return []
+            if age > -_SAME_START and member.status() != psutil.STATUS_ZOMBIE:
+                found.append(member)
+    return sorted(found, key=lambda member: member.pid != leader)
+
+
 def kill_session(leader: int) -> None:
     for member in session_members(leader):
         with contextlib.suppress(psutil.Error):
@@ -150,25 +169,20 @@ class Records:
             known = json.loads(self._path.read_text())
         except (FileNotFoundError, ValueError):  # a first start, or a write that was cut off
             known = {}
-        left: dict[str, tuple[psutil.Process, int]] = {}
-        for name, (pid, created, stop_signal) in known.items():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process = psutil.Process(pid)
-                if abs(process.create_time() - created) < 0.5 and process.status() != psutil.STATUS_ZOMBIE:
-                    left[name] = (process, stop_signal)
+        families = {name: _family(pid, created) for name, (pid, created, _) in known.items()}
+        for name, (pid, _, stop_signal) in known.items():
+            for member in families[name]:
+                # Who leads is asked to end; what it has left alone already won't be told by anybody.
+                with contextlib.suppress(psutil.Error):
+                    member.send_signal(stop_signal if member.pid == pid else signal.SIGKILL)
+                if member.pid == pid:
+                    break
         deadline = time.monotonic() + seconds
-        families = {name: session_members(process.pid) for name, (process, _) in left.items()}
-        for process, stop_signal in left.values():
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(stop_signal)
         for family in families.values():
             _, alive = psutil.wait_procs(family, timeout=max(0.0, deadline - time.monotonic()))
-            for member in alive:
-                with contextlib.suppress(psutil.Error):
-                    member.kill()
-            psutil.wait_procs(alive, timeout=2)
+            end(alive, signal.SIGKILL, 2.0)
         self.clear()
-        return sorted(left)
+        return sorted(name for name, family in families.items() if family)
 
     def _write(self) -> None:
         fresh = self._path.with_suffix(".new")

@@ -21,7 +21,7 @@ from crm.servers import Embedded, Servers, claim, start
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 5.0
 _CALM = 30.0  # a child that lived this long starts again at once
 _CHILDREN_SECONDS, _ALL_SECONDS = 5.0, 9.0  # of the ten that a clean end may take
-_TRIES_AT_START = 5
+_TRIES_AT_START = 4
 _TICK = 0.1
 _TRIM_SECONDS = 60.0
 

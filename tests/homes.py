@@ -1,4 +1,4 @@
-"""Homes for tests of real servers: root's PostgreSQL runs as another user, which can't enter pytest's own folders."""
+"""Homes for tests of real servers: under root, PostgreSQL's user can't enter pytest's own folders."""
 
 import shutil
 import tempfile

@@ -108,7 +108,9 @@ def test_the_server_is_set_up_as_promised(shared: tuple[Settings, Embedded]) -> 
     }
     assert {name: ask(url, f"SHOW {name}") for name in expected} == expected
     assert ask(url, "SELECT datlocale FROM pg_database WHERE datname = current_database()") == "C.UTF-8"
-    assert ask(url, "SELECT upper('äé') || similarity('anna', 'anne')::text || unaccent('é')") == "ÄÉ0.42857143e"
+    assert (
+        ask(url, "SELECT upper('äé') || similarity('anna', 'anne')::text || unaccent('é')") == "ÄÉ0.42857143e"
+    )
 
 
 def test_nobody_gets_in_without_the_password(shared: tuple[Settings, Embedded]) -> None:
@@ -219,7 +221,9 @@ def test_given_servers_are_used_and_checked(shared: tuple[Settings, Embedded], f
     }
     settings = settings_in(folder, **given)
     with running(settings) as found:
-        assert found == Servers(servers.database_url, servers.owner_database_url, None, servers.redis_url, "k" * 32)
+        assert found == Servers(
+            servers.database_url, servers.owner_database_url, None, servers.redis_url, "k" * 32
+        )
     # The superuser's URL as the app's login: its database must be named like the owner's.
     superuser = (servers.superuser_url or "").replace("/postgres?", "/crm?")
     with pytest.raises(UnsafeLogin, match="superuser.*CRM_DATABASE_URL"):
@@ -283,7 +287,7 @@ def test_a_pid_file_of_the_dead_is_removed(folder: Path) -> None:
     with start(settings, durable=False) as embedded:
         data = embedded.home.path / "postgres" / "data"
         stale = (data / "postmaster.pid").read_text().splitlines()
-    # The number now belongs to a living program that has nothing to do with us, as after a restart of the machine.
+    # The number now belongs to a living program that has nothing to do with us, as after a restart.
     (data / "postmaster.pid").write_text("\n".join([str(os.getppid()), *stale[1:]]) + "\n")
     (embedded.home.postgres_sockets / ".s.PGSQL.5432.lock").write_text(f"{os.getppid()}\n")
     with start(settings, durable=False) as embedded:
