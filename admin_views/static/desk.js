@@ -1,0 +1,39 @@
+/* Wakes the parts of a page. Every page works without; each part looks for its own data- attributes. */
+import { wakeTheme } from "./js/theme.js";
+import { wakeShell } from "./js/shell.js";
+import { wakeMenus } from "./js/menus.js";
+import { wakeList } from "./js/list.js";
+import { wakeFilters } from "./js/filters.js";
+import { wakeForms } from "./js/forms.js";
+import { wakePickers } from "./js/picker.js";
+import { wakeTabs } from "./js/tabs.js";
+import { wakeAsk } from "./js/ask.js";
+import { wakeKeys } from "./js/keys.js";
+import { wakeImports } from "./js/imports.js";
+
+wakeTheme();
+wakeShell();
+wakeMenus();
+wakeList();
+wakeFilters();
+wakePickers(document);
+wakeForms(document);
+wakeTabs();
+wakeAsk();
+wakeKeys();
+wakeImports();
+
+// htmx sends the CSRF token in a header, and what it brings in may hold pickers.
+document.addEventListener("htmx:configRequest", (event) => {
+  event.detail.headers["X-CSRFToken"] = document.querySelector('meta[name="csrf-token"]').content;
+});
+document.addEventListener("htmx:load", (event) => wakePickers(event.detail.elt));
+document.addEventListener("htmx:responseError", (event) => {
+  const panel = event.detail.target;
+  if (!panel.matches("[data-panel]")) return;
+  const text = document.createElement("p");
+  text.className = "alert alert-bad";
+  text.setAttribute("role", "alert");
+  text.textContent = "This part could not be loaded. Open the page again in a moment.";
+  panel.replaceChildren(text);
+});
