@@ -183,10 +183,8 @@ def test_killed_and_started_again(launch: Callable[..., Instance]) -> None:
     third = launch()
     assert third.process.wait(10) == 1
     until(lambda: third.lines)
-    assert third.lines == [
-        f"Error: Customer Desk is already running on http://127.0.0.1:{second.port} "
-        f"(pid {second.process.pid})"
-    ]
+    where = f"http://127.0.0.1:{second.port} (pid {second.process.pid})"
+    assert third.lines == [f"Error: Customer Desk is already running on {where}"]
 
 
 def test_a_taken_port_is_told_before_anything_starts(launch: Callable[..., Instance]) -> None:
