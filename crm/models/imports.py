@@ -1,0 +1,116 @@
+"""Files that were brought in: what was decided about each, what became of its rows, and the rows on their way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from crm.core.entity import About, Entity, Section
+from crm.core.fields import Choice, Field, choice_field, declare, integer_field, long_text_field, reference_field, text_field
+from crm.core.jobs import Job, JobState
+from crm.models.access import User
+
+
+class Duplicates(Choice):
+    """What becomes of a row whose record is there already."""
+
+    SKIP = "skip", "Leave the record as it is", "neutral"
+    UPDATE = "update", "Update the record", "info"
+    CREATE = "create", "Create another one", "warning"
+
+
+class ImportState(Choice):
+    DRAFT = "draft", "Not started", "neutral"
+    WAITING = "waiting", "Waiting", "neutral"
+    RUNNING = "running", "Running", "info"
+    DONE = "done", "Done", "good"
+    FAILED = "failed", "Failed", "bad"
+    CANCELLED = "cancelled", "Cancelled", "warning"
+
+
+class Import(Entity):
+    """A file of records that was brought in, with what became of each of its rows."""
+
+    about = About(
+        area="System", icon="file-up", title="file_name", api=False, create=False, edit=False, audited=False,
+        columns=("file_name", "entity", "state", "rows", "rows_created", "rows_updated", "rows_refused", "asked_by",
+                 "created_at"),
+        search=("file_name",), filters=("entity", "duplicates", "asked_by", "created_at"), sort=("created_at",),
+        within=("asked_by",),
+        detail=(Section("File", ("file_name", "size", "entity", "asked_by", "created_at")),
+                Section("How", ("duplicates", "match_by")),
+                Section("Rows", ("state", "rows", "rows_created", "rows_updated", "rows_unchanged", "rows_skipped",
+                                 "rows_ambiguous", "rows_refused", "remarks", "job"))),
+        help="Every file that was imported, and what became of its rows.",
+    )  # fmt: skip
+
+    file_name: Mapped[str] = text_field(label="File", editable=False)
+    entity: Mapped[str] = text_field(max_length=64, editable=False, label="Records", help="What the rows are")
+    size: Mapped[int] = declare("integer", BigInteger, editable=False, label="Bytes")
+    asked_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False, label="By")
+    job_id: Mapped[int | None] = reference_field("job", table="job", editable=False)
+    duplicates: Mapped[Duplicates] = choice_field(Duplicates, editable=False, column={"server_default": "skip"},
+                                                  label="When a record is there already")  # fmt: skip
+    match_by: Mapped[str | None] = text_field(max_length=64, editable=False, label="Known records are found by")
+    rows: Mapped[int | None] = integer_field(editable=False)
+    rows_created: Mapped[int | None] = integer_field(editable=False, label="Created")
+    rows_updated: Mapped[int | None] = integer_field(editable=False, label="Updated")
+    rows_unchanged: Mapped[int | None] = integer_field(editable=False, label="Unchanged")
+    rows_skipped: Mapped[int | None] = integer_field(editable=False, label="Skipped")
+    rows_ambiguous: Mapped[int | None] = integer_field(editable=False, label="Ambiguous")
+    rows_refused: Mapped[int | None] = integer_field(editable=False, label="Refused")
+    remarks: Mapped[str | None] = long_text_field(editable=False)
+    # Random names below CRM_HOME/uploads: what a person called the file never becomes a path.
+    stored_name: Mapped[str] = mapped_column(Text)
+    refused_name: Mapped[str | None] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(Text)
+    plan: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
+    checked: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+
+    derived = {"state": Field(kind="choice", choices=ImportState)}
+
+    job: Mapped[Job | None] = relationship(lazy="joined", foreign_keys=job_id)
+    asked_by: Mapped[User | None] = relationship(foreign_keys=asked_by_id)
+
+    __table_args__ = (Index("ix_import_file", "sha256", "entity"),)
+
+    @property
+    def state(self) -> ImportState:
+        if self.job is None:
+            return ImportState.DRAFT
+        return ImportState(str(JobState(self.job.state).value))
+
+
+class Outcome(Choice):
+    """What became, or will become, of a row."""
+
+    CREATED = "created", "Created", "good"
+    UPDATED = "updated", "Updated", "info"
+    UNCHANGED = "unchanged", "Unchanged", "neutral"
+    SKIPPED = "skipped", "Skipped", "neutral"
+    AMBIGUOUS = "ambiguous", "Ambiguous", "warning"
+    REFUSED = "refused", "Refused", "bad"
+
+
+class ImportRow(Entity):
+    """A row of a file on its way in: its values as read, and what became of it. Gone when the import has ended."""
+
+    about = About(area="System", title="line", columns=("line", "outcome"), screen=False, audited=False, create=False,
+                  edit=False, api=False)  # fmt: skip
+
+    import_id: Mapped[int] = mapped_column(ForeignKey("import.id", ondelete="CASCADE"))
+    line: Mapped[int] = integer_field(editable=False, label="Row of the file")
+    data: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    match_key: Mapped[str | None] = mapped_column(Text)
+    # The first row of the file with the same key, when this is a later one.
+    same_as: Mapped[int | None] = integer_field(editable=False)
+    record_id: Mapped[int | None] = mapped_column(BigInteger)
+    outcome: Mapped[Outcome | None] = choice_field(Outcome, editable=False)
+    field: Mapped[str | None] = text_field(editable=False)
+    reason: Mapped[str | None] = long_text_field(editable=False)
+    changes: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+
+    __table_args__ = (UniqueConstraint("import_id", "line"),)
