@@ -40,7 +40,7 @@ def make_venv(root, requirements=("requirements.txt",)):  # type: (str, tuple[st
         for name in requirements:
             if not _is_done(root, name):
                 _say("Installing %s (once; about a minute) …" % name)
-                pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+                pip = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input"]
                 _run(
                     [*pip, "-r", os.path.join(root, name)],
                     name + " could not be installed: is the network there?",
