@@ -18,13 +18,15 @@ export function wakeAsk() {
     event.preventDefault();
     const { submitter } = event;
     const sent = new FormData(form, submitter);
-    if (await show(dialog, () => fetch(form.action, { method: "POST", body: new URLSearchParams(sent), redirect: "manual" }))) return;
+    // A button named "action" hides form.action, so the attribute is read.
+    const to = form.getAttribute("action");
+    if (await show(dialog, () => fetch(to, { method: "POST", body: new URLSearchParams(sent), redirect: "manual" }))) return;
     if (submitter?.name) {
       const kept = document.createElement("input");
       Object.assign(kept, { type: "hidden", name: submitter.name, value: submitter.value });
       form.append(kept);
     }
-    form.submit();
+    HTMLFormElement.prototype.submit.call(form);
   });
   dialog.addEventListener("click", (event) => {
     const away = event.target === dialog || event.target.closest("[data-ask-close]");

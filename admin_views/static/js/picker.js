@@ -10,7 +10,7 @@ function wake(select) {
   const url = select.dataset.url;
   const label = select.labels[0]?.firstChild?.textContent?.trim() ?? select.getAttribute("aria-label") ?? "";
   new window.TomSelect(select, {
-    plugins: select.multiple ? { remove_button: { label: glyph("×"), title: "Remove" } } : { clear_button: { title: "Clear", html: () => `<button type="button" class="clear-button" tabindex="-1" aria-label="Clear ${escape(label)}">×</button>` } },
+    plugins: select.multiple ? { remove_button: { label: "×", title: "Remove" } } : { clear_button: { title: "Clear", html: () => `<button type="button" class="clear-button" tabindex="-1" aria-label="Clear ${escape(label)}">×</button>` } },
     valueField: "id",
     labelField: "text",
     searchField: ["text", "hint"],
@@ -47,10 +47,6 @@ async function load(url, text, done) {
     console.error("The picker could not ask", url, failed);
     done();
   }
-}
-
-function glyph(text) {
-  return `<span aria-hidden="true">${text}</span>`;
 }
 
 function escape(text) {

@@ -15,10 +15,13 @@ function wake(box) {
       panel.hidden = !on;
       if (on) panel.dispatchEvent(new CustomEvent("desk:open"));
     }
-    tab.scrollIntoView({ block: "nearest", inline: "nearest" });
-    if (keep) history.replaceState(null, "", tab.hash);
+    // Only the row of tabs moves, never the page.
+    const strip = tab.parentElement;
+    const over = tab.offsetLeft - strip.offsetLeft;
+    if (over < strip.scrollLeft || over + tab.offsetWidth > strip.scrollLeft + strip.clientWidth) strip.scrollLeft = over - 24;
+    if (keep) history.replaceState(null, "", "#" + tab.dataset.tab);
   };
-  const asked = () => tabs.find((tab) => tab.hash === location.hash) ?? tabs[0];
+  const asked = () => tabs.find((tab) => "#" + tab.dataset.tab === location.hash) ?? tabs[0];
   for (const tab of tabs) {
     tab.addEventListener("click", (event) => {
       event.preventDefault();
