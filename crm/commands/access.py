@@ -304,7 +304,7 @@ def lock(user: User, *, by: User) -> None:
     end_other_sessions(user, None)
 
 
-@command(User, "Unlock", icon="unlock", applies=lambda user: not user.active)
+@command(User, "Unlock", icon="lock-open", applies=lambda user: not user.active)
 def unlock(user: User, *, by: User) -> None:
     """Let a locked user sign in again."""
     if user.active:
@@ -313,7 +313,7 @@ def unlock(user: User, *, by: User) -> None:
 
 
 @command(User, "Give role", asks={"role": field_of("reference", refers_to="role", label="Role", required=True)},
-         icon="shield")  # fmt: skip
+         icon="shield-check")  # fmt: skip
 def give_role(user: User, *, by: User, role: int) -> None:
     """Add a role to a user; nobody changes his own."""
     _refuse_own(user, by)
@@ -327,7 +327,7 @@ def give_role(user: User, *, by: User, role: int) -> None:
 
 
 @command(User, "Take role", asks={"role": field_of("reference", refers_to="role", label="Role", required=True)},
-         tone="warning", icon="shield")  # fmt: skip
+         tone="warning", icon="shield-check")  # fmt: skip
 def take_role(user: User, *, by: User, role: int) -> None:
     """Remove a role from a user; nobody changes his own."""
     _refuse_own(user, by)

@@ -54,7 +54,7 @@ def mark_prospect(party: Party, *, by: User, reason: str | None) -> None:
     _move(party, Lifecycle.PROSPECT, reason)
 
 
-@command(Party, "Mark as churned", asks={"reason": REASON}, tone="warning", icon="logout",
+@command(Party, "Mark as churned", asks={"reason": REASON}, tone="warning", icon="user-x",
          applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.CHURNED)  # fmt: skip
 def mark_churned(party: Party, *, by: User, reason: str) -> None:
     """Count as lost, and say why."""
@@ -87,21 +87,35 @@ def block(party: Party, *, by: User, reason: str, until: dt.date | None) -> None
     _block(party, BlockState.BLOCKED, reason, until)
 
 
+@block.many
+def block_many(ids: Sequence[int], *, by: User | None, reason: str, until: dt.date | None) -> dict[int, str]:
+    return _block_many(ids, BlockState.BLOCKED, reason, until)
+
+
 @command(Party, "Unblock", asks={"reason": OPTIONAL_REASON}, confirm="They return to the status they had before.",
-         icon="unlock", applies=lambda party: _free(party) and party.block_state is BlockState.BLOCKED)  # fmt: skip
+         icon="lock-open", applies=lambda party: _free(party) and party.block_state is BlockState.BLOCKED)  # fmt: skip
 def unblock(party: Party, *, by: User, reason: str | None) -> None:
     """End a block; the status from before the block counts again."""
     _unblock(party, BlockState.BLOCKED, reason)
 
 
+@unblock.many
+def unblock_many(ids: Sequence[int], *, by: User | None, reason: str | None) -> dict[int, str]:
+    def why(state: BlockState, archived: bool, _: str | None) -> str | None:
+        return ARCHIVED if archived else None if state is BlockState.BLOCKED else NOT_BLOCKED
+
+    return _change_many(ids, why, {"block_state": BlockState.NONE, "block_reason": None, "blocked_at": None,
+                                   "blocked_until": None, "status_reason": reason})  # fmt: skip
+
+
 @command(Party, "Blacklist", asks={"reason": REASON}, confirm="They are refused everywhere, without an end.", tone="bad",
-         icon="shield", applies=lambda party: _free(party) and party.block_state is BlockState.NONE)  # fmt: skip
+         icon="shield-alert", applies=lambda party: _free(party) and party.block_state is BlockState.NONE)  # fmt: skip
 def blacklist(party: Party, *, by: User, reason: str) -> None:
     """Refuse them for good."""
     _block(party, BlockState.BLACKLISTED, reason, None)
 
 
-@command(Party, "Remove from blacklist", asks={"reason": REASON}, icon="unlock",
+@command(Party, "Remove from blacklist", asks={"reason": REASON}, icon="lock-open",
          applies=lambda party: _free(party) and party.block_state is BlockState.BLACKLISTED)  # fmt: skip
 def unblacklist(party: Party, *, by: User, reason: str) -> None:
     """Take them off the blacklist, and say why."""
@@ -117,7 +131,7 @@ def archive(party: Party, *, by: User, reason: str | None) -> None:
     party.archived_at, party.status_reason = dt.datetime.now(dt.UTC), reason
 
 
-@command(Party, "Restore", asks={"reason": OPTIONAL_REASON}, icon="refresh",
+@command(Party, "Restore", asks={"reason": OPTIONAL_REASON}, icon="archive-restore",
          applies=lambda party: party.archived_at is not None)  # fmt: skip
 def restore(party: Party, *, by: User, reason: str | None) -> None:
     """Take it out of the archive, with the status it had."""

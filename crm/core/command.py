@@ -15,6 +15,9 @@ from crm.core.entity import Entity, Face, db
 from crm.core.fields import Field
 
 
+NOT_THERE = "there is no such record for you"
+
+
 class Refused(Exception):
     """A command said no; the message completes the sentence “Not done: …” for a person."""
 
@@ -38,9 +41,17 @@ class Command:
     asks: dict[str, Field] = field(default_factory=dict)
     confirm: str = ""
     tone: str = "neutral"
-    icon: str = "bolt"
+    icon: str = "zap"
     faces: tuple[str, ...] = ()
     applies: Callable[[Any], bool] | None = None
+    set_form: Callable[..., dict[int, str]] | None = None
+
+    def many(self, run: Callable[..., dict[int, str]]) -> Callable[..., dict[int, str]]:
+        """Declare the set form (`@block.many`): takes the numbers of locked records, `by` and the asked values, does
+        them in one statement, and answers the refused ones with their reasons. Its outcome is that of the single form.
+        """
+        object.__setattr__(self, "set_form", run)
+        return run
 
     @property
     def help(self) -> str:
@@ -79,7 +90,7 @@ _commands: dict[tuple[type[Entity], str], Command] = {}
 
 
 def command(entity: type[Entity], label: str, *, asks: Mapping[str, Field] | None = None, confirm: str = "",
-            tone: str = "neutral", icon: str = "bolt", faces: tuple[str, ...] = (),
+            tone: str = "neutral", icon: str = "zap", faces: tuple[str, ...] = (),
             applies: Callable[[Any], bool] | None = None) -> Callable[[Callable[..., None]], Command]:  # fmt: skip
     """Declare a verb: the function takes the record, `by` (who does it) and the asked values by keyword.
 
@@ -128,7 +139,7 @@ def perform(made: Command, ids: Iterable[int], *, by: Any, values: Mapping[str, 
     for record_id in wanted:
         record = found.get(record_id)
         if record is None:
-            outcomes.append(Outcome(record_id, f"{made.entity.label()} {record_id}", "there is no such record for you"))
+            outcomes.append(Outcome(record_id, f"{made.entity.label()} {record_id}", NOT_THERE))
             continue
         title = record.title
         try:
@@ -139,3 +150,23 @@ def perform(made: Command, ids: Iterable[int], *, by: Any, values: Mapping[str, 
         else:
             outcomes.append(Outcome(record_id, title))
     return outcomes
+
+
+def perform_set(made: Command, ids: Iterable[int], *, by: Any, values: Mapping[str, Any],
+                where: Iterable[Any] = ()) -> dict[int, str]:  # fmt: skip
+    """Do a command to many records, by its set form where it has one. Answers the refused ones with their reasons.
+
+    `where` is the row scope. Flushes; the edge commits. What the session has loaded of these records is read anew.
+    """
+    wanted = list(dict.fromkeys(ids))
+    if made.set_form is None:
+        outcomes = perform(made, wanted, by=by, values=values, where=where)
+        return {outcome.id: outcome.reason for outcome in outcomes if not outcome.done}
+    db.session.flush()
+    statement = select(made.entity.id).where(made.entity.id.in_(wanted), *where).order_by(made.entity.id)
+    found = list(db.session.scalars(statement.with_for_update(of=made.entity)))
+    refused = dict.fromkeys(set(wanted) - set(found), NOT_THERE)
+    if found:
+        refused |= made.set_form(found, by=by, **values)
+    db.session.expire_all()
+    return refused

@@ -90,7 +90,7 @@ class About:
     area: str
     columns: tuple[str, ...]
     title: str = "name"
-    icon: str = "record"
+    icon: str = "list"
     search: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     sort: tuple[str, ...] = ()
@@ -101,6 +101,7 @@ class About:
     within: tuple[str, ...] = ()
     label: str = ""
     label_plural: str = ""
+    plural: str = ""
     screen: bool = True
     api: bool = True
     create: bool = True
@@ -199,8 +200,35 @@ class Face:
     def fields(self) -> dict[str, Field]:
         return self.entity.fields()
 
-    def named(self, names: tuple[str, ...]) -> list[Field]:
-        return [self.fields[name] for name in names]
+    def field(self, name: str) -> Field:
+        """The field of this name, the entity's own or an embedded one (`billing_city`)."""
+        if name in self.fields:
+            return self.fields[name]
+        embed, inner = self._embedded(name)
+        declared = inspect(self.entity).relationships[embed.relation].mapper.class_.fields()[inner]
+        label = f"{embed.prefix.rstrip('_').capitalize()} {declared.label.lower()}" if embed.prefix else declared.label
+        return replace(declared, name=name, label=label, editable=False)
+
+    def value(self, record: Any, name: str) -> Any:
+        """What the record says under this name; None where there is no such related record."""
+        if name in self.fields:
+            return getattr(record, self.fields[name].attribute)
+        embed, inner = self._embedded(name)
+        for other in getattr(record, embed.relation):
+            if all(getattr(other, attribute) == wanted for attribute, wanted in embed.where):
+                return getattr(other, inner)
+        return None
+
+    @property
+    def embedded_names(self) -> list[str]:
+        return [embed.prefix + name for embed in self.about.embeds for name in embed.fields]
+
+    def _embedded(self, name: str) -> tuple[Embed, str]:
+        for embed in self.about.embeds:
+            for inner in embed.fields:
+                if embed.prefix + inner == name:
+                    return embed, inner
+        raise KeyError(name)
 
     @property
     def form_fields(self) -> list[Field]:
@@ -327,7 +355,7 @@ def _declare(cls: type[Entity]) -> None:
                 Index(f"ix_{table.name}_sort_{attribute}", table.c[attribute], table.c.id)
         if cls.about.screen:
             name = _snake(cls.__name__)
-            add_face(Face(cls, name, plural_of(name), cls.about))
+            add_face(Face(cls, name, cls.about.plural or plural_of(name), cls.about))
 
 
 def _check_choice(table: Any, column: Column[Any], declared: Field) -> None:

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, event, func, or_, select, text, update
+from sqlalchemy import (
+    BigInteger, Connection, ForeignKey, Index, Text, UniqueConstraint, event, func, or_, select, text, update,
+)  # fmt: skip
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -38,7 +40,7 @@ class Job(Entity):
     """A piece of work done in the background, with its progress and its outcome."""
 
     about = About(
-        area="System", icon="jobs", title="label", columns=("label", "state", "done", "total", "asked_by", "created_at"),
+        area="System", icon="list-checks", title="label", columns=("label", "state", "done", "total", "asked_by", "created_at"),
         filters=("state", "task", "asked_by", "created_at"), sort=("created_at",),
         detail=(Section("Job", ("label", "task", "state", "message", "error", "done", "total", "asked_by",
                                 "started_at", "finished_at", "heartbeat_at", "run")),),
@@ -119,6 +121,11 @@ class Bell:
 bell = Bell()
 
 
+def hang(given: Bell) -> None:
+    """Take the queue's three functions from the outside."""
+    bell.ring, bell.stop, bell.state = given.ring, given.stop, given.state
+
+
 def ask(task: str, *, label: str, args: dict[str, Any], by: int | None, unique_key: str | None = None,
         total: int | None = None) -> Job:  # fmt: skip
     """Ask for work by the name of its function (`jobs.imports.load`); it is rung after the commit."""
@@ -137,13 +144,16 @@ def ring_after_commit(job_id: int) -> None:
 def _ring(session: Session) -> None:
     # SQLAlchemy fires this for each released savepoint as well.
     if not session.in_nested_transaction():
-        for job_id in session.info.pop("to_ring", []):
+        for job_id in dict.fromkeys(session.info.pop("to_ring", [])):
             bell.ring(job_id)
 
 
 @event.listens_for(Session, "after_rollback")
 def _forget(session: Session) -> None:
-    session.info.pop("to_ring", None)
+    # Fired for each savepoint too: a row that was refused must not silence what was asked before it. What was asked
+    # inside the savepoint rings for nothing, which does no harm.
+    if not session.in_nested_transaction():
+        session.info.pop("to_ring", None)
 
 
 class Overtaken(Exception):
@@ -187,6 +197,21 @@ def finish(job_id: int, run: int, state: JobState, error: str | None = None) -> 
         raise Overtaken(f"job {job_id}, run {run}")
 
 
+def give_back(on: Any, job_id: int, run: int) -> None:
+    """Let the next worker go on from the checkpoint, because this one has to end; the caller rings.
+
+    `on` is the session, or a connection beside it.
+    """
+    statement = _mine(job_id, run).values(state=JobState.WAITING, heartbeat_at=None).returning(Job.id)
+    if on.execute(statement).scalar_one_or_none() is None:
+        raise Overtaken(f"job {job_id}, run {run}")
+
+
+def beat(connection: Connection, job_id: int, run: int) -> None:
+    """Say that this run is alive, on a connection beside the session's."""
+    connection.execute(_mine(job_id, run).values(heartbeat_at=func.clock_timestamp()))
+
+
 def _mine(job_id: int, run: int) -> Any:
     return (update(Job).where(Job.id == job_id, Job.run == run, Job.state == JobState.RUNNING)
             .execution_options(synchronize_session=False))  # fmt: skip
@@ -203,7 +228,7 @@ def unattended() -> list[int]:
 
 
 @command(Job, "Cancel", confirm="It stops after the chunk that is running; what is done stays done.", tone="bad",
-         icon="stop", applies=lambda job: job.is_open)  # fmt: skip
+         icon="x", applies=lambda job: job.is_open)  # fmt: skip
 def cancel(job: Job, *, by: Any) -> None:
     """Stop the job after the chunk that is running."""
     if not job.is_open:
@@ -213,7 +238,7 @@ def cancel(job: Job, *, by: Any) -> None:
         job.state, job.finished_at = JobState.CANCELLED, dt.datetime.now(dt.UTC)
 
 
-@command(Job, "Retry", confirm="It goes on where it stopped.", icon="refresh",
+@command(Job, "Retry", confirm="It goes on where it stopped.", icon="rotate-ccw",
          applies=lambda job: job.state in (JobState.FAILED, JobState.CANCELLED))  # fmt: skip
 def retry(job: Job, *, by: Any) -> None:
     """Start a failed or cancelled job again, where it stopped."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -22,15 +23,24 @@ def stood_in_the_way(fault: BaseException) -> bool:
     return isinstance(fault, DBAPIError) and getattr(fault.orig, "sqlstate", None) in _TRY_AGAIN
 
 
+_keep_anyway: ContextVar[bool] = ContextVar("keep_anyway", default=False)
+
+
+def keep_anyway() -> None:
+    """Commit this work whatever it answers: a failed sign-in is recorded though the answer is an error."""
+    _keep_anyway.set(True)
+
+
 def run_in_transaction(work: Callable[[], T], *, keep: Callable[[T], bool] = lambda _: True) -> T:
     """Do the work and commit once; roll back when `keep` says the answer must not change anything.
 
     The work is repeated as a whole, so it may only touch the database. What it raises is raised after a rollback.
     """
     for attempt in range(1, ATTEMPTS + 1):
+        _keep_anyway.set(False)
         try:
             answer = work()
-            if keep(answer):
+            if keep(answer) or _keep_anyway.get():
                 db.session.commit()
             else:
                 db.session.rollback()

@@ -22,7 +22,7 @@ class Role(Entity):
     """A named set of rights; a user may hold several."""
 
     about = About(
-        area="System", icon="shield", title="label", columns=("label", "name", "description", "delivered"),
+        area="System", icon="shield-check", title="label", columns=("label", "name", "description", "delivered"),
         search=("name", "label"), sort=("name",), create=False, edit=False,
         detail=(Section("Role", ("label", "name", "description", "delivered")),), related=("grants",),
     )  # fmt: skip
@@ -40,7 +40,7 @@ class RoleGrant(Entity):
 
     about = About(area="System", title="pattern", columns=("pattern", "role", "scope", "deny"), filters=("role",),
                   sort=("pattern",), screen=True, api=False, create=False, edit=False, label="Grant",
-                  detail=(Section("Grant", ("pattern", "role", "scope", "deny")),), icon="key")  # fmt: skip
+                  detail=(Section("Grant", ("pattern", "role", "scope", "deny")),), icon="key-round")  # fmt: skip
 
     role_id: Mapped[int] = reference_field("role", table="role", on_delete="CASCADE", editable=False)
     pattern: Mapped[str] = text_field(max_length=128, editable=False, help="Such as customer.block, customer.* or *.read")
@@ -96,7 +96,7 @@ class UserRole(Entity):
 class UserSession(Entity):
     """A browser that is signed in; ending the row signs it out. Its own history, so it carries no audit trigger."""
 
-    about = About(area="System", title="user_agent", icon="key", label="Session", screen=False, audited=False,
+    about = About(area="System", title="user_agent", icon="key-round", label="Session", screen=False, audited=False,
                   columns=("user", "created_at"), create=False, edit=False)  # fmt: skip
 
     user_id: Mapped[int] = reference_field("user", table="app_user", on_delete="CASCADE", editable=False)
@@ -126,7 +126,7 @@ class ApiKey(Entity):
     """A key with which a program acts as its user, within scopes. Only its hash is kept."""
 
     about = About(
-        area="System", icon="key", label="API key", columns=("name", "user", "prefix", "scopes", "expires_at",
+        area="System", icon="key-round", label="API key", label_plural="API keys", columns=("name", "user", "prefix", "scopes", "expires_at",
                                                              "last_used_at", "revoked_at"),
         search=("name", "prefix"), filters=("user",), sort=("created_at",), create=False, edit=False, api=False,
         audited=False, detail=(Section("Key", ("name", "user", "prefix", "scopes", "expires_at", "last_used_at",
@@ -168,7 +168,7 @@ class AuditEntry(Entity):
     """Who did what to which record; written by the database itself."""
 
     about = About(
-        area="System", icon="history", label="Audit entry", label_plural="Audit", title="id", audited=False,
+        area="System", icon="history", label="Audit entry", label_plural="Audit", plural="audit", title="id", audited=False,
         columns=("id", "created_at", "actor", "action", "entity", "record_id", "via"),
         filters=("entity", "record_id", "action", "actor", "via", "created_at"), sort=("created_at",), create=False,
         edit=False, detail=(Section("Entry", ("created_at", "actor", "action", "entity", "record_id", "via",

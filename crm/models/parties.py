@@ -166,7 +166,7 @@ class AreaType(Choice):
 _ADDRESS = ("address", "city", "state", "postal_code", "country")
 
 _PARTY = About(
-    area="Customers", icon="customers", screen=False,
+    area="Customers", icon="users-round", screen=False,
     columns=("name", "status", "type", "email", "phone", "city", "country", "owner", "created_at"),
     search=("name", "company_name", "email", "email2", "phone", "phone2", "code", "account_number"),
     filters=("status", "type", "kind", "roles", "industry", "owner", "lifecycle", "block_state", "stage", "language",
@@ -417,7 +417,7 @@ class Address(Entity):
     """A place of a party: main, billing or shipping."""
 
     about = About(
-        area="Customers", icon="place", title="one_line", delete=True,
+        area="Customers", icon="map-pin", title="one_line", delete=True,
         columns=("one_line", "party", "kind", "city", "country", "is_default"),
         filters=("party", "kind", "city", "state", "country", "postal_code", "is_default", "area_type"),
         search=("address", "street", "city", "postal_code"), sort=("created_at",), within=("party", "owner"),
@@ -481,7 +481,7 @@ class Identifier(Entity):
     """An official number of a party, with its validity: a licence, a tax number, an identity document."""
 
     about = About(
-        area="Customers", icon="badge", title="number", delete=True,
+        area="Customers", icon="id-card", title="number", delete=True,
         columns=("number", "party", "kind", "country", "valid_until", "verified_at"),
         filters=("party", "kind", "country", "valid_until"), search=("number",), sort=("created_at",),
         within=("party", "owner"),
@@ -557,17 +557,17 @@ Customer = add_face(Face(
     {"roles": [PartyRole.BUSINESS_CUSTOMER.value]},
 ))  # fmt: skip
 Vendor = add_face(Face(
-    Party, "vendor", "vendors", replace(_PARTY, area="Partners", icon="vendor", label="Vendor", importable=False,
+    Party, "vendor", "vendors", replace(_PARTY, area="Partners", icon="truck", label="Vendor", importable=False,
                                         help="Those you buy from.", screen=True),
     literal_condition("party.roles @> ARRAY['vendor']::varchar[]"), {"roles": ["vendor"], "code_letter": "V"},
 ))  # fmt: skip
 Partner = add_face(Face(
-    Party, "partner", "partners", replace(_PARTY, area="Partners", icon="partner", label="Partner", importable=False,
+    Party, "partner", "partners", replace(_PARTY, area="Partners", icon="handshake", label="Partner", importable=False,
                                           help="Partners and dealers you work with.", screen=True),
     literal_condition("party.roles && ARRAY['partner','dealer']::varchar[]"), {"roles": ["partner"], "code_letter": "P"},
 ))  # fmt: skip
 EndCustomer = add_face(Face(
-    Party, "end_customer", "end-customers", replace(_PARTY, label="End customer", icon="person", importable=False,
+    Party, "end_customer", "end-customers", replace(_PARTY, label="End customer", icon="user", importable=False,
                                                     help="Those who drive the vehicles.", screen=True),
     literal_condition("party.roles @> ARRAY['end_customer']::varchar[]"), {"roles": ["end_customer"], "code_letter": "E"},
 ))  # fmt: skip

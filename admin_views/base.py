@@ -1,0 +1,394 @@
+"""The generator: from a face's declaration a list, form, detail page, commands with their questions, export and picker.
+
+Flask-Admin gives addresses, menus and the form machinery; every way to a row goes through the query functions that
+know the row scope, and every route names the right it needs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from flask import abort, flash, jsonify, make_response, redirect, render_template, request, url_for
+from flask_admin import expose
+from flask_admin.model import BaseModelView
+from flask_login import current_user
+from flask_wtf.csrf import generate_csrf
+from sqlalchemy.orm.exc import StaleDataError
+from werkzeug.wrappers import Response
+
+from admin_views import details, lists
+from admin_views.cells import initials, tone_of
+from admin_views.exports import stream_csv
+from admin_views.forms import DeskForm, described, form_class, hidden, summary
+from crm.commands import records
+from crm.commands.batch import ask_for_all
+from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, commands_of, perform
+from crm.core.entity import Face, db
+from crm.core.permissions import allowed
+from crm.queries.history import history
+from crm.queries.listing import BadQuery, count, fetch_page, loads, ordered, read_query
+from crm.queries.scope import find, row_scope
+
+MOST_TICKED = 500
+LOOKUP_ROWS = 20
+
+
+def may(face: Face, verb: str) -> bool:
+    return current_user.is_authenticated and allowed(current_user, f"{face.name}.{verb}") is not None
+
+
+class EntityView(BaseModelView):
+    """Screens of one face. Subclass it only where a domain needs more."""
+
+
+    # Which right a route needs; a route that isn't named here is refused. `None`: the route decides by the command.
+    rights: dict[str, str | None] = {
+        "index_view": "read", "create_view": "create", "edit_view": "edit", "details_view": "read",
+        "delete_view": "delete", "action_view": None, "export": "export", "lookup_view": "read",
+        "history_view": "read", "related_view": "read",
+    }  # fmt: skip
+
+    def __init__(self, face: Face) -> None:
+        self.face = face
+        endpoint = face.plural.replace("-", "_")
+        super().__init__(face.entity, name=face.label_plural, category=face.about.area, endpoint=endpoint,
+                         url=f"/admin/{face.plural}")  # fmt: skip
+
+    # What Flask-Admin asks of a model view; lists and filters are drawn by our own templates.
+
+    def scaffold_list_columns(self) -> list[str]:
+        return list(self.face.about.columns)
+
+    def scaffold_sortable_columns(self) -> dict[str, str]:
+        return {name: name for name in self.face.about.sort}
+
+    def scaffold_form(self) -> type[DeskForm]:
+        return form_class(self.face.form_fields)
+
+    def scaffold_list_form(self, widget: Any = None, validators: Any = None) -> None:
+        return None
+
+    def init_search(self) -> bool:
+        return bool(self.face.about.search)
+
+    def get_pk_value(self, model: Any) -> Any:
+        return model.id
+
+    def get_one(self, id: Any) -> Any:  # noqa: A002 - Flask-Admin's name
+        return find(self.face, current_user, str(id))
+
+    def is_accessible(self) -> bool:
+        return may(self.face, "read")
+
+    def _handle_view(self, name: str, **_: Any) -> Response | None:
+        if not current_user.is_authenticated:
+            return redirect(url_for("access.login", next=request.full_path.rstrip("?")))
+        right = self.rights.get(name, "")
+        if right == "" or (right is not None and not may(self.face, right)):
+            abort(403)
+        return None
+
+    # Reading
+
+    @expose("/")
+    def index_view(self) -> Any:
+        query = self._query()
+        page = fetch_page(self.face, query, current_user, load=loads(self.face, self.face.about.columns))
+        number, exact = count(self.face, query, current_user)
+        return render_template("desk/list.html", **lists.context(self.face, query, page, number, exact,
+                                                                 self.list_extras()))  # fmt: skip
+
+    def list_extras(self) -> dict[str, Any]:
+        """What a domain adds to its list: `secondary` actions, `empty` state."""
+        return {}
+
+    @expose("/details/")
+    def details_view(self) -> Any:
+        record = self._record("read")
+        return render_template("desk/detail.html", **details.context(self.face, record, self.detail_extras(record)))
+
+    def detail_extras(self, record: Any) -> dict[str, Any]:
+        """What a domain adds to its page: `alerts`, `figures`, `facts`, `tabs`."""
+        return {}
+
+    @expose("/history/")
+    def history_view(self) -> Any:
+        record = self._record("read")
+        entries = details.timeline(self.face, history(record))
+        return render_template("desk/history.html", entries=entries)
+
+    @expose("/related/")
+    def related_view(self) -> Any:
+        record = self._record("read")
+        relation = request.args.get("relation", "")
+        if relation not in self.face.about.related:
+            abort(404)
+        return render_template("desk/related.html", **details.related(self.face, record, relation))
+
+    @expose("/lookup/")
+    def lookup_view(self) -> Any:
+        term = request.args.get("q", "").strip()
+        pairs = [("search", term)] if term else []
+        rows = fetch_page(self.face, read_query(self.face, [*pairs, ("limit", str(LOOKUP_ROWS))]), current_user).rows
+        return jsonify(items=[{"id": row.id, "text": row.title, "hint": lists.hint(row)} for row in rows])
+
+    @expose("/export/<export_type>/")
+    def export(self, export_type: str) -> Any:
+        if export_type != "csv":
+            raise BadQuery("export_type", "lists are exported as csv")
+        return stream_csv(self.face, ordered(self.face, self._query(), current_user, "export"))
+
+    # Writing
+
+    @expose("/new/", methods=("GET", "POST"))
+    def create_view(self) -> Any:
+        form = self._create_form_class()
+        errors: Mapping[str, str] = {}
+        if request.method == "POST":
+            try:
+                values = records.read_values(self.face, form.given(), current_user, new=True, on_screen=True)
+                record = records.create(self.face, values, current_user)
+                flash(f"{self.face.label} {record.title} was made.", "good")
+                if "_another" in request.form:
+                    return redirect(url_for(".create_view"), 303)
+                return redirect(url_for(".details_view", id=record.id), 303)
+            except WrongInput as fault:
+                errors = fault.errors
+        else:
+            self._prefill(form)
+        page = {"title": f"New {self.face.label.lower()}", "breadcrumbs": self._crumbs("New")}
+        also = [{"name": "_another", "value": "1", "label": "Save and add another"}]
+        return self._form_page(form, errors, page, url_for(".create_view"), url_for(".index_view"), also=also)
+
+    @expose("/edit/", methods=("GET", "POST"))
+    def edit_view(self) -> Any:
+        record = self._record("edit")
+        if getattr(record, "archived_at", None) is not None:
+            flash(f"{record.title} is archived: restore it before you change it.", "warning")
+            return redirect(url_for(".details_view", id=record.id), 303)
+        form = self._edit_form_class(obj=None)
+        details.fill(form, self.face, record)
+        errors: Mapping[str, str] = {}
+        if request.method == "POST":
+            try:
+                answer = self._save(form, record)
+                if answer is not None:
+                    return answer
+                flash(f"{record.title} was saved.", "good")
+                return redirect(url_for(".details_view", id=record.id), 303)
+            except WrongInput as fault:
+                errors = fault.errors
+                db.session.expire(record)
+        here = url_for(".details_view", id=record.id)
+        page = {"title": record.title, "subtitle": getattr(record, "code", ""),
+                "breadcrumbs": [*self._crumbs()[:-1], (self.face.label_plural, url_for(".index_view")),
+                                (record.title, here), ("Edit", None)]}  # fmt: skip
+        version = request.form.get("_version") or record.xmin
+        return self._form_page(form, errors, page, url_for(".edit_view", id=record.id), here,
+                               version=[("_version", version), ("_original", details.original(form))])  # fmt: skip
+
+    def _save(self, form: DeskForm, record: Any) -> Response | None:
+        """Change what the person changed. Answers the conflict page when somebody else was faster."""
+        original = details.read_original(request.form.get("_original", ""))
+        given = {name: typed for name, typed in form.given().items()
+                 if original is None or name not in original or original[name] != details.as_text(typed)}  # fmt: skip
+        theirs = request.form.get("_version") != record.xmin
+        if theirs:
+            choices = {name: request.form.get(f"pick_{name}") for name in given}
+            clash = details.clashes(self.face, record, given, original or {})
+            if any(choices.get(name) is None for name in clash):
+                return self._conflict(form, record, clash, given, original or {})
+            given = {name: typed for name, typed in given.items() if choices.get(name) != "theirs"}
+        values = records.read_values(self.face, given, current_user, new=False, on_screen=True)
+        try:
+            records.update(self.face, record, values)
+        except StaleDataError:
+            db.session.expire(record)
+            return self._conflict(form, record, list(given), given, original or {})
+        return None
+
+    def _conflict(self, form: DeskForm, record: Any, names: list[str], given: Mapping[str, Any],
+                  original: Mapping[str, str]) -> Response:  # fmt: skip
+        kept = [("_version", record.xmin), ("_original", request.form.get("_original", ""))]
+        for name, typed in given.items():
+            kept += [(name, item) for item in (typed if isinstance(typed, list) else [typed])]
+        context = details.conflict(self.face, record, names, given, original)
+        page = {"title": "Somebody saved before you", "breadcrumbs": self._crumbs(record.title)}
+        return make_response(render_template(
+            "desk/conflict.html", page=page, action=url_for(".edit_view", id=record.id), hidden=self._hidden(kept),
+            cancel_url=url_for(".details_view", id=record.id), **context), 409)  # fmt: skip
+
+    @expose("/delete/", methods=("POST",))
+    def delete_view(self) -> Any:
+        record = self._record("delete", request.values.get("id"))
+        title = record.title
+        if request.form.get("confirm") != "1":
+            return self._confirm_page(
+                f"Delete {title}?", ["It is removed for good; its history stays in the audit."], [title], 0,
+                url_for(".delete_view"), [("id", str(record.id)), ("confirm", "1")], "Delete", tone="bad")  # fmt: skip
+        try:
+            records.delete(record)
+        except Refused as refusal:
+            flash(f"{title} was not deleted: {refusal}.", "bad")
+            return redirect(url_for(".details_view", id=record.id), 303)
+        flash(f"{title} was deleted.", "good")
+        return redirect(url_for(".index_view"), 303)
+
+    @expose("/action/", methods=("GET", "POST"))
+    def action_view(self) -> Any:
+        """Ask for a command's values, then do it: to the ticked rows, or to all that match as a job."""
+        given = request.values
+        made = command_named(self.face, given.get("action", ""))
+        if made is None:
+            abort(404)
+        if not may(self.face, made.verb):
+            abort(403)
+        form = form_class(list(made.asks.values()))(request.form if request.method == "POST" else None)
+        ids = self._ticked()
+        errors: Mapping[str, str] = {}
+        if request.method == "POST" and given.get("confirm") == "1":
+            try:
+                values = made.read({name: typed for name, typed in form.given().items() if name in made.asks})
+                return self._perform_all(made, form) if ids is None else self._perform(made, ids, values)
+            except WrongInput as fault:
+                errors = fault.errors
+        return self._ask(made, form, ids, errors)
+
+    def _perform_all(self, made: Command, form: DeskForm) -> Response:
+        job = ask_for_all(self.face, made.verb, read_query(self.face, self._list_pairs(), strict=False),
+                          form.given(), current_user)  # fmt: skip
+        flash(f"{made.label}: {job.total or 0:,} records are being worked on.", "info")
+        return redirect(url_for("jobs.details_view", id=job.id), 303)
+
+    def _perform(self, made: Command, ids: list[int], values: Mapping[str, Any]) -> Any:
+        outcomes = perform(made, ids, by=current_user, values=values, where=row_scope(self.face, current_user, made.verb))
+        refused = [outcome for outcome in outcomes if not outcome.done]
+        if len(outcomes) == 1:
+            return self._one_done(made, outcomes[0])
+        done = len(outcomes) - len(refused)
+        if not refused:
+            flash(f"{made.label}: {done:,} {self._words(done)} done.", "good")
+            return redirect(url_for(".index_view"), 303)
+        shown = [{"name": outcome.title, "url": url_for(".details_view", id=outcome.id), "reason": outcome.reason}
+                 for outcome in refused]  # fmt: skip
+        return render_template("desk/result.html", page={"title": made.label, "breadcrumbs": self._crumbs(made.label)},
+                               done=done, refused=shown, back_url=url_for(".index_view"))  # fmt: skip
+
+    def _one_done(self, made: Command, outcome: Outcome) -> Response:
+        if outcome.done:
+            flash(f"{made.label}: done for {outcome.title}.", "good")
+        else:
+            flash(f"Not done for {outcome.title}: {outcome.reason}.", "bad")
+        return redirect(url_for(".details_view", id=outcome.id), 303)
+
+    def _ask(self, made: Command, form: DeskForm, ids: list[int] | None, errors: Mapping[str, str]) -> Any:
+        form.blame(errors)
+        pairs = [("action", made.verb), ("confirm", "1")]
+        what = [line for line in (made.help, made.confirm) if line]
+        if ids is None:
+            query = read_query(self.face, self._list_pairs(), strict=False)
+            number, exact = count(self.face, query, current_user)
+            pairs += [("all", "1"), *self._list_pairs()]
+            rows = fetch_page(self.face, query, current_user).rows[:10]
+        else:
+            rows = [row for row in (self._reachable(made, one) for one in ids[:10]) if row is not None]
+            number, exact = len(ids), True
+            pairs += [("rowid", str(one)) for one in ids]
+            if not rows:
+                abort(404)
+        whom = rows[0].title if number == 1 else f"{'' if exact else 'about '}{number:,} {self._words(number)}"
+        back = url_for(".details_view", id=rows[0].id) if number == 1 else url_for(".index_view")
+        return self._confirm_page(
+            f"{made.label}: {whom}?", what, [row.title for row in rows], max(0, number - len(rows)),
+            url_for(".action_view"), pairs, made.label, tone=made.tone, icon=made.icon, cancel_url=back,
+            fields=[described(field) for field in form._fields.values()], errors=summary(form, errors),
+            status=422 if errors else 200)  # fmt: skip
+
+    def _reachable(self, made: Command, record_id: int) -> Any:
+        return find(self.face, current_user, str(record_id), made.verb)
+
+    # Parts
+
+    def _words(self, number: int) -> str:
+        return (self.face.label if number == 1 else self.face.label_plural).lower()
+
+    def _query(self) -> Any:
+        return read_query(self.face, [pair for pair in request.args.items(multi=True) if pair[1] != ""
+                                      or re.search(r"_(not_)?empty$", pair[0])])  # fmt: skip
+
+    def _list_pairs(self) -> list[tuple[str, str]]:
+        """The list's own query among what a batch action was posted with."""
+        return [(name, value) for name, value in request.values.items(multi=True)
+                if name == "search" or name.startswith("flt_")]  # fmt: skip
+
+    def _ticked(self) -> list[int] | None:
+        """The ticked rows; None for all that match."""
+        if request.values.get("all") == "1":
+            return None
+        ids = [int(raw) for raw in request.values.getlist("rowid") if re.fullmatch(r"[1-9][0-9]{0,17}", raw)]
+        if not ids or len(ids) > MOST_TICKED or len(ids) != len(request.values.getlist("rowid")):
+            raise BadQuery("rowid", f"tick 1 to {MOST_TICKED} rows, or choose all that match")
+        return ids
+
+    def _record(self, verb: str, given: str | None = None) -> Any:
+        record = find(self.face, current_user, given or request.args.get("id", ""), verb)
+        if record is None:
+            abort(404)
+        return record
+
+    def _prefill(self, form: DeskForm) -> None:
+        """Values that a link to the form carries, such as the customer of a new contact."""
+        for name, field in form._fields.items():
+            raw = request.args.get(name)
+            if raw is not None and field.declared.kind == "reference":
+                details.prefill_reference(field, raw)
+
+    def _crumbs(self, last: str | None = None) -> list[tuple[str, str | None]]:
+        crumbs: list[tuple[str, str | None]] = [(self.face.about.area, None)]
+        if last is None:
+            return [*crumbs, (self.face.label_plural, None)]
+        return [*crumbs, (self.face.label_plural, url_for(".index_view")), (last, None)]
+
+    def _hidden(self, pairs: list[tuple[str, str]]) -> Any:
+        return hidden([("csrf_token", generate_csrf()), *pairs])
+
+    def _form_page(self, form: DeskForm, errors: Mapping[str, str], page: dict[str, Any], action: str, cancel: str, *,
+                   version: list[tuple[str, str]] | None = None, also: list[dict[str, str]] | None = None) -> Response:  # fmt: skip
+        form.blame(errors)
+        sections = [{"title": section.title, "help": section.help,
+                     "fields": [described(form._fields[name]) for name in section.fields if name in form._fields]}
+                    for section in self.face.about.sections]  # fmt: skip
+        body = render_template(
+            "desk/form.html", page=page, sections=sections, errors=summary(form, errors), action=action, method="post",
+            hidden=self._hidden(version or []), cancel_url=cancel, submit_label="Save", also=also or [])  # fmt: skip
+        return make_response(body, 422 if errors else 200)
+
+    def _confirm_page(self, question: str, what: list[str], targets: list[str], more: int, action: str,
+                      pairs: list[tuple[str, str]], submit: str, *, tone: str = "neutral", icon: str = "",
+                      cancel_url: str | None = None, fields: list[Any] | None = None, errors: list[Any] | None = None,
+                      status: int = 200) -> Response:  # fmt: skip
+        body = render_template(
+            "desk/confirm.html", page={"title": question, "breadcrumbs": self._crumbs(submit)}, question=question,
+            what=what, targets=targets, more=more, fields=fields or [], action=action, hidden=self._hidden(pairs),
+            tone=tone, icon=icon, submit_label=submit, cancel_url=cancel_url or url_for(".index_view"),
+            errors=errors or [])  # fmt: skip
+        return make_response(body, status)
+
+    def offered(self) -> list[Command]:
+        """The commands the person may use here."""
+        return [made for made in commands_of(self.face) if may(self.face, made.verb)]
+
+    def avatar(self, record: Any) -> dict[str, Any]:
+        return {"initials": initials(record.title), "tone": tone_of(record)}
+
+    # Flask-Admin's own ways in that we don't offer: they know no row scope.
+
+    @expose("/ajax/lookup/")
+    def ajax_lookup(self) -> Any:
+        abort(404)
+
+    @expose("/ajax/update/", methods=["POST"])
+    def ajax_update(self) -> Any:
+        abort(404)

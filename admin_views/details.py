@@ -1,0 +1,239 @@
+"""The context of a record's page, its history, what belongs to it, and the conflict of two who saved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flask import url_for
+from flask_login import current_user
+from markupsafe import Markup
+from sqlalchemy import func, inspect, select
+
+from admin_views.cells import initials, moment, pill, render, tone_of
+from admin_views.forms import DeclaredField, DeskForm
+from admin_views.lists import command_items, endpoint, may, page_of
+from crm.core.entity import Face, all_faces, db, face_named
+from crm.core.fields import Field
+from crm.queries.history import Change, Event, history
+from crm.queries.scope import find
+
+RELATED_ROWS = 50
+ICONS = {"create": "plus", "update": "pencil", "delete": "trash-2"}
+
+
+def context(face: Face, record: Any, extras: dict[str, Any]) -> dict[str, Any]:
+    pills = [pill(value.label, value.tone) for value in (getattr(record, name, None) for name in ("status", "type", "state"))
+             if value is not None and hasattr(value, "tone")]  # fmt: skip
+    edit = {"label": "Edit", "url": url_for(endpoint(face, "edit_view"), id=record.id)}
+    can_edit = face.about.edit and may(face, "edit") and getattr(record, "archived_at", None) is None
+    menu = []
+    if face.about.delete and may(face, "delete"):
+        menu.append({"label": "Delete", "url": url_for(endpoint(face, "delete_view"), id=record.id), "icon": "trash-2",
+                     "tone": "bad", "method": "post"})  # fmt: skip
+    has_avatar = face.about.title == "name"
+    return {
+        "page": {"title": record.title, "subtitle": getattr(record, "code", "") or f"No. {record.id}",
+                 "initials": initials(record.title) if has_avatar else "", "tone": tone_of(record),
+                 "org": getattr(record, "kind", None) == "organization",
+                 "breadcrumbs": [(face.about.area, None), (face.label_plural, url_for(endpoint(face, "index_view"))),
+                                 (record.title, None)],
+                 "primary": edit if can_edit else None},
+        "pills": pills, "facts": extras.get("facts", []), "alerts": extras.get("alerts", []),
+        "figures": extras.get("figures", []), "commands": command_items(face, record), "menu": menu,
+        "tabs": [*extras.get("tabs", []), *_related_tabs(face, record), *_history_tab(face, record)],
+        "sections": [shown for shown in (_section(face, record, section.title, section.fields)
+                                         for section in face.about.detail or face.about.sections) if shown["rows"]],
+    }  # fmt: skip
+
+
+def _section(face: Face, record: Any, title: str, names: tuple[str, ...]) -> dict[str, Any]:
+    rows = []
+    for name in names:
+        value = face.value(record, name)
+        if value is None or value == "" or value == []:
+            continue
+        declared = face.field(name)
+        rows.append({"label": declared.label, "html": render(declared, value, record=record, url_of=page_of)})
+    return {"title": title, "rows": rows}
+
+
+def _related_tabs(face: Face, record: Any) -> list[dict[str, Any]]:
+    tabs = []
+    for relation in face.about.related:
+        other = _face_of_relation(face, relation)
+        if not may(other, "read"):
+            continue
+        link = inspect(face.entity).relationships[relation]
+        remote = next(iter(link.remote_side))
+        number = db.session.execute(select(func.count()).where(remote == record.id)).scalar_one()
+        tabs.append({"id": relation.replace("_", "-"), "label": relation.replace("_", " ").capitalize(), "count": number,
+                     "url": url_for(endpoint(face, "related_view"), id=record.id, relation=relation)})  # fmt: skip
+    return tabs
+
+
+def _history_tab(face: Face, record: Any) -> list[dict[str, Any]]:
+    if not face.about.audited:
+        return []
+    return [{"id": "history", "label": "History", "count": None, "url": url_for(endpoint(face, "history_view"), id=record.id)}]
+
+
+def _face_of_relation(face: Face, relation: str) -> Face:
+    entity = inspect(face.entity).relationships[relation].mapper.class_
+    return next(other for other in all_faces() if other.entity is entity)
+
+
+def related(face: Face, record: Any, relation: str) -> dict[str, Any]:
+    """The small table of what belongs to a record; `hidden` is the column that would name the record itself."""
+    other = _face_of_relation(face, relation)
+    back = inspect(face.entity).relationships[relation].back_populates or ""
+    names = [name for name in other.about.columns if name != back]
+    rows = [{
+        "url": url_for(endpoint(other, "details_view"), id=row.id) if may(other, "read") else None,
+        "title": other.field(names[0]).word(other.value(row, names[0])) or row.title, "subtitle": "",
+        "initials": initials(row.title) if other.about.title == "name" else None, "tone": tone_of(row),
+        "cells": [render(other.field(name), other.value(row, name), record=row, url_of=page_of) for name in names[1:]],
+    } for row in getattr(record, relation)[:RELATED_ROWS]]  # fmt: skip
+    archived = getattr(record, "archived_at", None) is not None
+    can_add = other.about.create and may(other, "create") and not archived
+    return {
+        "title": other.label_plural, "rows": rows, "add_label": f"New {other.label.lower()}",
+        "columns": [{"label": other.field(name).label, "numeric": other.field(name).family == "number"} for name in names],
+        "add_url": url_for(endpoint(other, "create_view"), **{back: record.id}) if can_add else None,
+        "more_url": url_for(endpoint(other, "index_view"), **{f"flt_{back}_eq": record.id}),
+        "more_text": "Open as a list", "empty_text": f"No {other.label_plural.lower()} yet.", "empty_icon": other.about.icon,
+    }  # fmt: skip
+
+
+def timeline(face: Face, events: list[Event]) -> list[dict[str, Any]]:
+    shown = []
+    for event in events:
+        changes = [_changed(change) for change in event.changes if _is_news(change, event)]
+        reason = next((change.after for change in event.changes if change.column == "status_reason"), None)
+        shown.append({
+            "when_html": moment(event.entry.created_at), "who": event.actor.name if event.actor else "The system",
+            "what": _what(face, event), "tone": event.action.tone, "icon": ICONS[event.action.value], "changes": changes,
+            "text": f"Reason: {reason}" if reason else _by_way_of(event.entry.via),
+        })  # fmt: skip
+    return shown
+
+
+def _is_news(change: Change, event: Event) -> bool:
+    """What a person wants to read: not the copies that are kept beside, and not what a deletion took along."""
+    if change.column.endswith("_given") or change.column == "status_reason":
+        return False
+    return event.action.value != "delete"
+
+
+def _what(face: Face, event: Event) -> str:
+    thing = face.label.lower()
+    if event.action.value == "create":
+        return f"made this {thing}"
+    if event.action.value == "delete":
+        return f"deleted this {thing}"
+    states = {change.column: change.after for change in event.changes}
+    match states.get("block_state"):
+        case "blocked":
+            return f"blocked this {thing}"
+        case "blacklisted":
+            return f"blacklisted this {thing}"
+        case "none":
+            return f"unblocked this {thing}"
+    number = sum(_is_news(change, event) for change in event.changes)
+    return f"changed {number} fields" if number != 1 else "changed one field"
+
+
+def _by_way_of(via: str) -> str:
+    words = {"api": "By way of the API", "cli": "From the command line", "": "", "screen": ""}
+    return words.get(via, f"By {via}")
+
+
+def _changed(change: Change) -> dict[str, Any]:
+    declared = change.field
+    label = declared.label if declared else change.column.replace("_", " ").capitalize()
+    return {"label": label, "before": _word(declared, change.before), "after": _word(declared, change.after)}
+
+
+def _word(declared: Field | None, kept: str | None) -> str | None:
+    """The text of the database as a person reads it; as it stands where the field has changed since."""
+    if kept is None or declared is None:
+        return kept
+    if declared.kind == "reference":
+        record = db.session.get(face_named(declared.refers_to).entity, int(kept)) if kept.isdigit() else None
+        return record.title if record is not None else kept
+    if declared.family == "list":
+        return ", ".join(part.strip('"') for part in kept.strip("{}").split(",") if part)
+    try:
+        return declared.word(declared.parse(kept))
+    except ValueError:
+        return kept
+
+
+# Forms
+
+
+def fill(form: DeskForm, face: Face, record: Any) -> None:
+    """The record's present values in a form; what was typed stays."""
+    for name, field in form._fields.items():
+        declared = face.fields[name]
+        field.shown = getattr(record, declared.attribute)
+        if declared.keeps_given and getattr(record, f"{declared.attribute}_given", None) and field.shown is None:
+            field.shown = getattr(record, f"{declared.attribute}_given")
+        if declared.kind == "reference":
+            other = getattr(record, name, None)
+            field.shown_as = other.title if other is not None else ""
+            if field.typed is not None and field.typed != declared.text(field.shown):
+                prefill_name(field, str(field.typed))
+
+
+def prefill_reference(field: DeclaredField, raw: str) -> None:
+    target = find(face_named(field.declared.refers_to), current_user, raw)
+    if target is not None:
+        field.shown, field.shown_as = target.id, target.title
+
+
+def prefill_name(field: DeclaredField, raw: str) -> None:
+    target = find(face_named(field.declared.refers_to), current_user, raw)
+    field.shown_as = target.title if target is not None else ""
+
+
+def original(form: DeskForm) -> str:
+    """What the form showed when it was opened, to tell what the person changed."""
+    return json.dumps({name: field.declared.text(field.shown) for name, field in form._fields.items()})
+
+
+def read_original(raw: str) -> dict[str, str] | None:
+    try:
+        read = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return {str(name): str(text) for name, text in read.items()} if isinstance(read, dict) else None
+
+
+def as_text(typed: Any) -> str:
+    return ", ".join(typed) if isinstance(typed, list) else str(typed)
+
+
+def clashes(face: Face, record: Any, given: Mapping[str, Any], first: Mapping[str, str]) -> list[str]:
+    """The fields that both changed, to different values."""
+    found = []
+    for name, typed in given.items():
+        declared = face.fields.get(name)
+        if declared is None:
+            continue
+        theirs = declared.text(getattr(record, declared.attribute))
+        if theirs not in (first.get(name, ""), as_text(typed)):
+            found.append(name)
+    return found
+
+
+def conflict(face: Face, record: Any, names: list[str], given: Mapping[str, Any], first: Mapping[str, str]) -> dict[str, Any]:
+    """What the conflict page shows: each field as it was, as the person wants it, as it is now."""
+    latest = next(iter(history(record, 1)), None)
+    fields = [{"name": name, "label": face.fields[name].label, "original": first.get(name, ""),
+               "mine": as_text(given.get(name, "")),
+               "theirs": face.fields[name].text(getattr(record, face.fields[name].attribute)), "choose": "mine"}
+              for name in names if name in face.fields]  # fmt: skip
+    return {"fields": fields, "who": latest.actor.name if latest and latest.actor else "Somebody",
+            "when_html": moment(latest.entry.created_at) if latest else Markup("")}  # fmt: skip

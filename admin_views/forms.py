@@ -1,0 +1,169 @@
+"""Forms from declarations: one WTForms field for every kind, read by `Field.parse`, drawn by its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import url_for
+from flask_admin.form import BaseForm
+from markupsafe import Markup, escape
+from wtforms import Field as WTField
+
+from crm.core.entity import face_named
+from crm.core.fields import Field
+
+
+class DeclaredField(WTField):
+    """A declared field in a form; keeps what was typed, so that a refused form shows it again."""
+
+    def __init__(self, declared: Field, **kwargs: Any) -> None:
+        super().__init__(declared.label, description=declared.help, **kwargs)
+        self.declared = declared
+        self.typed: str | list[str] | None = None
+        self.shown: Any = None
+
+    def process_data(self, value: Any) -> None:
+        self.shown = value
+        self.data = value
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        if self.declared.family == "list" and self.declared.kind == "choices":
+            self.typed = [item for item in valuelist if item]
+        elif self.declared.kind == "boolean":
+            self.typed = "true" if any(item in ("true", "on", "1", "y") for item in valuelist) else "false"
+        else:
+            self.typed = valuelist[-1] if valuelist else ""
+
+    @property
+    def given(self) -> Any:
+        """What was typed, for `crm.commands.records.read_values`; None when the form didn't hold it."""
+        return self.typed
+
+    def text(self) -> str:
+        if self.typed is not None:
+            return self.typed if isinstance(self.typed, str) else ", ".join(self.typed)
+        value = self.shown
+        return self.declared.text(value)
+
+    def __call__(self, **_: Any) -> Markup:
+        return draw(self.declared, self.text(), self.id, bad=bool(self.errors), named=getattr(self, "shown_as", ""))
+
+
+class DeskForm(BaseForm):
+    """A form made from declarations; `given` is what a person typed, by public name."""
+
+    def given(self) -> dict[str, Any]:
+        return {name: field.given for name, field in self._fields.items() if field.given is not None}
+
+    def blame(self, errors: Mapping[str, str]) -> None:
+        for name, sentence in errors.items():
+            if name in self._fields:
+                self._fields[name].errors = [*self._fields[name].errors, sentence]
+
+
+def form_class(fields: list[Field]) -> type[DeskForm]:
+    """A WTForms class with these fields, named by their public names."""
+    unbound = {declared.name: _unbound(declared) for declared in fields}
+    return type("DeclaredForm", (DeskForm,), unbound)
+
+
+def _unbound(declared: Field) -> Any:
+    return DeclaredField(declared)
+
+
+def _attributes(pairs: Mapping[str, Any]) -> Markup:
+    parts = [Markup(" {}").format(name) if value is True else Markup(' {}="{}"').format(name, value)
+             for name, value in pairs.items() if value not in (None, False)]  # fmt: skip
+    return Markup("").join(parts)
+
+
+def draw(declared: Field, text: str, ident: str, *, bad: bool = False, named: str = "") -> Markup:
+    """The control of a field with its present text; `named` is the title of a referred record."""
+    described = [f"{ident}-error"] * bad + [f"{ident}-help"] * bool(declared.help)
+    common = {"class": "input", "id": ident, "name": declared.name, "aria-invalid": "true" if bad else None,
+              "aria-describedby": " ".join(described) or None,
+              "aria-required": "true" if declared.required or declared.required_on_screen else None}  # fmt: skip
+    maker = _CONTROLS.get(declared.kind, _text_input)
+    return maker(declared, text, common, named)
+
+
+def _text_input(declared: Field, text: str, common: dict[str, Any], _named: str) -> Markup:
+    kinds = {"email": "email", "phone": "tel", "url": "text", "date": "date"}
+    numeric = {"money": "decimal", "decimal": "decimal", "integer": "numeric"}.get(declared.kind)
+    pairs = common | {"type": kinds.get(declared.kind, "text"), "value": text, "inputmode": numeric,
+                      "placeholder": declared.example or None, "autocomplete": "off",
+                      "maxlength": declared.max_length if declared.family == "text" else None}  # fmt: skip
+    if numeric:
+        pairs["class"] = "input num"
+    control = Markup("<input{}>").format(_attributes(pairs))
+    if declared.kind == "money" and declared.currency:
+        return Markup('<span class="affix">{}<span class="affix-text">{}</span></span>').format(control, declared.currency)
+    return control
+
+
+def _textarea(declared: Field, text: str, common: dict[str, Any], _named: str) -> Markup:
+    pairs = common | {"rows": 3, "maxlength": declared.max_length}
+    return Markup("<textarea{}>\n{}</textarea>").format(_attributes(pairs), text)
+
+
+def _select(declared: Field, text: str, common: dict[str, Any], _named: str) -> Markup:
+    options = [Markup('<option value=""></option>')]
+    known = declared.options()
+    if text and text not in dict(known):
+        known = [*known, (text, text)]
+    for value, label in known:
+        options.append(Markup('<option value="{}"{}>{}</option>').format(
+            value, Markup(" selected") if value == text else "", label))  # fmt: skip
+    return Markup("<select{}>{}</select>").format(_attributes(common), Markup("").join(options))
+
+
+def _ticks(declared: Field, text: str, common: dict[str, Any], _named: str) -> Markup:
+    chosen = {part.strip() for part in text.split(",")}
+    boxes = [Markup('<label class="tick"><input class="input" type="checkbox" name="{}" value="{}" id="{}"{}>'
+                    "<span>{}</span></label>").format(
+                        declared.name, value, common["id"] if number == 0 else f"{common['id']}-{number}",
+                        Markup(" checked") if value in chosen else "", label)
+             for number, (value, label) in enumerate(declared.options())]  # fmt: skip
+    hidden = Markup('<input type="hidden" name="{}" value="">').format(declared.name)
+    return Markup('<span class="ticks">{}{}</span>').format(hidden, Markup("").join(boxes))
+
+
+def _tick(declared: Field, text: str, common: dict[str, Any], _named: str) -> Markup:
+    pairs = common | {"type": "checkbox", "value": "true", "checked": text == "true"}
+    hidden = Markup('<input type="hidden" name="{}" value="false">').format(declared.name)
+    return hidden + Markup("<input{}>").format(_attributes(pairs))
+
+
+def _picker(declared: Field, text: str, common: dict[str, Any], named: str) -> Markup:
+    target = face_named(declared.refers_to)
+    address = url_for(f"{target.plural.replace('-', '_')}.lookup_view")
+    chosen = Markup('<option value="{}" selected>{}</option>').format(text, named or f"#{text}") if text else ""
+    pairs = common | {"data-picker": True, "data-url": address, "data-placeholder": f"Search {target.label_plural.lower()}"}
+    return Markup('<select{}><option value=""></option>{}</select>').format(_attributes(pairs), chosen)
+
+
+_CONTROLS: dict[str, Callable[..., Markup]] = {
+    "long_text": _textarea, "choice": _select, "country": _select, "language": _select, "currency": _select,
+    "choices": _ticks, "boolean": _tick, "reference": _picker,
+}  # fmt: skip
+
+
+def described(field: DeclaredField) -> dict[str, Any]:
+    """A field as the form's template takes it."""
+    declared = field.declared
+    return {"name": declared.name, "label": declared.label, "help": declared.help, "errors": list(field.errors),
+            "required": declared.required or declared.required_on_screen, "wide": declared.wide,
+            "kind": declared.kind, "id": field.id, "html": field()}  # fmt: skip
+
+
+def summary(form: DeskForm, errors: Mapping[str, str]) -> list[dict[str, str]]:
+    """Every fault with a link to its field."""
+    return [{"field_id": form._fields[name].id if name in form._fields else "",
+             "label": form._fields[name].declared.label if name in form._fields else name, "text": sentence}
+            for name, sentence in errors.items()]  # fmt: skip
+
+
+def hidden(pairs: list[tuple[str, str]]) -> Markup:
+    return Markup("").join(Markup('<input type="hidden" name="{}" value="{}">').format(name, escape(value))
+                           for name, value in pairs)  # fmt: skip

@@ -1,0 +1,80 @@
+"""The first page: it greets an empty system with its first steps, and a full one with what is going on."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask_admin import AdminIndexView, expose
+from flask_login import current_user
+
+from admin_views.cells import initials, moment, tone_of, zone
+from admin_views.lists import endpoint, may
+from crm.core.entity import Face, face_named
+from crm.core.jobs import Job, ask
+from crm.queries.home import customer_counts, new_per_week, open_jobs, recent_customers
+
+DEMO_CUSTOMERS = 500
+
+
+class HomeView(AdminIndexView):
+    """Home; anybody who is signed in may open it, and sees there what he may see elsewhere."""
+
+    @expose("/")
+    def index(self) -> Any:
+        if not current_user.is_authenticated:
+            return redirect(url_for("access.login", next=request.path))
+        customers = face_named("customer")
+        shown: dict[str, Any] = {"greeting": self._greeting(), "page": {"title": "Home"}, "empty": False, "figures": [],
+                                 "chart": [], "recent": [], "jobs": [], "alerts": []}  # fmt: skip
+        if may(customers, "read"):
+            counts = customer_counts(current_user)
+            shown |= self._first_steps(customers) if counts["all"][0] == 0 else self._overview(customers, counts)
+        if may(face_named("job"), "read"):
+            shown["jobs"] = [_job(job) for job in open_jobs(current_user)]
+        return render_template("desk/home.html", **shown)
+
+    @expose("/demo/", methods=("POST",))
+    def demo(self) -> Any:
+        if not current_user.is_authenticated or not may(face_named("customer"), "import"):
+            abort(403)
+        job = ask("jobs.demo.load", label=f"Demo data: {DEMO_CUSTOMERS:,} customers",
+                  args={"customers": DEMO_CUSTOMERS, "seed": 1}, by=current_user.id, unique_key="demo")  # fmt: skip
+        flash("Demo data is being made.", "info")
+        return redirect(url_for("jobs.details_view", id=job.id), 303)
+
+    def _greeting(self) -> str:
+        hour = dt.datetime.now(zone()).hour
+        part = "morning" if hour < 12 else "afternoon" if hour < 18 else "evening"
+        return f"Good {part}, {current_user.name.split()[0]}"
+
+    def _first_steps(self, customers: Face) -> dict[str, Any]:
+        if not may(customers, "import"):
+            return {}
+        return {"empty": True, "demo_url": url_for("admin.demo"), "import_url": url_for("imports.create_view")}
+
+    def _overview(self, customers: Face, counts: dict[str, tuple[int, bool]]) -> dict[str, Any]:
+        base = url_for(endpoint(customers, "index_view"))
+        words = {"all": ("Customers", ""), "active": ("Active", "flt_status_eq=active"),
+                 "new": ("New in 7 days", "flt_created_at_within_last=7 days"),
+                 "blocked": ("Blocked", "flt_status_in=blocked,blacklisted")}  # fmt: skip
+        figures = [{"label": label, "value": _said(*counts[name]), "hint": "", "spark": None,
+                    "url": f"{base}?{query}" if query else base} for name, (label, query) in words.items()]  # fmt: skip
+        weeks = new_per_week(current_user, dt.datetime.now(zone()).date())
+        recent = [{"title": party.title, "url": url_for(endpoint(customers, "details_view"), id=party.id),
+                   "subtitle": party.code, "initials": initials(party.title), "tone": tone_of(party),
+                   "org": party.kind == "organization", "when": moment(party.created_at)}
+                  for party in recent_customers(current_user)]  # fmt: skip
+        return {"figures": figures, "chart": [(f"{monday:%-d %b}", number) for monday, number in weeks],
+                "chart_title": "New customers per week", "recent": recent, "recent_url": base}  # fmt: skip
+
+
+def _said(number: int, exact: bool) -> str:
+    return f"{number:,}" if exact else f"≈ {round(number, -max(0, len(str(number)) - 2)):,}"
+
+
+def _job(job: Job) -> dict[str, Any]:
+    percent = min(100, round(100 * job.done / job.total)) if job.total else None
+    text = f"{job.done:,} of {job.total:,}" if job.total else job.state.label
+    return {"label": job.label, "url": url_for("jobs.details_view", id=job.id), "percent": percent, "text": text}

@@ -1,0 +1,203 @@
+"""The context of a list: columns, rows, filter chips, batch commands, pager, and what an empty list says."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import request, url_for
+from flask_login import current_user
+
+from admin_views.cells import initials, render, tone_of
+from crm.core.command import commands_of
+from crm.core.entity import Face, all_faces, db, face_named
+from crm.core.fields import Field
+from crm.core.permissions import allowed
+from crm.queries.conditions import WITHOUT_VALUE, operator_word
+from crm.queries.listing import Filter, ListQuery, Page
+
+INPUTS = {"number": "number", "date": "date", "text": "text", "reference": "picker", "boolean": "choice"}
+
+
+def endpoint(face: Face, name: str) -> str:
+    return f"{face.plural.replace('-', '_')}.{name}"
+
+
+def may(face: Face, verb: str) -> bool:
+    return allowed(current_user, f"{face.name}.{verb}") is not None
+
+
+def page_of(face_name: str, record: Any) -> str | None:
+    """The page of a referred record, where the person may open that face at all."""
+    face = face_named(face_name)
+    return url_for(endpoint(face, "details_view"), id=record.id) if may(face, "read") else None
+
+
+def hint(record: Any) -> str:
+    """What tells two of the same name apart in a picker: number, then e-mail."""
+    return " · ".join(str(part) for part in (getattr(record, "code", None), getattr(record, "email", None)) if part)
+
+
+def context(face: Face, query: ListQuery, page: Page, number: int, exact: bool, extras: dict[str, Any]) -> dict[str, Any]:
+    base = url_for(endpoint(face, "index_view"))
+    names = face.about.columns
+    words = f"{number:,}" if exact else f"about {_rounded(number):,}"
+    pairs = query.parameters()
+    offered = [made for made in commands_of(face) if may(face, made.verb)]
+    narrowed = bool(query.search or query.filters)
+    exports = [{"label": "CSV", "url": url_for(endpoint(face, "export"), export_type="csv") + _query(pairs)}]
+    new = {"label": f"New {face.label.lower()}", "url": url_for(endpoint(face, "create_view"))}
+    can_make = face.about.create and may(face, "create")
+    shown = {
+        "page": {"title": face.label_plural, "singular": face.label, "plural": face.label_plural, "count_text": words,
+                 "description": "", "breadcrumbs": [], "primary": new if can_make else None,
+                 "secondary": extras.get("secondary", []), "exports": exports if may(face, "export") else []},
+        "columns": [_column(face, name, query, base) for name in names],
+        "rows": [_row(face, record, names) for record in page.rows],
+        "filters": _filters(face, query, base, pairs),
+        "search": _search(face, query, base),
+        "commands": [{"verb": made.verb, "label": made.label, "tone": made.tone, "icon": made.icon} for made in offered],
+        "action_url": url_for(endpoint(face, "action_view")),
+        "list_query": [pair for pair in pairs if pair[0] not in ("sort", "desc")],
+        "matching_text": f"all {words} that match" if number > len(page.rows) else "",
+        "pager": _pager(page, base, pairs, number, exact),
+        "state": None if page.rows else ("nothing" if narrowed or query.cursor else "empty"),
+        "empty": extras.get("empty") or {
+            "title": f"No {face.label_plural.lower()} yet", "text": face.about.help or (face.entity.__doc__ or "").strip(),
+            "icon": face.about.icon, "primary": new if can_make else None,
+            "secondary": next(iter(extras.get("secondary", [])), None)},
+    }  # fmt: skip
+    if narrowed and not page.rows:
+        shown["empty"] = None
+    return shown
+
+
+def _rounded(number: int) -> int:
+    """An estimate, to two places: it must not look counted."""
+    places = max(0, len(str(number)) - 2)
+    return round(number, -places)
+
+
+def _query(pairs: list[tuple[str, str]]) -> str:
+    return "?" + urlencode(pairs) if pairs else ""
+
+
+def _column(face: Face, name: str, query: ListQuery, base: str) -> dict[str, Any]:
+    declared = face.field(name)
+    sorted_now = query.sort == name
+    others = [pair for pair in query.parameters() if pair[0] not in ("sort", "desc")]
+    flipped = [("desc", "1")] if (sorted_now and not query.desc) else []
+    return {"name": name, "label": declared.label, "numeric": declared.family == "number",
+            "sorted": ("desc" if query.desc else "asc") if sorted_now else None,
+            "sort_url": base + _query([*others, ("sort", name), *flipped]) if name in face.about.sort else None}  # fmt: skip
+
+
+def _row(face: Face, record: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    cells = [render(face.field(name), face.value(record, name), record=record, url_of=page_of) for name in names[1:]]
+    first = face.field(names[0])
+    title = record.title if first.name == face.about.title else first.word(face.value(record, names[0])) or record.title
+    has_avatar = face.about.title == "name"
+    return {
+        "id": record.id, "url": url_for(endpoint(face, "details_view"), id=record.id), "title": title,
+        "subtitle": getattr(record, "code", "") or "", "initials": initials(title) if has_avatar else None,
+        "tone": tone_of(record), "org": getattr(record, "kind", None) == "organization", "cells": cells,
+        "menu": row_menu(face, record),
+    }  # fmt: skip
+
+
+def row_menu(face: Face, record: Any) -> list[dict[str, Any]]:
+    items = []
+    if face.about.edit and may(face, "edit"):
+        items.append({"label": "Edit", "url": url_for(endpoint(face, "edit_view"), id=record.id), "icon": "pencil",
+                      "tone": "", "method": "get"})  # fmt: skip
+    items += [item | {"ask": True} for item in command_items(face, record)]
+    if face.about.delete and may(face, "delete"):
+        items.append({"label": "Delete", "url": url_for(endpoint(face, "delete_view")) + f"?id={record.id}",
+                      "icon": "trash-2", "tone": "bad", "method": "post"})  # fmt: skip
+    return items
+
+
+def command_items(face: Face, record: Any) -> list[dict[str, Any]]:
+    """The commands that make sense for this record and that the person may use."""
+    return [{"verb": made.verb, "label": made.label, "tone": made.tone, "icon": made.icon, "method": "get",
+             "url": url_for(endpoint(face, "action_view"), action=made.verb, rowid=record.id)}
+            for made in commands_of(face)
+            if may(face, made.verb) and (made.applies is None or made.applies(record))]  # fmt: skip
+
+
+def _search(face: Face, query: ListQuery, base: str) -> dict[str, Any] | None:
+    if not face.about.search:
+        return None
+    fields = ", ".join(face.fields[name].label.lower() for name in face.about.search[:4])
+    return {"url": base, "value": query.search, "placeholder": f"Search {face.label_plural.lower()}: {fields} …",
+            "hidden": [pair for pair in query.parameters() if pair[0] != "search"]}  # fmt: skip
+
+
+def _pager(page: Page, base: str, pairs: list[tuple[str, str]], number: int, exact: bool) -> dict[str, Any]:
+    first = page.first_row
+    text = f"{len(page.rows):,} rows"
+    if first is not None and page.rows:
+        total = f"{number:,}" if exact else f"about {_rounded(number):,}"
+        text = f"{first:,}–{first + len(page.rows) - 1:,} of {total}"
+    return {"text": text, "newer_url": base + _query([*pairs, ("before", page.newer)]) if page.newer else None,
+            "older_url": base + _query([*pairs, ("after", page.older)]) if page.older else None}  # fmt: skip
+
+
+def _filters(face: Face, query: ListQuery, base: str, pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    active = [{"label": kept.field.label, "text": _said(kept),
+               "remove_url": base + _query([pair for pair in pairs if pair != (kept.parameter, kept.raw)])}
+              for kept in query.filters]  # fmt: skip
+    keep = [pair for pair in pairs if not pair[0].startswith("flt_")]
+    return {"active": active, "available": [_filter(face.fields[name]) for name in face.about.filters],
+            "clear_url": base, "base_url": base, "hidden": keep + [pair for pair in pairs if pair[0].startswith("flt_")]}  # fmt: skip
+
+
+def _filter(declared: Field) -> dict[str, Any]:
+    lookup = ""
+    if declared.kind == "reference":
+        lookup = url_for(endpoint(face_named(declared.refers_to), "lookup_view"))
+    ops = []
+    for op in _offered_operators(declared):
+        kind = "none" if op in WITHOUT_VALUE else INPUTS.get(declared.family, "choice")
+        if op in ("between", "within_last", "before_last", "within_next"):
+            kind = "text"
+        ops.append({"param": f"flt_{declared.name}_{op}", "label": operator_word(declared, op), "input": kind,
+                    "choices": declared.options() if kind == "choice" else [], "lookup_url": lookup})  # fmt: skip
+    return {"name": declared.name, "label": declared.label, "ops": ops}
+
+
+def _offered_operators(declared: Field) -> list[str]:
+    """`in` and `not_in` take lists in addresses and rules; a person ticks one value at a time."""
+    return [op for op in declared.operators if op not in ("in", "not_in")]
+
+
+def _said(kept: Filter) -> str:
+    word = operator_word(kept.field, kept.op)
+    if kept.op in WITHOUT_VALUE:
+        return word
+    if kept.field.kind == "reference":
+        entity = face_named(kept.field.refers_to).entity
+        numbers = [int(part) for part in kept.raw.split(",") if part.strip().isdigit()]
+        found = [db.session.get(entity, number) for number in numbers[:3]]
+        return f"{word} {', '.join(record.title for record in found if record is not None) or kept.raw}"
+    names = dict(kept.field.options())
+    return f"{word} {', '.join(names.get(part.strip(), part.strip()) for part in kept.raw.split(','))}"
+
+
+def menu_areas() -> list[dict[str, Any]]:
+    """The sidebar: areas with the faces the person may open."""
+    areas: dict[str, list[dict[str, Any]]] = {}
+    for face in all_faces():
+        if face.about.screen and may(face, "read"):
+            address = url_for(endpoint(face, "index_view"))
+            areas.setdefault(face.about.area, []).append({
+                "label": face.label_plural, "url": address, "icon": face.about.icon,
+                "active": request.path.startswith(address)})  # fmt: skip
+    order = ["Customers", "Partners", "System"]
+    ranked = sorted(areas.items(), key=lambda area: order.index(area[0]) if area[0] in order else len(order) - 1.5)
+    return [{"label": label, "items": sorted(items, key=_menu_rank)} for label, items in ranked]
+
+
+def _menu_rank(item: dict[str, Any]) -> int:
+    first = ["Customers", "End customers", "Contacts", "Addresses", "Imports", "Jobs", "Users"]
+    return first.index(item["label"]) if item["label"] in first else len(first)

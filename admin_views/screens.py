@@ -1,0 +1,37 @@
+"""Registers a screen for every face; a view of its own where a domain needs more."""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask_admin import Admin
+from flask_admin.theme import Bootstrap4Theme
+
+from admin_views import access, shell
+from admin_views.base import EntityView
+from admin_views.home import HomeView
+from admin_views.parties import PartyView
+from crm.core.entity import Face, all_faces
+
+# Face name → its view, where the generated one isn't enough.
+SPECIAL: dict[str, type[EntityView]] = {
+    "customer": PartyView, "vendor": PartyView, "partner": PartyView, "end_customer": PartyView,
+}  # fmt: skip
+
+
+def add_screens(app: Flask) -> Admin:
+    """Sign-in, home, and a screen for each face of every declared entity."""
+    access.login_manager.init_app(app)
+    app.register_blueprint(access.blueprint)
+    shell.add_shell(app)
+    admin = Admin(app, name=shell.PRODUCT, index_view=HomeView(name="Home"), url="/admin",
+                  theme=Bootstrap4Theme(base_template="desk/base.html"))  # fmt: skip
+    for face in all_faces():
+        if face.about.screen:
+            add_screen(admin, face)
+    return admin
+
+
+def add_screen(admin: Admin, face: Face) -> EntityView:
+    view = SPECIAL.get(face.name, EntityView)(face)
+    admin.add_view(view)
+    return view

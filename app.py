@@ -1,0 +1,402 @@
+"""Customer Desk: wires all layers into one Flask app, and the command line; knows every layer, decides nothing."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+if __name__ == "__main__":
+    from crm.bootstrap import ensure_venv
+
+    ensure_venv(ROOT)  # goes on in .venv, which it makes first where there is none
+    from app import main
+
+    sys.exit(main())
+
+# ruff: noqa: E402 - nothing below may be imported before .venv is there
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from flask import Flask, Response, jsonify, redirect, render_template, request, url_for
+from flask.sessions import SecureCookieSessionInterface
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm.exc import StaleDataError
+from werkzeug.exceptions import HTTPException, NotFound
+
+import crm.commands
+import crm.models
+from admin_views.screens import add_screens
+from crm import api
+from crm.commands import access
+from crm.commands.demo import load_demo
+from crm.config import Settings, StartError, load
+from crm.core import jobs as job_table
+from crm.core.audit import Acting, acting_as, hand_over
+from crm.core.command import WrongInput
+from crm.core.entity import check_declarations, db
+from crm.core.transaction import run_in_transaction
+from crm.doctor import examine
+from crm.models.access import User
+from crm.queries.listing import BadQuery
+from crm.servers import Servers, ServersDown, attach, running
+from crm.supervisor import run as supervise
+from jobs import queue, schedule
+from jobs import worker as workers
+from migrations import database
+
+csrf = CSRFProtect()
+log = logging.getLogger("desk")
+
+# Nothing inline, nothing from elsewhere.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+                               "frame-ancestors 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin", "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}  # fmt: skip
+ERRORS = {
+    400: ("That didn't work", "The page was open for too long, or came from elsewhere. Go back, load it again and retry."),
+    403: ("Not for you", "Your roles don't allow this. An administrator can tell why, and change it."),
+    404: ("Not found", "There is nothing here, or nothing that you may see."),
+    405: ("Not this way", "This address can't be used like that."),
+    409: ("Somebody was faster", "The record changed while you worked on it. Open it again to see what is there now."),
+    413: ("Too large", "What was sent is larger than allowed here."),
+    422: ("That can't be read", "Something in the address or the form isn't right."),
+    500: ("Something broke", "It is our fault, it was written down, and nothing was half done. Try again."),
+}  # fmt: skip
+
+
+class Desk(Flask):
+    """The app; each request is one transaction, committed here and nowhere else."""
+
+    def full_dispatch_request(self) -> Response:
+        """Commit when the answer is no error, else roll back; again when two transactions stood in each other's way."""
+        whole = super().full_dispatch_request
+        with acting_as(Acting(via="screen")):
+            return run_in_transaction(whole, keep=lambda answer: answer.status_code < 400)
+
+
+class _Sessions(SecureCookieSessionInterface):
+    """The cookie is marked secure whenever the page came by HTTPS."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure
+
+
+def create_app(settings: Settings | None = None, servers: Servers | None = None) -> Flask:
+    """The whole app. Without `servers` it attaches to those of the settings; raises StartError where they are down."""
+    settings = settings or load(os.environ)
+    servers = servers or attach(settings)
+    check_declarations()
+    app = Desk(__name__, static_folder="admin_views/static", static_url_path="/static",
+               template_folder="admin_views/templates")  # fmt: skip
+    app.config.update(
+        SECRET_KEY=servers.secret_key,
+        SQLALCHEMY_DATABASE_URI=servers.database_url,
+        # Errors and logs must not carry the values of a statement. Days are counted in UTC in the database.
+        SQLALCHEMY_ENGINE_OPTIONS={"hide_parameters": True, "pool_pre_ping": True, "pool_size": 8, "max_overflow": 8,
+                                   "connect_args": {"options": "-c timezone=UTC"}},
+        SESSION_COOKIE_NAME=f"desk_{settings.port}", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=access.SESSION_LIFETIME, MAX_CONTENT_LENGTH=2 * 1024 * 1024, MAX_FORM_PARTS=2_000,
+        SEND_FILE_MAX_AGE_DEFAULT=600, WTF_CSRF_TIME_LIMIT=None, DESK_SETTINGS=settings, DESK_SERVERS=servers,
+    )  # fmt: skip
+    app.session_interface = _Sessions()
+    db.init_app(app)
+    csrf.init_app(app)
+    app.register_blueprint(api.blueprint)
+    csrf.exempt(api.blueprint)
+    app.extensions["desk_admin"] = add_screens(app)
+    _add_edges(app)
+    _add_errors(app)
+    job_table.hang(queue.connect(servers.redis_url))
+    return app
+
+
+def _add_edges(app: Flask) -> None:
+    """Who acts, what every answer carries, and the addresses that belong to no screen."""
+
+    @app.before_request
+    def know_who_acts() -> None:
+        if request.method in ("POST", "PATCH", "PUT", "DELETE") and request.blueprint != api.blueprint.name:
+            if current_user.is_authenticated:
+                who = acting_as(Acting(current_user.id, "screen"))
+                who.__enter__()  # ends with the request's own acting_as around it
+                hand_over(db.session)
+
+    @app.after_request
+    def add_headers(answer: Response) -> Response:
+        for name, value in HEADERS.items():
+            answer.headers.setdefault(name, value)
+        if request.endpoint != "static":
+            answer.headers.setdefault("Cache-Control", "no-store")
+        return answer
+
+    @app.get("/")
+    def root() -> Any:
+        return redirect(url_for("admin.index"))
+
+    @app.get("/healthz")
+    def alive() -> Any:
+        return jsonify(status="alive")
+
+    @app.get("/readyz")
+    def ready() -> Any:
+        db.session.execute(text("SELECT 1"))
+        state = job_table.bell.state()
+        return jsonify(status="ready", queue=state), 200 if state.get("reachable") else 503
+
+    @app.get("/api/docs")
+    def api_pages() -> Any:
+        return render_template("desk/api_docs.html", page={"title": "API", "description": ""},
+                               openapi_url="/api/v1/openapi.json", paths=api.described_paths())  # fmt: skip
+
+
+def _add_errors(app: Flask) -> None:
+    def page(code: int, said: str | None = None) -> tuple[Any, int]:
+        title, words = ERRORS.get(code, ERRORS[500] if code >= 500 else ERRORS[422])
+        links = [("Home", url_for("admin.index"))]
+        return render_template("desk/error.html", code=code, title=title, text=said or words, links=links), code
+
+    @app.errorhandler(HTTPException)
+    def refused(fault: HTTPException) -> Any:
+        if request.path.startswith("/api/v1/"):
+            return api.problem_response(fault)
+        if fault.code is None or fault.code < 400:
+            return fault  # a redirect of the router
+        return page(fault.code)
+
+    @app.errorhandler(CSRFError)
+    def forged(fault: CSRFError) -> Any:
+        return page(400)
+
+    @app.errorhandler(BadQuery)
+    def bad_query(fault: BadQuery) -> Any:
+        return page(422, f"{fault.parameter}: {fault}.")
+
+    @app.errorhandler(StaleDataError)
+    def stale(fault: StaleDataError) -> Any:
+        return page(409)
+
+    @app.errorhandler(500)
+    def broken(fault: Any) -> Any:
+        return api.problem_response(fault) if request.path.startswith("/api/v1/") else page(500)
+
+
+# The command line
+
+
+def main() -> int:
+    """`python3 app.py …`: the same commands as `flask …`; an error is one clear line."""
+    try:
+        result = commands(standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as fault:
+        fault.show()
+        return fault.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except StartError as fault:
+        click.echo(str(fault), err=True)
+        return 1
+
+
+class Commands(click.Group):
+    """Errors of starting and of input are one line, not a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StartError as fault:
+            raise click.ClickException(str(fault)) from None
+        except WrongInput as fault:
+            raise click.ClickException(str(fault)) from None
+
+
+@click.group(cls=Commands)
+def commands() -> None:
+    """Customer Desk."""
+
+
+@contextmanager
+def desk() -> Iterator[Flask]:
+    """The app for one command: its servers are started for it where they don't run, its database is brought up to date."""
+    settings = load(os.environ)
+    with running(settings) as servers:
+        prepare(settings, servers)
+        app = create_app(settings, servers)
+        with app.app_context(), acting_as(Acting(via="cli")):
+            yield app
+
+
+def prepare(settings: Settings, servers: Servers) -> list[str]:
+    """Migrate, deliver the roles, make the first administrator; answers what to tell the person."""
+    current, newest = database.state(servers.owner_database_url)
+    if current != newest:
+        database.upgrade(servers.owner_database_url, servers.database_url)
+    app = create_app(settings, servers)
+    with app.app_context(), acting_as(Acting(via="cli")):
+        return run_in_transaction(lambda: _first_administrator(settings))
+
+
+def _first_administrator(settings: Settings) -> list[str]:
+    access.deliver_roles()
+    if access.any_user():
+        return []
+    email = settings.admin_email or "admin@customer-desk.local"
+    user, password = access.create_user(email=email, role="admin", name="Administrator",
+                                        password=settings.admin_password)  # fmt: skip
+    said = "the one in CRM_ADMIN_PASSWORD" if settings.admin_password else f"{password}   (shown this once)"
+    return [f"Administrator: {user.email}", f"Password:      {said}"]
+
+
+@commands.command()
+def up() -> int:
+    """Start everything: servers, web, workers, scheduler."""
+    settings = load(os.environ)
+    told: list[str] = []
+    return supervise(settings, prepare=lambda servers: told.extend(prepare(settings, servers)), ready_message=lambda: told)
+
+
+@commands.command()
+def web() -> None:
+    """Serve the screens and the API (gunicorn)."""
+    settings = load(os.environ)
+    attach(settings)
+    os.execv(sys.executable, [  # noqa: S606 - our own arguments
+        sys.executable, "-m", "gunicorn", "app:create_app()", "--chdir", str(ROOT), "--worker-class", "gthread",
+        "--workers", str(settings.web_workers), "--threads", "4", "--bind", f"{settings.host}:{settings.port}",
+        "--graceful-timeout", "5", "--timeout", "120", "--log-level", "warning", "--no-control-socket",
+    ])  # fmt: skip
+
+
+@commands.command()
+@click.option("-n", "number", type=click.IntRange(1, 64), default=None, help="How many workers")
+def worker(number: int | None) -> int:
+    """Work on background jobs."""
+    settings = load(os.environ)
+    servers = attach(settings)
+    with create_app(settings, servers).app_context():
+        return workers.work(number or settings.workers, servers.redis_url)
+
+
+@commands.command()
+def scheduler() -> int:
+    """Ring forgotten jobs and do what is due."""
+    settings = load(os.environ)
+    with create_app(settings, attach(settings)).app_context():
+        return schedule.run()
+
+
+@commands.group()
+def db_() -> None:
+    """Upgrade, downgrade and check the database."""
+
+
+commands.add_command(db_, "db")
+
+
+@db_.command()
+@click.argument("revision", default="head")
+def upgrade(revision: str) -> None:
+    """Bring the database to the newest revision."""
+    with running(load(os.environ)) as servers:
+        database.upgrade(servers.owner_database_url, servers.database_url, revision)
+    click.echo("The database is up to date.")
+
+
+@db_.command()
+@click.argument("revision")
+def downgrade(revision: str) -> None:
+    """Take the database back to a revision."""
+    with running(load(os.environ)) as servers:
+        database.downgrade(servers.owner_database_url, revision)
+    click.echo(f"The database is at {revision}.")
+
+
+@db_.command()
+@click.option("--json", "as_json", is_flag=True)
+def check(as_json: bool) -> int:
+    """Compare the database with the code: tables, triggers, grants."""
+    with running(load(os.environ)) as servers:
+        database.upgrade(servers.owner_database_url, servers.database_url)
+        found = database.check(servers.owner_database_url, servers.database_url)
+    _tell(as_json, {"differences": found}, found or ["The database and the code agree."])
+    return 1 if found else 0
+
+
+@commands.group()
+def users() -> None:
+    """People who sign in."""
+
+
+@users.command("create")
+@click.argument("email")
+@click.option("--role", required=True)
+@click.option("--name", default=None)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input")
+@click.option("--json", "as_json", is_flag=True)
+def create_user(email: str, role: str, name: str | None, password_stdin: bool, as_json: bool) -> None:
+    """Make a user with a role; prints the one-time password, unless one was given."""
+    given = sys.stdin.readline().rstrip("\n") if password_stdin else None
+    with desk():
+        user, password = run_in_transaction(
+            lambda: access.create_user(email=email, role=role, name=name, password=given))  # fmt: skip
+        shown: dict[str, Any] = {"id": user.id, "email": user.email} | ({} if given else {"password": password})
+        _tell(as_json, shown, [f"{user.email} can sign in."] + ([] if given else [f"One-time password: {password}"]))
+
+
+@commands.group()
+def keys() -> None:
+    """Keys for programs."""
+
+
+@keys.command("create")
+@click.argument("name")
+@click.option("--user", "email", required=True)
+@click.option("--scope", "scopes", multiple=True, required=True)
+@click.option("--expires", "days", type=int, default=None, help="Days until it ends")
+def create_key(name: str, email: str, scopes: tuple[str, ...], days: int | None) -> None:
+    """Make an API key that acts as a user, within scopes such as customers:read; its text is the last line."""
+    with desk():
+        user = db.session.query(User).filter_by(email=email.strip().lower()).one_or_none()
+        if user is None:
+            raise click.ClickException(f"there is no user {email}: make one with flask users create")
+        _, secret = run_in_transaction(lambda: access.create_key(name=name, user=user, scopes=scopes, days=days))
+        click.echo(secret)
+
+
+@commands.command()
+@click.option("--customers", type=click.IntRange(1, 2_000_000), default=500)
+@click.option("--seed", type=int, default=1)
+@click.option("--json", "as_json", is_flag=True)
+def demo(customers: int, seed: int, as_json: bool) -> None:
+    """Fill the system with made-up customers."""
+    with desk():
+        made = run_in_transaction(lambda: load_demo(customers=customers, seed=seed, by=None))
+        _tell(as_json, {"customers": made}, [f"{made:,} customers were made."])
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True)
+def doctor(as_json: bool) -> int:
+    """Look at everything that must be right, and say what to do where it isn't."""
+    checks = list(examine(load(os.environ), _migrated))
+    lines = [f"{'ok ' if one.ok else 'NO '} {one.name}: {one.detail}" for one in checks]
+    _tell(as_json, [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in checks], lines)
+    return 0 if all(one.ok for one in checks) else 1
+
+
+def _migrated(servers: Servers) -> tuple[bool, str]:
+    current, newest = database.state(servers.owner_database_url)
+    return current == newest, f"at {current}, the code wants {newest}"
+
+
+def _tell(as_json: bool, data: Any, lines: list[str]) -> None:
+    click.echo(json.dumps(data) if as_json else "\n".join(lines))

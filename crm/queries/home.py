@@ -1,0 +1,49 @@
+"""What the home page tells: how many, how many new, what is going on."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import Date, cast, func, select
+from sqlalchemy.orm import selectinload
+
+from crm.core.entity import db, face_named
+from crm.core.jobs import Job, JobState
+from crm.core.permissions import Actor
+from crm.models.parties import Party
+from crm.queries.listing import ListQuery, count, fetch_page, read_query
+from crm.queries.scope import row_scope
+
+WEEKS = 12
+
+
+def customer_counts(actor: Actor) -> dict[str, tuple[int, bool]]:
+    """Named counts of the customers the actor sees: (number, exact)."""
+    face = face_named("customer")
+    asked = {"all": [], "active": [("flt_status_eq", "active")], "blocked": [("flt_status_in", "blocked,blacklisted")],
+             "new": [("flt_created_at_within_last", "7 days")]}  # fmt: skip
+    return {name: count(face, read_query(face, pairs) if pairs else ListQuery(), actor) for name, pairs in asked.items()}
+
+
+def new_per_week(actor: Actor, today: dt.date) -> list[tuple[dt.date, int]]:
+    """(Monday, new customers in that week), oldest first, weeks without any included."""
+    face = face_named("customer")
+    monday = today - dt.timedelta(days=today.weekday())
+    first = monday - dt.timedelta(weeks=WEEKS - 1)
+    week = cast(func.date_trunc("week", Party.created_at), Date)
+    start = dt.datetime.combine(first, dt.time(), dt.UTC)
+    statement = (select(week, func.count()).where(*row_scope(face, actor), Party.created_at >= start).group_by(week))
+    found: dict[Any, int] = {row[0]: row[1] for row in db.session.execute(statement)}
+    return [(first + dt.timedelta(weeks=n), found.get(first + dt.timedelta(weeks=n), 0)) for n in range(WEEKS)]
+
+
+def recent_customers(actor: Actor, limit: int = 6) -> list[Party]:
+    face = face_named("customer")
+    return list(fetch_page(face, ListQuery(limit=limit), actor, load=[selectinload(Party.owner)]).rows)
+
+
+def open_jobs(actor: Actor, limit: int = 5) -> list[Job]:
+    statement = (select(Job).where(*row_scope(face_named("job"), actor), Job.state.in_([JobState.WAITING, JobState.RUNNING]))
+                 .order_by(Job.id.desc()).limit(limit))  # fmt: skip
+    return list(db.session.scalars(statement))
