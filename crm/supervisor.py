@@ -21,7 +21,7 @@ from crm.servers import Embedded, Servers, claim, start
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 5.0
 _CALM = 30.0  # a child that lived this long starts again at once
 _CHILDREN_SECONDS, _ALL_SECONDS = 5.0, 9.0  # of the ten that a clean end may take
-_TRIES_AT_START = 4
+_TRIES_AT_START = 3
 _TICK = 0.1
 _TRIM_SECONDS = 60.0
 
@@ -239,7 +239,9 @@ def _end_on_signals() -> Iterator[None]:
             ending = True
             raise _Ended
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield

