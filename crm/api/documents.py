@@ -1,0 +1,286 @@
+"""Documents: marshmallow schemas made from the declarations, and records written with them.
+
+A reference is `{"id", "name"}` and is taken as that or as the number; fields of an embedded record (the
+address of a customer) stand under their prefix. The text an e-mail or phone was given as stays inside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError
+from marshmallow import fields as ma
+from sqlalchemy import inspect, select
+from sqlalchemy.orm import selectinload
+
+from crm.core.command import WrongInput
+from crm.core.entity import Embed, Entity, Face, db, face_named
+from crm.core.fields import Field
+from crm.core.permissions import Actor
+from crm.queries.scope import visible
+
+# Only an order, so that a document reads like a card: names that an entity lacks are passed over, those that
+# aren't named here follow as they are declared.
+FIRST = (
+    "id",
+    "code",
+    "account_number",
+    "name",
+    "kind",
+    "type",
+    "roles",
+    "first_name",
+    "middle_name",
+    "last_name",
+    "company_name",
+    "gender",
+    "date_of_birth",
+    "age_group",
+    "generation",
+    "language",
+    "status",
+    "lifecycle",
+    "stage",
+    "sub_stage",
+    "block_state",
+    "email",
+    "email2",
+    "phone",
+    "phone2",
+    "fax",
+    "website",
+    "industry",
+    "tax_id",
+    "annual_revenue",
+    "annual_revenue_currency",
+    "employees",
+    "description",
+    "owner",
+    "team",
+    "tags",
+)
+LAST = ("income_level", "life_stage", "referral_code", "created_at", "updated_at", "customer_since")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A name of the document: its field, and the embedded record it comes from."""
+
+    name: str
+    field: Field
+    embed: Embed | None = None
+
+
+def parts(face: Face) -> list[Part]:
+    """What a document of the face holds, in order."""
+    own = {name: Part(name, field) for name, field in face.fields.items() if not _as_given(face, name)}
+    inner = [
+        Part(embed.prefix + name, _target(face, embed).fields()[name], embed)
+        for embed in face.about.embeds
+        for name in embed.fields
+    ]
+    first = [own.pop(name) for name in FIRST if name in own]
+    last = [own.pop(name) for name in LAST if name in own]
+    return [*first, *(part for part in inner if part.name not in own), *own.values(), *last]
+
+
+def _target(face: Face, embed: Embed) -> type[Entity]:
+    return inspect(face.entity).relationships[embed.relation].mapper.class_
+
+
+def _as_given(face: Face, name: str) -> bool:
+    plain = face.fields.get(name.removesuffix("_given"))
+    return name.endswith("_given") and plain is not None and plain.keeps_given
+
+
+class Declared(ma.Field[Any]):
+    """A declared field as marshmallow has it: reads with its `parse`, writes with its `json`."""
+
+    def __init__(self, declared: Field, *, writable: bool) -> None:
+        super().__init__(allow_none=True, dump_only=not writable)
+        self.declared = declared
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        if self.declared.kind == "money" and value is not None:
+            value = _as_written(self.declared, value)
+        if self.declared.kind != "reference":
+            return self.declared.json(value)
+        return None if value is None else {"id": value[0], "name": value[1]}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        """The value checked but not turned: the entity also keeps the text as it was given."""
+        try:
+            shaped = shape(self.declared, value)
+            self.declared.parse(shaped)
+        except ValueError as fault:
+            raise ValidationError(str(fault)) from None
+        return shaped
+
+
+def _as_written(declared: Field, value: Decimal) -> Decimal:
+    """The column keeps four decimals of any currency; a document shows those that were given."""
+    short = value.quantize(Decimal(1).scaleb(-declared.decimals))
+    return short if short == value else value
+
+
+def shape(declared: Field, value: Any) -> Any:
+    """What JSON may say in another way than a form: a reference as an object. Raises ValueError."""
+    if declared.kind == "reference" and isinstance(value, dict):
+        if "id" not in value:
+            raise ValueError("must be the number of a record, or an object with its id")
+        return value["id"]
+    if declared.family == "list" and value is not None:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ValueError("must be a list of texts")
+        return value
+    if isinstance(value, dict | list):
+        raise ValueError("must be a single value")
+    return value
+
+
+class _FaceSchema(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        return obj.get(attr, default)
+
+
+def schema_for(face: Face) -> Schema:
+    """The schema of a face: every name it shows, those it may set writable."""
+    return _schema(face, tuple(face.fields))
+
+
+@cache
+def _schema(face: Face, _names: tuple[str, ...]) -> Schema:
+    writable = {field.name for field in face.form_fields}
+    made = {
+        part.name: Declared(part.field, writable=part.embed is None and part.name in writable)
+        for part in parts(face)
+    }
+    made_class: type[Schema] = type(f"{face.entity.__name__}Schema", (_FaceSchema,), made)
+    return made_class()
+
+
+def read_fields(face: Face, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """(values by name, errors by name); names that may not be set are left for the caller to refuse."""
+    schema = schema_for(face)
+    settable = {name: value for name, value in given.items() if name in schema.load_fields}
+    errors: dict[str, str] = {}
+    try:
+        values = _mapping(schema.load(settable))
+    except ValidationError as fault:
+        values = _mapping(fault.valid_data)
+        errors = {name: " ".join(messages) for name, messages in fault.normalized_messages().items()}
+    return values | {name: value for name, value in given.items() if name not in settable}, errors
+
+
+def _mapping(loaded: Any) -> dict[str, Any]:
+    """marshmallow also knows lists of documents; here there is one."""
+    return dict(loaded or {})
+
+
+def read_asked(asks: Mapping[str, Field], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a command, shaped for `Command.read`. Raises WrongInput."""
+    shaped, errors = dict(given), {}
+    for name, asked in asks.items():
+        try:
+            shaped[name] = shape(asked, given.get(name))
+        except ValueError as fault:
+            errors[name] = str(fault)
+    if errors:
+        raise WrongInput(errors)
+    return shaped
+
+
+def loads(face: Face) -> list[Any]:
+    """What to load with the records, so that none of them asks again."""
+    return [
+        selectinload(getattr(face.entity, name))
+        for name in dict.fromkeys(e.relation for e in face.about.embeds)
+    ]
+
+
+def documents(face: Face, records: Iterable[Entity], actor: Actor) -> list[dict[str, Any]]:
+    """The records as documents, with the names of what they refer to: one question per kind of it."""
+    rows = list(records)
+    shown = parts(face)
+    names = _names(
+        [part.field for part in shown if part.field.kind == "reference" and part.embed is None], rows, actor
+    )
+    schema = schema_for(face)
+    return [schema.dump(dict(_values(shown, row, names))) for row in rows]
+
+
+def _values(shown: list[Part], row: Any, names: dict[tuple[str, int], str]) -> Iterator[tuple[str, Any]]:
+    chosen: dict[Embed, Any] = {}
+    for part in shown:
+        if part.embed is not None:
+            if part.embed not in chosen:
+                chosen[part.embed] = embedded(row, part.embed)
+            record = chosen[part.embed]
+            yield part.name, getattr(record, part.field.attribute) if record is not None else None
+            continue
+        value = getattr(row, part.field.attribute)
+        if part.field.kind == "reference" and value is not None:
+            value = (value, names.get((part.field.refers_to, value)))
+        yield part.name, value
+
+
+def embedded(row: Any, embed: Embed) -> Any:
+    """The one record that stands in the document under the embed's prefix; None where there is none."""
+    return next(
+        (
+            record
+            for record in getattr(row, embed.relation)
+            if all(getattr(record, name) == value for name, value in embed.where)
+        ),
+        None,
+    )
+
+
+def _names(references: list[Field], rows: list[Any], actor: Actor) -> dict[tuple[str, int], str]:
+    """(face, id) → what a person calls it, for those the actor may see."""
+    wanted: dict[str, set[int]] = {}
+    for field in references:
+        ids = {value for row in rows if (value := getattr(row, field.attribute)) is not None}
+        if ids:
+            wanted.setdefault(field.refers_to, set()).update(ids)
+    found: dict[tuple[str, int], str] = {}
+    for target, ids in wanted.items():
+        face = face_named(target)
+        statement = visible(face, actor).where(face.entity.id.in_(sorted(ids)))
+        title = face.entity.about.title if face.entity.about else ""
+        if title in inspect(face.entity).column_attrs:
+            pairs = db.session.execute(
+                statement.with_only_columns(face.entity.id, getattr(face.entity, title))
+            )
+            found |= {(target, record_id): str(name) for record_id, name in pairs}
+        else:
+            found |= {(target, record.id): record.title for record in db.session.scalars(statement)}
+    return found
+
+
+def fresh(face: Face, record_id: int) -> Any:
+    """The record as the database has it now: triggers and generated columns have moved it since."""
+    db.session.flush()
+    statement = select(face.entity).where(face.entity.id == record_id).options(*loads(face))
+    return db.session.scalars(statement.execution_options(populate_existing=True)).one()
+
+
+def etag(record: Entity, document: Mapping[str, Any]) -> str:
+    """The version of the row, then of what the document shows: an address in it may change on its own."""
+    packed = json.dumps(document, ensure_ascii=False).encode()
+    return f'"{record.xmin}-{hashlib.sha256(packed).hexdigest()[:12]}"'
+
+
+def same_version(given: str, record: Entity) -> bool:
+    """Whether one of the tags of an If-Match names the row as it is."""
+    tags = [tag.strip().removeprefix("W/").strip('"') for tag in given.split(",")]
+    return "*" in tags or any(tag.partition("-")[0] == str(record.xmin) for tag in tags)

@@ -1,0 +1,467 @@
+"""The description of the API (OpenAPI 3.1), made from the declarations each time it is asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from crm.api.documents import parts
+from crm.api.lookups import offered
+from crm.api.rate import BURST, PER_MINUTE
+from crm.core.command import Command, commands_of
+from crm.core.entity import Face, all_faces
+from crm.core.fields import Field
+
+PREFIX = "/api/v1"
+METHODS = ("get", "post", "patch", "delete")
+INTRODUCTION = (
+    "Send a key as `Authorization: Bearer KEY`; it acts as its user, within its scopes. A record is named "
+    "by its number or its code. Text goes in and out as UTF-8 JSON, money as text with its decimals, days "
+    "as 2026-01-31, times in UTC. An e-mail or phone comes back in its normal form. A reference is an "
+    "object with `id` and `name` (null when you may not see it) and is set by that object or by the "
+    "number alone. The ETag of a record is what PATCH wants as If-Match. A POST with an Idempotency-Key "
+    "that is sent again within a day gets the same answer and is not done twice. A key may make "
+    f"{PER_MINUTE:,} requests a minute, {BURST:,} of them at once. The scopes write and command answer "
+    "with the record they changed. Lists go on at `next`, until it is null."
+)
+
+_TYPES: dict[str, dict[str, Any]] = {
+    "text": {"type": "string"},
+    "long_text": {"type": "string"},
+    "code": {"type": "string"},
+    "email": {"type": "string", "format": "email"},
+    "phone": {"type": "string", "examples": ["+60123456789"]},
+    "url": {"type": "string", "format": "uri"},
+    "country": {"type": "string", "examples": ["MY"]},
+    "language": {"type": "string", "examples": ["en"]},
+    "currency": {"type": "string", "examples": ["EUR"]},
+    "choice": {"type": "string"},
+    "choices": {"type": "array", "items": {"type": "string"}},
+    "tags": {"type": "array", "items": {"type": "string"}},
+    "money": {"type": "string", "examples": ["1234.50"]},
+    "decimal": {"type": "string"},
+    "integer": {"type": "integer"},
+    "date": {"type": "string", "format": "date"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "boolean": {"type": "boolean"},
+}
+_FORMATS = {
+    "email": "ana@example.com",
+    "uri": "https://example.com",
+    "date": "2026-01-31",
+    "date-time": "2026-01-31T14:30:00Z",
+}
+
+
+def opened() -> list[Face]:
+    return [face for face in all_faces() if face.about.api]
+
+
+def describe() -> dict[str, Any]:
+    """The whole document."""
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {"Problem": _PROBLEM, "Reference": _REFERENCE}
+    for face in opened():
+        schemas |= dict(_schemas(face))
+        paths |= dict(_paths(face))
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Customer Desk", "version": "1", "description": INTRODUCTION},
+        "servers": [{"url": "/"}],
+        "security": [{"key": []}],
+        "tags": [{"name": face.label_plural, "description": face.about.help} for face in opened()],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "schemas": schemas,
+            "responses": {
+                "Problem": {
+                    "description": "Why it can't be done",
+                    "content": {"application/problem+json": {"schema": _ref("schemas", "Problem")}},
+                }
+            },
+            "parameters": _PARAMETERS,
+        },
+    }
+
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "With 422: what is wrong, by field or parameter",
+        },
+    },
+}
+_REFERENCE = {
+    "type": ["object", "null"],
+    "required": ["id", "name"],
+    "properties": {"id": {"type": "integer"}, "name": {"type": ["string", "null"]}},
+}
+
+
+def _ref(kind: str, name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _parameter(
+    name: str, where: str, text: str, kind: str = "string", *, required: bool = False
+) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": required, "description": text, "schema": {"type": kind}}
+
+
+_PARAMETERS = {
+    "id": _parameter("id", "path", "Number or code", required=True),
+    "q": _parameter("q", "query", "Words to search for"),
+    "limit": {
+        "name": "limit",
+        "in": "query",
+        "required": False,
+        "description": "How many, 1 to 200",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
+    },
+    "cursor": _parameter("cursor", "query", "The `next` of the page before"),
+    "desc": _parameter("desc", "query", "1 for the other way round"),
+    "ifMatch": _parameter(
+        "If-Match", "header", "The ETag you read: 412 when it has changed since", required=True
+    ),
+    "ifMatchOptional": _parameter("If-Match", "header", "The ETag you read: 412 when it has changed since"),
+    "ifNoneMatch": _parameter("If-None-Match", "header", "The ETag you have: 304 when it is still so"),
+    "idempotencyKey": _parameter(
+        "Idempotency-Key", "header", "A text of your own per request, so that it may be sent again"
+    ),
+}
+
+
+def _name(face: Face) -> str:
+    return "".join(word.capitalize() for word in face.name.split("_"))
+
+
+def _schemas(face: Face) -> Iterator[tuple[str, Any]]:
+    name, shown, writable = _name(face), parts(face), {field.name for field in face.form_fields}
+    document = {part.name: _property(part.field, read=True) for part in shown}
+    yield (
+        name,
+        {
+            "type": "object",
+            "description": face.about.help or (face.entity.__doc__ or "").strip(),
+            "required": list(document),
+            "properties": document,
+        },
+    )
+    by = offered(face)
+    items: dict[str, Any] = _ref("schemas", name)
+    if by:
+        items = {
+            "allOf": [
+                items,
+                {
+                    "type": "object",
+                    "properties": {
+                        "matched_on": {
+                            "type": "string",
+                            "description": "Only of a look-up: what was found to be the same",
+                        }
+                    },
+                },
+            ]
+        }
+    yield (
+        f"{name}List",
+        {
+            "type": "object",
+            "required": ["items", "next"],
+            "properties": {"items": {"type": "array", "items": items}, "next": {"type": ["string", "null"]}},
+        },
+    )
+    settable = {
+        part.name: _property(part.field) for part in shown if part.embed is None and part.name in writable
+    }
+    if face.about.create or face.about.edit:
+        yield f"{name}Change", {"type": "object", "additionalProperties": False, "properties": settable}
+    if face.about.create:
+        required = [field.name for field in face.form_fields if field.required]
+        yield f"{name}New", _ref("schemas", f"{name}Change") | ({"required": required} if required else {})
+
+
+def _property(field: Field, *, read: bool = False) -> dict[str, Any]:
+    """The JSON schema of one value; anything that may be empty may be null."""
+    text = {"description": f"{field.label}. {field.help}".strip() if field.help else field.label}
+    if field.kind == "reference":
+        if read:
+            return _ref("schemas", "Reference") | text
+        return text | {"oneOf": [{"type": ["integer", "null"]}, {"type": "object", "required": ["id"]}]}
+    made: dict[str, Any] = {**_TYPES[field.kind]}
+    if field.choices is not None:
+        values = [member.value for member in field.choices]
+        if field.kind == "choices":
+            made["items"] = {"type": "string", "enum": values}
+        else:
+            made["enum"] = values if field.required else [*values, None]
+    if not read and field.kind in {"text", "long_text"}:
+        made["maxLength"] = field.max_length
+    if not read and field.kind == "integer":
+        made |= {
+            name: bound
+            for name, bound in (("minimum", field.minimum), ("maximum", field.maximum))
+            if bound is not None
+        }
+    if field.name != "id" and not field.required:
+        made["type"] = [made["type"], "null"]
+    return made | text
+
+
+def _paths(face: Face) -> Iterator[tuple[str, Any]]:
+    about, plural, name = face.about, face.plural, _name(face)
+    many, one = face.label_plural, face.label.lower()
+    listed = _operation(
+        face,
+        f"list_{face.name}",
+        f"List, search{' or look up' if offered(face) else ''} {many.lower()}",
+        "read",
+        200,
+        f"{name}List",
+        _list_parameters(face),
+        (422,),
+    )
+    collection = {"get": listed}
+    if about.create:
+        collection["post"] = _operation(
+            face,
+            f"create_{face.name}",
+            f"New {one}",
+            "write",
+            201,
+            name,
+            [_ref("parameters", "idempotencyKey")],
+            (400, 409, 413, 415, 422),
+            f"{name}New",
+        )
+    yield f"{PREFIX}/{plural}", collection
+    ident = _ref("parameters", "id")
+    record = {
+        "get": _operation(
+            face,
+            f"get_{face.name}",
+            f"One {one}",
+            "read",
+            200,
+            name,
+            [ident, _ref("parameters", "ifNoneMatch")],
+            (404,),
+        )
+    }
+    record["get"]["responses"]["304"] = {"description": "Still as you have it"}
+    if about.edit:
+        record["patch"] = _operation(
+            face,
+            f"change_{face.name}",
+            f"Change fields of one {one}",
+            "write",
+            200,
+            name,
+            [ident, _ref("parameters", "ifMatch")],
+            (400, 404, 412, 413, 415, 422, 428),
+            f"{name}Change",
+        )
+    if about.delete:
+        record["delete"] = _operation(
+            face,
+            f"delete_{face.name}",
+            f"Remove one {one}",
+            "write",
+            204,
+            "",
+            [ident, _ref("parameters", "ifMatchOptional")],
+            (404, 409, 412),
+        )
+    yield f"{PREFIX}/{plural}/{{id}}", record
+    for command in commands_of(face):
+        yield (
+            f"{PREFIX}/{plural}/{{id}}/{command.verb.replace('_', '-')}",
+            {"post": _command(face, command, ident)},
+        )
+
+
+def _command(face: Face, command: Command, ident: dict[str, str]) -> dict[str, Any]:
+    made = _operation(
+        face,
+        f"{command.verb}_{face.name}",
+        f"{command.label}: {command.help}",
+        "command",
+        200,
+        _name(face),
+        [ident, _ref("parameters", "idempotencyKey")],
+        (400, 404, 409, 413, 415, 422),
+    )
+    asked = list(command.asks.values())
+    required = [field.name for field in asked if field.required]
+    schema: dict[str, Any] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {field.name: _property(field) for field in asked},
+    }
+    if required:
+        schema["required"] = required
+    made["requestBody"] = {"required": bool(required), "content": {"application/json": {"schema": schema}}}
+    return made
+
+
+def _operation(
+    face: Face,
+    ident: str,
+    summary: str,
+    scope: str,
+    status: int,
+    schema: str,
+    parameters: list[Any],
+    problems: tuple[int, ...],
+    body: str = "",
+) -> dict[str, Any]:
+    good: dict[str, Any] = {"description": "Done" if status != 200 else "What you asked for"}
+    if schema:
+        good["content"] = {"application/json": {"schema": _ref("schemas", schema)}}
+        if not schema.endswith("List"):
+            good["headers"] = {"ETag": {"schema": {"type": "string"}}}
+        if status == 201:
+            good["headers"]["Location"] = {"schema": {"type": "string"}}
+    made: dict[str, Any] = {
+        "operationId": ident,
+        "tags": [face.label_plural],
+        "summary": summary,
+        "x-scope": f"{face.plural}:{scope}",
+        "parameters": parameters,
+        "responses": {str(status): good}
+        | {str(code): _ref("responses", "Problem") for code in sorted((401, 403, *problems, 429))},
+    }
+    if body:
+        made["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _ref("schemas", body)}},
+        }
+    return made
+
+
+def _list_parameters(face: Face) -> list[Any]:
+    about = face.about
+    names = ["limit", "cursor"]
+    if about.search:
+        names.insert(0, "q")
+    made: list[Any] = [_ref("parameters", name) for name in names]
+    made += [
+        _parameter(
+            name,
+            "query",
+            f"Look up by {face.fields[name].label.lower()}, archived ones too; not together "
+            "with another parameter but limit and cursor",
+        )
+        for name in offered(face)
+    ]
+    if offered(face):
+        made.append(
+            _parameter("country", "query", "Completes a phone number without its country code, such as MY")
+        )
+    if about.sort:
+        sort = _parameter("sort", "query", "What the list is ordered by; the newest first without it")
+        sort["schema"]["enum"] = ["id", *about.sort]
+        made += [sort, _ref("parameters", "desc")]
+    for name in about.filters:
+        field = face.fields[name]
+        made += [_parameter(f"flt_{name}_{op}", "query", f"{field.label}: {op}") for op in field.operators]
+    return made
+
+
+def described_paths() -> list[dict[str, Any]]:
+    """The same for people: what the page of the API shows, a call after the other."""
+    document = describe()
+    parameters, schemas = document["components"]["parameters"], document["components"]["schemas"]
+    calls = []
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method not in item:
+                continue
+            operation = item[method]
+            named = [
+                parameters[given["$ref"].rsplit("/", 1)[1]] if "$ref" in given else given
+                for given in operation["parameters"]
+            ]
+            calls.append(
+                {
+                    "method": method.upper(),
+                    "path": path,
+                    "id": operation["operationId"],
+                    "group": operation["tags"][0],
+                    "summary": operation["summary"],
+                    "scope": operation["x-scope"],
+                    "text": "",
+                    "parameters": [
+                        {
+                            "name": given["name"],
+                            "where": given["in"],
+                            "required": given["required"],
+                            "text": given["description"],
+                        }
+                        for given in _shortened(named)
+                    ],
+                    "example": _example(method, path, operation, schemas),
+                }
+            )
+    return calls
+
+
+def _shortened(parameters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A line per filtered field instead of one per operator."""
+    fields: dict[str, list[str]] = {}
+    for given in parameters:
+        if not given["name"].startswith("flt_"):
+            yield given
+            continue
+        label, _, op = given["description"].rpartition(": ")
+        fields.setdefault(f"{given['name'].removesuffix(op)}…|{label}", []).append(op)
+    for key, operators in fields.items():
+        name, _, label = key.partition("|")
+        yield {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": f"{label}: {', '.join(operators)}",
+        }
+
+
+def _example(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    lines = [f"curl {'' if method == 'get' else f'-X {method.upper()} '}-H 'Authorization: Bearer KEY'"]
+    if method == "patch":
+        lines.append("-H 'If-Match: \"ETAG\"'")
+    if "requestBody" in operation:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        required = schema.get("required", [])
+        if "$ref" in schema:
+            named = schemas[schema["$ref"].rsplit("/", 1)[1]]
+            required = named.get("required", [])
+            schema = schemas[named["$ref"].rsplit("/", 1)[1]] if "$ref" in named else named
+        names = required or list(schema["properties"])[:1]
+        body = json.dumps(
+            {name: _sample(name, schema["properties"][name]) for name in names}, ensure_ascii=False
+        )
+        lines.append(f"-H 'Content-Type: application/json' -d '{body}'")
+    return " \\\n  ".join([*lines, f"https://desk.example.com{path.replace('{id}', '12')}"])
+
+
+def _sample(name: str, schema: dict[str, Any]) -> Any:
+    if "oneOf" in schema:
+        return 1
+    if schema.get("enum"):
+        return schema["enum"][0]
+    if schema.get("examples"):
+        return schema["examples"][0]
+    kind = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
+    plain = {"integer": 1, "boolean": True, "array": ["new"]}.get(kind)
+    return _FORMATS.get(schema.get("format", "")) or plain or f"{name.replace('_', ' ').capitalize()} …"
