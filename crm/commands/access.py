@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.orm import joinedload
 
 from crm.core.command import Refused, WrongInput, command
 from crm.core.entity import all_faces, db
@@ -274,8 +275,10 @@ def key_for(secret: str) -> ApiKey | None:
     if not re.fullmatch(r"cdk_[\w-]{20,80}", secret):
         return None
     now = dt.datetime.now(dt.UTC)
-    key = db.session.scalars(select(ApiKey).where(
-        ApiKey.key_hash == hash_token(secret), ApiKey.revoked_at.is_(None))).one_or_none()  # fmt: skip
+    # Key, user, roles and grants in one question: a look-up by API costs little else.
+    whole = joinedload(ApiKey.user).joinedload(User.roles).joinedload(Role.grants)
+    key = db.session.scalars(select(ApiKey).options(whole).where(
+        ApiKey.key_hash == hash_token(secret), ApiKey.revoked_at.is_(None))).unique().one_or_none()  # fmt: skip
     if key is None or not key.user.active or (key.expires_at is not None and key.expires_at <= now):
         return None
     if key.last_used_at is None or key.last_used_at < now - SEEN_EVERY:
