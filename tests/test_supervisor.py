@@ -35,7 +35,7 @@ class Instance:
         self.port = port
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.supervised", "supervise", str(folder), str(port), scheduler],
+            [sys.executable, "-m", "tests.supervised", str(folder), str(port), scheduler],
             cwd=PROJECT_ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
