@@ -21,7 +21,7 @@ export function wakeFilters() {
       block.querySelector("input, select")?.focus();
     });
     form.closest("details").addEventListener("toggle", (event) => {
-      if (event.target.open) (choice && blocks.length > 1 ? choice : form.querySelector("fieldset:not([hidden]) :is(input, select)"))?.focus();
+      if (event.target.open) (choice && blocks.length > 1 ? choice : form.querySelector("fieldset:not([hidden]) :is(input, select:not(.tomselected))"))?.focus();
     });
     show();
   }

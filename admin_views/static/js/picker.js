@@ -21,11 +21,7 @@ function wake(select) {
     hidePlaceholder: true,
     preload: url ? "focus" : false,
     loadThrottle: 200,
-    // The server has searched already: everything it sent is shown, in its order.
-    ...(url ? { score: () => () => 1, sortField: [{ field: "$order" }], load: (text, done) => load(url, text, done), shouldLoad: () => true } : {}),
-    onType() {
-      if (url) this.clearOptions((option) => this.items.includes(String(option.id)));
-    },
+    ...(url ? searched(url) : {}),
     render: {
       option: (item, esc) => `<div><span>${esc(item.text)}</span>${item.hint ? `<span class="muted small">${esc(item.hint)}</span>` : ""}</div>`,
       item: (item, esc) => `<div>${esc(item.text)}</div>`,
@@ -33,6 +29,20 @@ function wake(select) {
       loading: () => '<div class="picker-say">Searching…</div>',
     },
   });
+}
+
+/* The server has searched already: what its last answer holds is shown, all of it and in its order. */
+function searched(url) {
+  let answered = new Set();
+  return {
+    score: () => (item) => (answered.has(String(item.id)) ? 1 : 0),
+    sortField: [{ field: "$order" }],
+    shouldLoad: () => true,
+    load: (text, done) => load(url, text, (items) => {
+      answered = new Set((items ?? []).map((item) => String(item.id)));
+      done(items);
+    }),
+  };
 }
 
 async function load(url, text, done) {
