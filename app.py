@@ -35,7 +35,7 @@ import crm.models
 from admin_views.screens import add_screens
 from crm import api
 from crm.commands import access
-from crm.commands.demo import load_demo
+
 from crm.config import Settings, StartError, load
 from crm.core import jobs as job_table
 from crm.core.audit import Acting, acting_as, hand_over

@@ -257,8 +257,11 @@ class EntityView(BaseModelView):
         return self._ask(made, form, ids, errors)
 
     def _perform_all(self, made: Command, form: DeskForm) -> Response:
-        job = ask_for_all(self.face, made.verb, read_query(self.face, self._list_pairs(), strict=False),
-                          form.given(), current_user)  # fmt: skip
+        try:
+            job = ask_for_all(self.face, made.verb, self._list_pairs(), form.given(), by=current_user)
+        except Refused as refusal:
+            flash(f"Not done: {refusal}.", "bad")
+            return redirect(url_for(".index_view"), 303)
         flash(f"{made.label}: {job.total or 0:,} records are being worked on.", "info")
         return redirect(url_for("jobs.details_view", id=job.id), 303)
 

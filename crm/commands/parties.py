@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from crm.core.command import Refused, command
 from crm.core.entity import db
@@ -15,11 +16,12 @@ from crm.models.parties import Address, BlockState, Contact, Identifier, Lifecyc
 
 REASON = field_of("long_text", label="Reason", required=True, max_length=2000, help="Kept in the history")
 OPTIONAL_REASON = field_of("long_text", label="Reason", max_length=2000, help="Kept in the history")
+ARCHIVED = "it is archived: restore it first"
 
 
 def _refuse_archived(party: Party) -> None:
     if party.archived_at is not None:
-        raise Refused("it is archived: restore it first")
+        raise Refused(ARCHIVED)
 
 
 def _move(party: Party, lifecycle: Lifecycle, reason: str | None) -> None:
@@ -61,22 +63,57 @@ def mark_churned(party: Party, *, by: User, reason: str) -> None:
     _move(party, Lifecycle.CHURNED, reason)
 
 
-def _block(party: Party, state: BlockState, reason: str, until: dt.date | None) -> None:
-    _refuse_archived(party)
+class _Standing(Protocol):
+    """What decides on a block: a party, or a row with these columns."""
+
+    id: int
+    archived_at: dt.datetime | None
+    block_state: BlockState
+    block_reason: str | None
+
+
+def _why_not_block(party: _Standing, until: dt.date | None) -> str | None:
+    if party.archived_at is not None:
+        return ARCHIVED
     if party.block_state is not BlockState.NONE:
-        raise Refused(f"it is {party.block_state.label.lower()} already: {party.block_reason}")
+        return f"it is {party.block_state.label.lower()} already: {party.block_reason}"
     if until is not None and until <= dt.datetime.now(dt.UTC).date():
-        raise Refused("the day it ends lies in the past")
-    party.block_state, party.block_reason = state, reason
-    party.blocked_at, party.blocked_until, party.status_reason = dt.datetime.now(dt.UTC), until, reason
+        return "the day it ends lies in the past"
+    return None
 
 
-def _unblock(party: Party, state: BlockState, reason: str | None) -> None:
-    _refuse_archived(party)
-    if party.block_state is not state:
-        raise Refused(f"it isn't {state.label.lower()}")
-    party.block_state, party.block_reason = BlockState.NONE, None
-    party.blocked_at, party.blocked_until, party.status_reason = None, None, reason
+def _why_not_unblock(party: _Standing, state: BlockState) -> str | None:
+    if party.archived_at is not None:
+        return ARCHIVED
+    return None if party.block_state is state else f"it isn't {state.label.lower()}"
+
+
+def _blocked(state: BlockState, reason: str, until: dt.date | None) -> dict[str, Any]:
+    return {"block_state": state, "block_reason": reason, "blocked_at": dt.datetime.now(dt.UTC),
+            "blocked_until": until, "status_reason": reason}  # fmt: skip
+
+
+def _unblocked(reason: str | None) -> dict[str, Any]:
+    return {"block_state": BlockState.NONE, "block_reason": None, "blocked_at": None, "blocked_until": None,
+            "status_reason": reason}  # fmt: skip
+
+
+def _change(party: Party, why_not: str | None, changes: dict[str, Any]) -> None:
+    if why_not:
+        raise Refused(why_not)
+    for name, value in changes.items():
+        setattr(party, name, value)
+
+
+def _change_many(ids: Sequence[int], why_not: Callable[[Any], str | None], changes: dict[str, Any]) -> dict[int, str]:
+    """The same for many, in one statement."""
+    rows = db.session.execute(select(Party.id, Party.archived_at, Party.block_state, Party.block_reason)
+                              .where(Party.id.in_(ids)))  # fmt: skip
+    refused = {row.id: reason for row in rows if (reason := why_not(row))}
+    rest = [record_id for record_id in ids if record_id not in refused]
+    db.session.execute(update(Party).where(Party.id.in_(rest)).values(**changes)
+                       .execution_options(synchronize_session=False))  # fmt: skip
+    return refused
 
 
 @command(Party, "Block", asks={"reason": REASON, "until": field_of("date", label="Until", help="Empty: until unblocked")},
@@ -84,42 +121,38 @@ def _unblock(party: Party, state: BlockState, reason: str | None) -> None:
          applies=lambda party: _free(party) and party.block_state is BlockState.NONE)  # fmt: skip
 def block(party: Party, *, by: User, reason: str, until: dt.date | None) -> None:
     """Stop business with them until they are unblocked."""
-    _block(party, BlockState.BLOCKED, reason, until)
+    _change(party, _why_not_block(party, until), _blocked(BlockState.BLOCKED, reason, until))
 
 
 @block.many
 def block_many(ids: Sequence[int], *, by: User | None, reason: str, until: dt.date | None) -> dict[int, str]:
-    return _block_many(ids, BlockState.BLOCKED, reason, until)
+    return _change_many(ids, lambda row: _why_not_block(row, until), _blocked(BlockState.BLOCKED, reason, until))
 
 
 @command(Party, "Unblock", asks={"reason": OPTIONAL_REASON}, confirm="They return to the status they had before.",
          icon="lock-open", applies=lambda party: _free(party) and party.block_state is BlockState.BLOCKED)  # fmt: skip
 def unblock(party: Party, *, by: User, reason: str | None) -> None:
     """End a block; the status from before the block counts again."""
-    _unblock(party, BlockState.BLOCKED, reason)
+    _change(party, _why_not_unblock(party, BlockState.BLOCKED), _unblocked(reason))
 
 
 @unblock.many
 def unblock_many(ids: Sequence[int], *, by: User | None, reason: str | None) -> dict[int, str]:
-    def why(state: BlockState, archived: bool, _: str | None) -> str | None:
-        return ARCHIVED if archived else None if state is BlockState.BLOCKED else NOT_BLOCKED
-
-    return _change_many(ids, why, {"block_state": BlockState.NONE, "block_reason": None, "blocked_at": None,
-                                   "blocked_until": None, "status_reason": reason})  # fmt: skip
+    return _change_many(ids, lambda row: _why_not_unblock(row, BlockState.BLOCKED), _unblocked(reason))
 
 
 @command(Party, "Blacklist", asks={"reason": REASON}, confirm="They are refused everywhere, without an end.", tone="bad",
          icon="shield-alert", applies=lambda party: _free(party) and party.block_state is BlockState.NONE)  # fmt: skip
 def blacklist(party: Party, *, by: User, reason: str) -> None:
     """Refuse them for good."""
-    _block(party, BlockState.BLACKLISTED, reason, None)
+    _change(party, _why_not_block(party, None), _blocked(BlockState.BLACKLISTED, reason, None))
 
 
 @command(Party, "Remove from blacklist", asks={"reason": REASON}, icon="lock-open",
          applies=lambda party: _free(party) and party.block_state is BlockState.BLACKLISTED)  # fmt: skip
 def unblacklist(party: Party, *, by: User, reason: str) -> None:
     """Take them off the blacklist, and say why."""
-    _unblock(party, BlockState.BLACKLISTED, reason)
+    _change(party, _why_not_unblock(party, BlockState.BLACKLISTED), _unblocked(reason))
 
 
 @command(Party, "Archive", asks={"reason": OPTIONAL_REASON}, confirm="It becomes read-only and can be restored.",

@@ -414,6 +414,8 @@ def check_declarations() -> None:
             if relation not in inspect(face.entity).relationships:
                 raise DeclarationError(f"{face.entity.__name__} ({face.name}).about: no relationship “{relation}”")
         for declared in fields.values():
+            if declared.kind == "reference" and declared.name not in inspect(face.entity).relationships:
+                raise DeclarationError(f"{face.entity.__name__}.{declared.name} needs a relationship of that name")
             if declared.kind == "reference" and declared.refers_to not in _faces:
                 raise DeclarationError(f"{face.entity.__name__}.{declared.name} refers to “{declared.refers_to}”, "
                                        "which is no face of any entity")  # fmt: skip

@@ -17,7 +17,7 @@ from sqlalchemy import (
     BigInteger, Connection, ForeignKey, Index, Text, UniqueConstraint, event, func, or_, select, text, update,
 )  # fmt: skip
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from crm.core.command import Refused, command
 from crm.core.entity import About, Entity, Section, db
@@ -64,6 +64,8 @@ class Job(Entity):
     started_at: Mapped[dt.datetime | None] = datetime_field(editable=False)
     finished_at: Mapped[dt.datetime | None] = datetime_field(editable=False)
     unique_key: Mapped[str | None] = mapped_column(Text)
+    # By name: this floor knows no users.
+    asked_by = relationship("User", viewonly=True)
 
     __table_args__ = (
         Index("uq_job_open_unique_key", "unique_key", unique=True,

@@ -1,0 +1,65 @@
+"""Rows of a file on their way into the database: copied into one table, keyed by import and line, gone at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from crm.importing.files import Row
+from crm.importing.rows import RowReader, Staged
+
+CHUNK = 5_000
+
+
+def stage(connect: Callable[[], Connection], import_id: int, reader: RowReader, rows: Iterable[Row], *,
+          after: int = 0, limit: int | None = None) -> Iterator[tuple[int, int]]:  # fmt: skip
+    """Copy the rows below line `after`, chunk by chunk; yields (last line, rows in the chunk).
+
+    `connect` answers the connection of the transaction that counts now: the caller may commit after each chunk.
+    """
+    wanted = islice((row for row in rows if row.number > after), limit)
+    while chunk := [reader.read(row) for row in islice(wanted, CHUNK)]:
+        _copy(connect(), import_id, chunk)
+        yield chunk[-1].line, len(chunk)
+
+
+def _copy(connection: Connection, import_id: int, chunk: list[Staged]) -> None:
+    cursor = _driver(connection).cursor()
+    columns = "import_id, line, data, match_key, outcome, field, reason"
+    with cursor, cursor.copy(f"COPY import_row ({columns}) FROM STDIN") as copy:
+        for line, data, key, field, reason in chunk:
+            packed = None if data is None else json.dumps(data, ensure_ascii=False)
+            copy.write_row((import_id, line, packed, key, "refused" if data is None else None, field, reason))
+
+
+def _driver(connection: Connection) -> Any:
+    """psycopg's own connection below SQLAlchemy's: COPY is spoken there, in the same transaction."""
+    return connection.connection.driver_connection
+
+
+_MARK_REPEATED = text(
+    """UPDATE import_row r SET same_as = f.first_line
+       FROM (SELECT id, line, min(line) OVER (PARTITION BY match_key) AS first_line
+             FROM import_row WHERE import_id = :import AND match_key IS NOT NULL) f
+       WHERE r.id = f.id AND f.first_line < f.line"""
+)
+
+
+def mark_repeated(connection: Connection, import_id: int) -> None:
+    """Tell each row that repeats the key of an earlier one, which row that is."""
+    connection.execute(_MARK_REPEATED, {"import": import_id})
+
+
+def staged_rows(connection: Connection, import_id: int) -> int:
+    return int(connection.execute(
+        text("SELECT count(*) FROM import_row WHERE import_id = :import"), {"import": import_id}).scalar_one())  # fmt: skip
+
+
+def clear(connection: Connection, import_id: int) -> None:
+    """Forget the staged rows of an import."""
+    connection.execute(text("DELETE FROM import_row WHERE import_id = :import"), {"import": import_id})

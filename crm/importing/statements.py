@@ -1,0 +1,330 @@
+"""The SQL of an import, written from the declarations of a face and the plan: whole chunks at once, no row by itself.
+
+In every statement `r` is the staged row, `v` its values as a record, and the table of the entity goes by its own name.
+Names come from declarations only; whatever a person gave travels as a bound value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.dialects import postgresql
+
+from crm.core.entity import Embed, Entity, Face
+from crm.importing.plan import Plan
+from crm.importing.targets import Landing, embed_key, embedded_entity, landings, rules_of
+from crm.models.imports import Duplicates
+
+_DIALECT = postgresql.dialect()
+CHUNK_SCOPE = "r.import_id = :import AND r.line > :after AND r.line <= :upto"
+OPEN = "r.outcome IS NULL"
+
+
+def _type(column: Any) -> str:
+    return str(column.type.compile(dialect=_DIALECT))
+
+
+def _default(column: Any) -> str | None:
+    """The server default of a NOT NULL column as SQL."""
+    if column.nullable or column.server_default is None:
+        return None
+    argument = column.server_default.arg
+    return f"'{argument}'" if isinstance(argument, str) else str(argument.text)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A related record that rows bring along (an address): which one, and its columns with their staged keys."""
+
+    number: int
+    embed: Embed
+    entity: type[Entity]
+    link: str
+    columns: tuple[tuple[str, str], ...]
+
+    @property
+    def table(self) -> str:
+        return self.entity.__tablename__
+
+    @property
+    def alias(self) -> str:
+        return f"part{self.number}"
+
+    def condition(self, alias: str) -> str:
+        """SQL: this row is the one the embedding means."""
+        parts = []
+        for name, value in self.embed.where:
+            parts.append(f"{alias}.{name}" if value is True else f"{alias}.{name} = '{getattr(value, 'value', value)}'")
+        return " AND ".join(parts) or "true"
+
+    @property
+    def given(self) -> str:
+        return "(" + " OR ".join(f"v.{key} IS NOT NULL" for _, key in self.columns) + ")"
+
+    @property
+    def differs(self) -> str:
+        return "(" + " OR ".join(_changed(f"v.{key}", f"{self.alias}.{name}") for name, key in self.columns) + ")"
+
+    def join(self, record: str) -> str:
+        """The existing one beside each record, where there is one."""
+        return (f"LEFT JOIN LATERAL (SELECT * FROM {self.table} x WHERE x.{self.link} = {record} AND {self.condition('x')} "
+                f"ORDER BY x.id LIMIT 1) {self.alias} ON true")  # fmt: skip
+
+
+def _changed(new: str, old: str) -> str:
+    return f"({new} IS NOT NULL AND {new} IS DISTINCT FROM {old})"
+
+
+class Statements:
+    """All statements of one import."""
+
+    def __init__(self, face: Face, plan: Plan, *, sets_owner: bool) -> None:
+        self.face, self.plan = face, plan
+        self.table = face.entity.__tablename__
+        self.rules = rules_of(face)
+        known = {landing.name: landing for landing in landings(face)}
+        mapped = [known[name] for name in plan.columns.values()]
+        self.condition = " AND ".join(str(condition) for condition in face.where()) or "true"
+        self._sets_owner = sets_owner and "owner_id" in face.entity.__table__.c
+        self._own = self._own_columns(mapped)
+        self._updatable = [
+            name for name in self._own
+            if name not in self.rules.only_new or name in {landing.key for landing in mapped}
+        ]  # fmt: skip
+        self._derived = {
+            name: rule for name, rule in self.rules.derived.items()
+            if name not in {landing.key for landing in mapped} and name in self._own
+        }  # fmt: skip
+        self.parts = self._parts(mapped)
+        self.unique = [
+            landing for landing in mapped
+            if landing.embed is None and face.entity.__table__.c.get(landing.key) is not None
+            and face.entity.__table__.c[landing.key].unique
+        ]  # fmt: skip
+        self._names = {landing.key: landing.name for landing in mapped}
+        self.values = self._record()
+
+    def _own_columns(self, mapped: Iterable[Landing]) -> list[str]:
+        columns = self.face.entity.__table__.c
+        names = dict.fromkeys(landing.key for landing in mapped if landing.embed is None)
+        for landing in mapped:
+            if landing.field.keeps_given:
+                names[f"{landing.key}_given"] = None
+            if landing.name == "status":
+                names |= dict.fromkeys(("lifecycle", "block_state", "block_reason", "blocked_at", "archived_at"))
+        names |= dict.fromkeys(landing.key for landing in landings(self.face) if landing.field.required and not landing.embed)
+        names |= dict.fromkeys(name for name in ("kind",) if name in columns)
+        return [name for name in names if name in columns and columns[name].computed is None]
+
+    def _parts(self, mapped: Iterable[Landing]) -> list[Part]:
+        found: dict[Embed, list[tuple[str, str]]] = {}
+        for landing in mapped:
+            if landing.embed is not None:
+                pairs = found.setdefault(landing.embed, [])
+                pairs.append((landing.field.attribute, embed_key(landing.embed, landing.field.attribute)))
+        ordered = [embed for embed in self.face.about.embeds if embed in found]
+        return [Part(number, embed, embedded_entity(self.face, embed), link_of(self.face, embed), tuple(found[embed]))
+                for number, embed in enumerate(ordered)]  # fmt: skip
+
+    def _record(self) -> str:
+        columns = self.face.entity.__table__.c
+        types = {name: _type(columns[name]) for name in self._own}
+        for part in self.parts:
+            types |= {key: _type(part.entity.__table__.c[name]) for name, key in part.columns}
+        types |= {name: kind for name, kind in self.rules.more.items() if name not in types}
+        listed = ", ".join(f"{name} {kind}" for name, kind in types.items())
+        return f"CROSS JOIN LATERAL jsonb_to_record(r.data) AS v({listed})"
+
+    def match(self, scope: str) -> str:
+        """Find the known record of each row: one is the record, several are ambiguous."""
+        return f"""
+            UPDATE import_row r SET record_id = m.record_id, outcome = m.outcome, reason = m.reason
+            FROM (SELECT r.id, min({self.table}.id) AS record_id,
+                         CASE WHEN count(*) > 1 THEN 'ambiguous' WHEN :skip THEN 'skipped' END AS outcome,
+                         CASE WHEN count(*) > 1 THEN count(*) || ' records have {self._key_label()}: '
+                                || array_to_string((array_agg({self._title()} ORDER BY {self.table}.id))[1:5], ', ')
+                              WHEN :skip THEN min({self._title()}) || ' has {self._key_label()} already' END AS reason
+                  FROM import_row r JOIN {self.table} ON {self.table}.{self.plan.match} = r.match_key
+                  WHERE {scope} AND {OPEN} AND {self.condition} AND {self.rules.matched_with}
+                  GROUP BY r.id) m
+            WHERE r.id = m.id"""
+
+    def skip_repeated(self, scope: str) -> str:
+        return f"""
+            UPDATE import_row r SET outcome = 'skipped', reason = 'row ' || r.same_as || ' has {self._key_label()} too'
+            WHERE {scope} AND {OPEN} AND r.same_as IS NOT NULL"""
+
+    def taken(self, scope: str, column: str) -> str:
+        """Rows whose unique number belongs to another record: (id, reason)."""
+        label = self.face.fields[column].label.lower()
+        return f"""
+            SELECT r.id, {self._title()} || ' has the {label} ' || v.{column} || ' already' AS reason
+            FROM import_row r {self.values} JOIN {self.table} ON {self.table}.{column} = v.{column}
+            WHERE {scope} AND {OPEN} AND r.data ? '{column}' AND {self.table}.id IS DISTINCT FROM r.record_id
+            UNION ALL
+            SELECT id, 'row ' || first_line || ' has the {label} ' || number || ' too'
+            FROM (SELECT r.id, r.line, v.{column} AS number, min(r.line) OVER (PARTITION BY v.{column}) AS first_line
+                  FROM import_row r {self.values}
+                  WHERE {scope} AND {OPEN} AND r.data ? '{column}') repeated
+            WHERE first_line < line"""
+
+    def settle_taken(self, scope: str, column: str) -> str:
+        """What becomes of them: skipped, refused, or (another one is wanted) taken without the number."""
+        if self.plan.duplicates is Duplicates.CREATE:
+            action = f"data = r.data - '{column}', field = '{column}', reason = t.reason"
+        elif self.plan.duplicates is Duplicates.SKIP:
+            action = "outcome = 'skipped', reason = t.reason"
+        else:
+            action = f"outcome = 'refused', field = '{column}', reason = t.reason || :advice"
+        return f"""
+            UPDATE import_row r SET {action}
+            FROM (SELECT id, min(reason) AS reason FROM ({self.taken(scope, column)}) both_kinds GROUP BY id) t
+            WHERE r.id = t.id"""
+
+    def lock(self, scope: str) -> str:
+        """The known records in the order of their ids: the one order everybody uses."""
+        return f"""
+            SELECT count(*) FROM (SELECT {self.table}.id FROM {self.table} WHERE {self.table}.id IN
+                (SELECT r.record_id FROM import_row r WHERE {scope} AND {OPEN} AND r.record_id IS NOT NULL)
+                ORDER BY {self.table}.id FOR UPDATE) locked"""
+
+    def refuse_updates(self, scope: str) -> str | None:
+        said = self.rules.refuses_update()
+        owned = (f"CASE WHEN :own_only AND {self.table}.owner_id IS DISTINCT FROM :actor "
+                 "THEN 'it is somebody else''s record' END") if "owner_id" in self.face.entity.__table__.c else None  # fmt: skip
+        reasons = ", ".join(reason for reason in (owned, said) if reason)
+        if not reasons:
+            return None
+        return f"""
+            UPDATE import_row r SET outcome = 'refused', reason = m.reason
+            FROM (SELECT r.id, {self._title()} || ': ' || coalesce({reasons}) AS reason
+                  FROM import_row r {self.values} JOIN {self.table} ON {self.table}.id = r.record_id
+                  WHERE {scope} AND {OPEN}) m
+            WHERE r.id = m.id AND m.reason IS NOT NULL"""
+
+    def compare(self, scope: str) -> str:
+        """Whether a matched row changes anything; up to line `watch` what exactly."""
+        differences = [self._differs(name) for name in self._updatable] + [part.differs for part in self.parts]
+        joins = " ".join(part.join(f"{self.table}.id") for part in self.parts)
+        return f"""
+            UPDATE import_row r SET outcome = CASE WHEN m.differs THEN 'updated' ELSE 'unchanged' END, changes = m.changes
+            FROM (SELECT r.id, ({" OR ".join(differences) or "false"}) AS differs,
+                         CASE WHEN r.line <= :watch THEN {self._changes()} END AS changes
+                  FROM import_row r {self.values} JOIN {self.table} ON {self.table}.id = r.record_id {joins}
+                  WHERE {scope} AND {OPEN}) m
+            WHERE r.id = m.id"""
+
+    def _changes(self) -> str:
+        pairs = [(self._names[name], self._differs(name), f"{self.table}.{name}", f"v.{name}")
+                 for name in self._updatable if name in self._names]  # fmt: skip
+        for name in self._derived:
+            pairs.append((name, self._differs(name), f"{self.table}.{name}", self._derived[name][1]))
+        for part in self.parts:
+            pairs += [(self._names[key], _changed(f"v.{key}", f"{part.alias}.{name}"), f"{part.alias}.{name}", f"v.{key}")
+                      for name, key in part.columns]  # fmt: skip
+        objects = [
+            f"CASE WHEN {differs} THEN jsonb_build_object('{name}', jsonb_build_array({old}::text, {new}::text)) ELSE '{{}}' END"
+            for name, differs, old, new in pairs
+        ]
+        return " || ".join(objects) or "'{}'::jsonb"
+
+    def _differs(self, name: str) -> str:
+        old, new = f"{self.table}.{name}", f"v.{name}"
+        if name in self._derived:
+            condition, value = self._derived[name]
+            return f"({condition} AND {value} <> {old})"
+        if name.endswith("_given"):
+            # The text as given goes with its normal form; without one it fills a gap and replaces nothing.
+            normal = name.removesuffix("_given")
+            return (f"(v.{normal} IS NULL AND {new} IS NOT NULL AND {self.table}.{normal} IS NULL "
+                    f"AND {new} IS DISTINCT FROM {old})")  # fmt: skip
+        return _changed(new, old)
+
+    def _new_value(self, name: str) -> str:
+        old, new = f"{self.table}.{name}", f"v.{name}"
+        if name in self._derived:
+            condition, value = self._derived[name]
+            return f"CASE WHEN {condition} THEN {value} ELSE {old} END"
+        if name.endswith("_given"):
+            normal = name.removesuffix("_given")
+            return f"CASE WHEN {_changed(f'v.{normal}', f'{self.table}.{normal}')} OR {self._differs(name)} THEN {new} ELSE {old} END"
+        return f"coalesce({new}, {old})"
+
+    def update(self, scope: str) -> str | None:
+        if not self._updatable:
+            return None
+        sets = ", ".join(f"{name} = {self._new_value(name)}" for name in self._updatable)
+        differs = " OR ".join(self._differs(name) for name in self._updatable)
+        return f"""
+            UPDATE {self.table} SET {sets} FROM import_row r {self.values}
+            WHERE {scope} AND r.outcome = 'updated' AND {self.table}.id = r.record_id AND ({differs})"""
+
+    def number_new(self, scope: str) -> str:
+        """Numbers for the rows that become records, in the order of the file."""
+        return f"""
+            UPDATE import_row r SET outcome = 'created', record_id = n.number
+            FROM (SELECT id, nextval(pg_get_serial_sequence('{self.table}', 'id')) AS number FROM
+                  (SELECT r.id FROM import_row r WHERE {scope} AND {OPEN} ORDER BY r.line) ordered) n
+            WHERE r.id = n.id"""
+
+    def insert(self, scope: str) -> str:
+        columns = self.face.entity.__table__.c
+        values = {"id": "r.record_id"}
+        for name in self._own:
+            default = _default(columns[name])
+            values[name] = f"coalesce(v.{name}, {default})" if default else f"v.{name}"
+        for name in self.face.defaults:
+            given = f"CAST(:default_{name} AS {_type(columns[name])})"
+            values[name] = f"coalesce(nullif(v.{name}, '{{}}'), {given})" if name in values else given
+        if self._sets_owner:
+            values["owner_id"] = "coalesce(v.owner_id, :actor)" if "owner_id" in values else ":actor"
+        return f"""
+            INSERT INTO {self.table} ({", ".join(values)}) SELECT {", ".join(values.values())}
+            FROM import_row r {self.values} WHERE {scope} AND r.outcome = 'created' ORDER BY r.line
+            ON CONFLICT DO NOTHING"""
+
+    def refuse_lost(self, scope: str) -> str:
+        """Somebody else took a unique number in the very moment."""
+        return f"""
+            UPDATE import_row r SET outcome = 'refused', record_id = NULL, reason = 'a unique number of it is taken already'
+            WHERE {scope} AND r.outcome = 'created'
+            AND NOT EXISTS (SELECT FROM {self.table} WHERE {self.table}.id = r.record_id)"""
+
+    def update_part(self, part: Part, scope: str) -> str:
+        sets = ", ".join(f"{name} = coalesce(v.{key}, {part.alias}.{name})" for name, key in part.columns)
+        return f"""
+            UPDATE {part.table} AS {part.alias} SET {sets} FROM import_row r {self.values}
+            WHERE {scope} AND r.outcome = 'updated' AND {part.differs} AND {part.alias}.id =
+                (SELECT min(x.id) FROM {part.table} x WHERE x.{part.link} = r.record_id AND {part.condition("x")})"""
+
+    def insert_part(self, part: Part, scope: str) -> str:
+        values = {part.link: "r.record_id"}
+        for name, value in part.embed.where:
+            values[name] = "true" if value is True else f"'{getattr(value, 'value', value)}'"
+        if "is_default" in part.entity.__table__.c and "is_default" not in values:
+            values["is_default"] = (f"NOT EXISTS (SELECT FROM {part.table} d WHERE d.{part.link} = r.record_id "
+                                    "AND d.is_default)")  # fmt: skip
+        values |= {name: f"v.{key}" for name, key in part.columns}
+        return f"""
+            INSERT INTO {part.table} ({", ".join(values)}) SELECT {", ".join(values.values())}
+            FROM import_row r {self.values}
+            WHERE {scope} AND r.outcome IN ('created', 'updated') AND {part.given} AND NOT EXISTS
+                (SELECT FROM {part.table} x WHERE x.{part.link} = r.record_id AND {part.condition("x")})
+            ORDER BY r.line"""
+
+    def _title(self) -> str:
+        columns = self.face.entity.__table__.c
+        return f"{self.table}.code" if "code" in columns else f"('{self.face.label} ' || {self.table}.id)"
+
+    def _key_label(self) -> str:
+        label = self.face.fields[self.plan.match].label.lower() if self.plan.match else "key"
+        return f"this {label}".replace("'", "''")
+
+
+def link_of(face: Face, embed: Embed) -> str:
+    """The column by which an embedded record points to its owner."""
+    (column,) = inspect(face.entity).relationships[embed.relation].remote_side
+    return str(column.name)
