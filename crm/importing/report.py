@@ -1,0 +1,108 @@
+"""What became of the rows: counts, samples with their differences, and the refused rows as a file to be mended."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from crm.core.entity import Face
+from crm.importing.reading import Table
+from crm.importing.targets import landings
+
+SAMPLE = 20
+_NUMBER = re.compile(r"[+-]?[\d.,' ]+%?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def guarded(cell: str) -> str:
+    """The cell so that a spreadsheet runs nothing in it; our own import takes the guard off again."""
+    if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not _NUMBER.fullmatch(cell):
+        return "'" + cell
+    return cell
+
+
+def write_refused(connection: Connection, import_id: int, table: Table, folder: Path) -> str | None:
+    """Write the rows that were not taken, as they stand in the file, with `_row`, `_field`, `_error`.
+
+    Answers the file's name below the folder, None when all rows were taken. The file appears whole or not at all.
+    """
+    refused = _refused(connection, import_id)
+    wanted = next(refused, None)
+    if wanted is None:
+        return None
+    name = f"{secrets.token_hex(16)}.csv"
+    temporary = folder / f"{name}.part"
+    with temporary.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*(guarded(column.name) for column in table.columns), "_row", "_field", "_error"])
+        for row in table.rows():
+            if wanted is None:
+                break
+            if row.number == wanted[0]:
+                cells = [guarded(_SURROGATE.sub("\ufffd", cell.replace("\0", ""))) for cell in row.cells]
+                writer.writerow([*cells, row.number, guarded(wanted[1] or ""), guarded(wanted[2] or "")])
+                wanted = next(refused, None)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.chmod(0o600)
+    temporary.rename(folder / name)
+    return name
+
+
+def _refused(connection: Connection, import_id: int) -> Iterator[tuple[int, str | None, str | None]]:
+    """In the order of the file, a thousand at a time."""
+    after = 0
+    while True:
+        rows = connection.execute(
+            text("SELECT line, field, reason FROM import_row WHERE import_id = :import AND line > :after "
+                 "AND outcome IN ('refused', 'ambiguous') ORDER BY line LIMIT 1000"),
+            {"import": import_id, "after": after}).all()  # fmt: skip
+        yield from ((line, field, reason) for line, field, reason in rows)
+        if not rows:
+            return
+        after = rows[-1][0]
+
+
+def count_remarks(connection: Connection, import_id: int, remarks: Counter[str]) -> list[str]:
+    """What a person should know of rows that were taken with a difference."""
+    dropped = connection.execute(
+        text("SELECT field, count(*) FROM import_row WHERE import_id = :import AND outcome = 'created' "
+             "AND field IS NOT NULL GROUP BY 1 ORDER BY 1"), {"import": import_id})  # fmt: skip
+    lines = [f"{number:,} {sentence}" for sentence, number in sorted(remarks.items())]
+    for field, number in dropped:
+        lines.append(f"{number:,} records were created without their {field.replace('_', ' ')}: it belongs to another record")
+    return lines
+
+
+def sample_rows(connection: Connection, import_id: int, face: Face) -> list[dict[str, Any]]:
+    """The first rows, and the first of those that would not be taken, with what would change; for a preview."""
+    rows = connection.execute(
+        text("(SELECT line, outcome, data, field, reason, changes FROM import_row WHERE import_id = :import "
+             " ORDER BY line LIMIT :sample) UNION "
+             "(SELECT line, outcome, data, field, reason, changes FROM import_row WHERE import_id = :import "
+             " AND outcome IN ('refused', 'ambiguous') ORDER BY line LIMIT :sample) ORDER BY line"),
+        {"import": import_id, "sample": SAMPLE})  # fmt: skip
+    known = {landing.name: landing for landing in landings(face)}
+    title = face.about.title
+    found = []
+    for line, outcome, data, field, reason, changes in rows:
+        values = data or {}
+        told = []
+        for name, (before, after) in (changes or {}).items():
+            landing = known.get(name)
+            told.append({"label": landing.field.label if landing else name, "before": before or "", "after": after or ""})
+        shown = [str(values[key]) for key in ("email", "phone", "main_city", "account_number") if values.get(key)]
+        found.append({
+            "number": line, "outcome": outcome, "title": str(values.get(title) or ""), "text": " · ".join(shown),
+            "changes": told, "field": field, "reason": reason,
+        })  # fmt: skip
+    return found

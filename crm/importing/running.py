@@ -1,0 +1,137 @@
+"""An import from its first row to its report: resumable step by step, or tried out and rolled back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.engine import Connection
+
+from crm.core.audit import Acting, acting_as, hand_over
+from crm.core.entity import Face, db, face_named
+from crm.core.jobs import Step
+from crm.importing.loading import Loader, Rights, totals
+from crm.importing.plan import Plan
+from crm.importing.reading import Table, open_table
+from crm.importing.report import SAMPLE, count_remarks, sample_rows, write_refused
+from crm.importing.rows import RowReader
+from crm.importing.staging import clear, mark_repeated, stage, staged_rows
+from crm.importing.storage import uploads
+from crm.models.access import User
+from crm.models.imports import Import
+
+PREVIEWED = 100_000
+
+
+@dataclass(frozen=True)
+class _Work:
+    """An import with everything its steps need; holds no database object, so that a commit leaves it whole."""
+
+    import_id: int
+    user_id: int | None
+    path: Path
+    face: Face
+    plan: Plan
+    table: Table
+    rights: Rights
+
+    @classmethod
+    def of(cls, record: Import) -> _Work:
+        plan = Plan.from_data(record.plan)
+        face = face_named(plan.face)
+        path = uploads() / record.stored_name
+        actor = None if record.asked_by_id is None else db.session.get(User, record.asked_by_id)
+        return cls(record.id, record.asked_by_id, path, face, plan, open_table(path, plan.options), Rights.of(face, actor))
+
+    def sign(self, connection: Connection) -> None:
+        """Name the person and the import in the history of whatever this transaction changes."""
+        with acting_as(Acting(self.user_id, via=f"import {self.import_id}", request_id=f"import-{self.import_id}")):
+            hand_over(connection)
+
+
+def run_import(import_id: int, checkpoint: dict[str, Any]) -> Iterator[Step]:
+    """Load an import in steps; each step's effect and its checkpoint belong into one commit. Raises FileRefused.
+
+    Killed at any point and started again with the last checkpoint it goes on where that was.
+    """
+    if checkpoint.get("ended"):
+        return  # killed between its last step and its end
+    work = _Work.of(db.session.get_one(Import, import_id))
+    reader = RowReader(work.plan, work.face, work.table)
+    reader.remarks.update(checkpoint.get("remarks", {}))
+    counts: Counter[str] = Counter(checkpoint.get("counts", {}))
+    staged, total = checkpoint.get("staged", 0), checkpoint.get("total")
+    if total is None:
+        rows = work.table.rows()
+        for line, number in stage(db.session.connection, import_id, reader, rows, after=staged):
+            counts["staged"] += number
+            kept = {"staged": line, "counts": dict(counts), "remarks": dict(reader.remarks)}
+            yield Step(0, checkpoint=kept, message=f"{counts['staged']:,} rows read")
+        total = counts.pop("staged", 0)
+        mark_repeated(db.session.connection(), import_id)
+        yield Step(0, total, {"total": total, "counts": {}, "remarks": dict(reader.remarks)}, "Rows read")
+    line = checkpoint.get("line", 0)
+    loader = Loader(db.session.connection, import_id, work.face, work.plan, work.rights)
+    work.sign(db.session.connection())
+    for line, outcomes in loader.chunks(line):
+        counts += outcomes
+        kept = {"total": total, "line": line, "counts": dict(counts), "remarks": dict(reader.remarks)}
+        _note(import_id, counts)
+        yield Step(sum(counts.values()), total, kept)
+        work.sign(db.session.connection())
+    yield _finish(work, counts, reader.remarks)
+
+
+def _note(import_id: int, counts: Counter[str]) -> None:
+    """The counts so far, for everybody to see."""
+    numbers = {f"rows_{name}": number for name, number in totals(counts).items() if name != "rows"}
+    db.session.execute(update(Import).where(Import.id == import_id).values(numbers))
+
+
+def _finish(work: _Work, counts: Counter[str], remarks: Counter[str]) -> Step:
+    connection = db.session.connection()
+    result = totals(counts)
+    _note(work.import_id, counts)
+    record = db.session.get_one(Import, work.import_id, populate_existing=True)
+    record.refused_name = write_refused(connection, work.import_id, work.table, work.path.parent)
+    record.remarks = "\n".join(count_remarks(connection, work.import_id, remarks)) or None
+    record.rows = result["rows"]
+    clear(connection, work.import_id)
+    db.session.flush()
+    return Step(result["rows"], result["rows"], {"counts": dict(counts), "ended": True}, "", {**result, "import": work.import_id})
+
+
+def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """The same through a connection whose transaction the caller rolls back: nothing of it stays.
+
+    Yields (rows done, None) on the way and (rows, findings) last; findings are JSON-able: counts, rows, remarks,
+    `complete` (False when only the first rows were tried).
+    """
+    work = _Work.of(record)
+    reader = RowReader(work.plan, work.face, work.table)
+    clear(connection, work.import_id)
+    last = 0
+    for last, _ in stage(lambda: connection, work.import_id, reader, work.table.rows(), limit=PREVIEWED):
+        yield 0, None
+    mark_repeated(connection, work.import_id)
+    staged = staged_rows(connection, work.import_id)
+    complete = staged < PREVIEWED or next((False for row in work.table.rows() if row.number > last), True)
+    counts: Counter[str] = Counter()
+    # The first rows' differences are kept: twice the sample, because blank rows leave gaps in the numbers.
+    watch = (work.plan.options.header or 0) + 2 * SAMPLE
+    loader = Loader(
+        lambda: connection, work.import_id, work.face, work.plan, work.rights, watch=watch, alone=False
+    )
+    for _, outcomes in loader.chunks():
+        counts += outcomes
+        yield sum(counts.values()), None
+    yield staged, {
+        "counts": totals(counts),
+        "rows": sample_rows(connection, work.import_id, work.face),
+        "remarks": count_remarks(connection, work.import_id, reader.remarks),
+        "complete": complete,
+    }

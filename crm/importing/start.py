@@ -1,0 +1,162 @@
+"""From a file to an import that runs: the draft with its plan, the check that writes nothing, the start, once only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import or_, select
+
+from crm.core.command import Refused
+from crm.core.entity import Face, db
+from crm.core.jobs import Job, JobState, ask
+from crm.importing.files import FileRefused, ReadOptions
+from crm.importing.plan import Plan, PlanRefused, make_plan, open_for
+from crm.importing.reading import Table
+from crm.importing.running import try_out
+from crm.importing.storage import UPLOAD_LIMIT, Stored, forget, keep, uploads
+from crm.models.imports import Duplicates, Import
+
+LOAD = "jobs.imports.load"
+CHECK = "jobs.imports.check"
+# Up to this size the rows are checked while the person waits; beyond it by a job.
+CHECKED_AT_ONCE = 256 * 1024
+
+
+class AlreadyImported(Exception):
+    """The same file has been imported before, or is just being; `before` is that import."""
+
+    def __init__(self, before: Import) -> None:
+        self.before = before
+        who = f" by {before.asked_by.name}" if before.asked_by else ""
+        doing = "was imported" if before.job and before.job.state is JobState.DONE else "is being imported"
+        super().__init__(f"The same file {doing} already: on {before.created_at:%Y-%m-%d %H:%M} UTC{who}")
+
+
+def imported_before(face: Face, sha256: str) -> Import | None:
+    """The newest import of exactly this file that ended well or is on its way."""
+    return db.session.scalars(
+        select(Import).join(Job, Job.id == Import.job_id)
+        .where(Import.sha256 == sha256, Import.entity == face.name,
+               or_(Job.state == JobState.DONE, Job.state == JobState.RUNNING, Job.state == JobState.WAITING))
+        .order_by(Import.id.desc()).limit(1)).first()  # fmt: skip
+
+
+def draft(face: Face, stream: IO[bytes], file_name: str, *, by: int | None, again: bool = False,
+          duplicates: Duplicates = Duplicates.SKIP, match: str | None = None, options: ReadOptions | None = None,
+          country: str | None = None, limit: int | None = UPLOAD_LIMIT) -> tuple[Import, Table]:  # fmt: skip
+    """Keep the file, look at it, and suggest a plan. Nothing is loaded. Raises FileRefused, AlreadyImported."""
+    stored = keep(stream, limit=limit)
+    try:
+        before = None if again else imported_before(face, stored.sha256)
+        if before is not None:
+            raise AlreadyImported(before)
+        return _draft(face, stored, file_name, by, duplicates, match, options, country)
+    except BaseException:
+        forget(stored.name)
+        raise
+
+
+def _draft(face: Face, stored: Stored, file_name: str, by: int | None, duplicates: Duplicates, match: str | None,
+           options: ReadOptions | None, country: str | None) -> tuple[Import, Table]:  # fmt: skip
+    table = open_for(face, uploads() / stored.name, options)
+    plan = make_plan(face, table, duplicates=duplicates, match=match, country=country, complete=False)
+    record = Import(
+        file_name=_shown(file_name), entity=face.name, size=stored.size, asked_by_id=by, sha256=stored.sha256,
+        stored_name=stored.name,
+    )  # fmt: skip
+    _put(record, plan)
+    db.session.add(record)
+    db.session.flush()
+    return record, table
+
+
+def _shown(file_name: str) -> str:
+    """What the person called the file, as one line of text; it is shown, never used as a path."""
+    name = Path(file_name.replace("\\", "/")).name.encode("utf-8", "replace").decode()
+    return "".join(sign for sign in name if sign.isprintable())[:255] or "file"
+
+
+def _put(record: Import, plan: Plan) -> None:
+    record.plan = plan.as_data()
+    record.duplicates, record.match_by = plan.duplicates, plan.match
+    record.checked = None
+
+
+def reopen(record: Import, face: Face, options: ReadOptions | None = None) -> Table:
+    """The file of a draft as a table, read as its plan says or as `options` do. Raises FileRefused."""
+    return open_for(face, uploads() / record.stored_name, options or Plan.from_data(record.plan).options)
+
+
+def replan(record: Import, face: Face, table: Table, columns: Mapping[int, str] | None, *,
+           complete: bool = True, **more: Any) -> Plan:  # fmt: skip
+    """Change the plan of a draft. Raises PlanRefused; Refused when the import has been started."""
+    if record.job_id is not None:
+        raise Refused("it has been started already")
+    old = Plan.from_data(record.plan)
+    kept: dict[str, Any] = {"duplicates": old.duplicates, "match": old.match, "country": old.country} | more
+    plan = make_plan(face, table, columns=columns, complete=complete, **kept)
+    _put(record, plan)
+    db.session.flush()
+    return plan
+
+
+def check_now(record: Import) -> dict[str, Any]:
+    """What would happen, with nothing written: the whole import in a savepoint that is rolled back."""
+    findings: dict[str, Any] | None = None
+    savepoint = db.session.begin_nested()
+    try:
+        for _, findings in try_out(record, db.session.connection()):
+            pass
+    finally:
+        savepoint.rollback()
+    assert findings is not None, "the last step of a trial brings its findings"
+    return findings
+
+
+def ask_check(record: Import, *, by: int | None) -> Job:
+    """Check the rows in the background; the findings will stand in `record.checked`."""
+    return ask(CHECK, label=f"Check {record.file_name}"[:255], args={"import": record.id}, by=by)
+
+
+def start(record: Import, *, by: int | None) -> Job:
+    """Start the import. Raises Refused when that has happened already: a double click starts one."""
+    locked = db.session.scalars(
+        select(Import).where(Import.id == record.id).with_for_update(of=Import).execution_options(populate_existing=True)
+    ).one()
+    if locked.job_id is not None:
+        raise Refused("it has been started already")
+    job = ask(LOAD, label=f"Import {locked.file_name}"[:255], args={"import": locked.id}, by=by,
+              unique_key=f"import {locked.id}")  # fmt: skip
+    locked.job_id = job.id
+    db.session.flush()
+    return job
+
+
+def import_file(path: Path, face: Face, *, duplicates: Duplicates = Duplicates.SKIP, match: str | None = None,
+                again: bool = False, dry_run: bool = False, country: str | None = None,
+                by: int | None = None) -> tuple[Import, Job | None, dict[str, Any] | None]:  # fmt: skip
+    """A file from the command line: the same engine without questions.
+
+    Answers the import with its job, or with `dry_run` the import (to be rolled back by the caller) and the findings.
+    Raises FileRefused, PlanRefused, AlreadyImported.
+    """
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise FileRefused(f"{path} cannot be opened: {error.strerror or error}") from error
+    with stream:
+        record, table = draft(face, stream, path.name, by=by, again=again or dry_run, duplicates=duplicates,
+                              match=match, country=country, limit=None)  # fmt: skip
+    try:
+        replan(record, face, table, Plan.from_data(record.plan).columns)
+        if dry_run:
+            return record, None, check_now(record)
+        return record, start(record, by=by), None
+    except (FileRefused, PlanRefused):
+        forget(record.stored_name)
+        raise
+    finally:
+        if dry_run:
+            forget(record.stored_name)

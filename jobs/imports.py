@@ -1,0 +1,38 @@
+"""Imports in the background: load a file, or only check what loading it would do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from crm.core.command import Refused
+from crm.core.entity import db
+from crm.core.jobs import Job, Step
+from crm.importing.files import FileRefused
+from crm.importing.running import run_import, try_out
+from crm.models.imports import Import
+
+
+def load(job: Job) -> Iterator[Step]:
+    """Bring the rows of an import in, chunk by chunk; `result` counts what became of them."""
+    try:
+        yield from run_import(job.args["import"], job.checkpoint)
+    except FileRefused as refusal:
+        raise Refused(str(refusal)) from refusal
+
+
+def check(job: Job) -> Iterator[Step]:
+    """Find out what an import would do, on a connection of its own that is rolled back; progress is told beside it."""
+    record = db.session.get_one(Import, job.args["import"])
+    findings = None
+    try:
+        with db.engine.connect() as connection, connection.begin() as trial:
+            for done, findings in try_out(record, connection):
+                yield Step(done, message="Nothing is written yet")
+            trial.rollback()
+    except FileRefused as refusal:
+        raise Refused(str(refusal)) from refusal
+    assert findings is not None, "the last step of a trial brings its findings"
+    record = db.session.get_one(Import, job.args["import"])
+    if record.job_id is None:
+        record.checked = findings
+    yield Step(findings["counts"]["rows"], findings["counts"]["rows"], result=findings["counts"])
