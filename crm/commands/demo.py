@@ -1,0 +1,233 @@
+"""Demo data: customers, vendors and partners with contacts and addresses, made by SQL from lists of names.
+
+The same seed makes the same people. Every record carries the tag `demo` and an account number `DEMO-…`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import bindparam, exists, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import BigInteger, Text
+
+from crm.core.command import Refused
+from crm.core.entity import db
+from crm.core.jobs import Job, ask
+from crm.models.access import Role, User
+from crm.models.parties import Party
+from crm.queries import demo_data
+
+TASK = "jobs.demo.load"
+TAG = "demo"
+MOST = 5_000_000
+OWNING_ROLES = ("sales_rep", "manager")
+
+
+def ask_for_demo(*, customers: int, seed: int, by: int | None) -> Job:
+    """Ask for demo data in the background. Raises Refused when some is there."""
+    _refuse(customers)
+    return ask(TASK, label=f"Load demo data: {customers:,} customers", args={"customers": customers, "seed": seed},
+               by=by, unique_key=TASK, total=all_records(customers))  # fmt: skip
+
+
+def load_demo(*, customers: int, seed: int) -> int:
+    """Load everything within this transaction. Answers how many parties; raises Refused when some are there."""
+    _refuse(customers)
+    return load_part(1, all_records(customers), customers=customers, seed=seed)
+
+
+def all_records(customers: int) -> int:
+    """The customers, and some vendors and partners besides."""
+    return customers + max(4, customers // 40)
+
+
+def has_demo() -> bool:
+    # By a range, because the index of account numbers answers it; no index has the tags.
+    return bool(db.session.scalar(select(exists().where(Party.account_number.between("DEMO-", "DEMO-~")))))
+
+
+def _refuse(customers: int) -> None:
+    if not 1 <= customers <= MOST:
+        raise Refused(f"give 1 to {MOST:,} customers")
+    if has_demo():
+        raise Refused(f"demo data is there already: you find it by the tag “{TAG}”")
+
+
+def load_part(first: int, last: int, *, customers: int, seed: int) -> int:
+    """The records from one number to another, both included; numbers above `customers` are vendors and partners.
+
+    Answers how many parties were made. Flushes nothing and commits nothing.
+    """
+    known: dict[str, Any] = {
+        "first": first, "last": last, "customers": customers, "all": all_records(customers),
+        "seed": seed % 1_000_000 * 1000, "places": json.dumps(demo_data.places()), "tag": TAG,
+    }  # fmt: skip
+    lists = {"industries": demo_data.INDUSTRIES, "more_tags": demo_data.TAGS, "titles": demo_data.TITLES,
+             "departments": demo_data.DEPARTMENTS, "reasons": demo_data.BLOCK_REASONS}  # fmt: skip
+    statement = text(_SQL).bindparams(
+        bindparam("owners", _owners(), ARRAY(BigInteger)),
+        *(bindparam(name, list(values), ARRAY(Text)) for name, values in lists.items()),
+    )
+    return int(db.session.execute(statement, known).scalar_one())
+
+
+def _owners() -> list[int]:
+    """Who may own customers: sales people and managers; where there are none, every active user."""
+    active = select(User.id).where(User.active).order_by(User.id)
+    selling = list(db.session.scalars(active.where(User.roles.any(Role.name.in_(OWNING_ROLES)))))
+    return selling or list(db.session.scalars(active))
+
+
+def _roll(salt: int, sides: int | str) -> str:
+    """SQL of a whole number from 0 below `sides`, always the same for the same record, seed and salt."""
+    return f"((hashint8extended(i, :seed + {salt}) & 9223372036854775807) % {sides})::int"
+
+
+def _pick(salt: int, array: str) -> str:
+    return f"({array})[1 + {_roll(salt, f'cardinality({array})')}]"
+
+
+def _latin(name: str) -> str:
+    """The Latin letters of a name, for an address."""
+    spelled = f"coalesce(nullif(split_part({name}, '|', 2), ''), {name})"
+    return f"regexp_replace(crm_sort_key({spelled}), '[^a-z]+', '', 'g')"
+
+
+def _full(given: str, family: str) -> str:
+    given, family = f"split_part({given}, '|', 1)", f"split_part({family}, '|', 1)"
+    return (f"CASE WHEN family_first THEN {family} || between_names || {given} "
+            f"ELSE {given} || between_names || {family} END")  # fmt: skip
+
+
+def _choice(salt: int, **shares: int) -> str:
+    """A word by shares of a hundred; the last one takes the rest."""
+    *words, rest = shares
+    upper, whens = 0, []
+    for word in words:
+        upper += shares[word]
+        whens.append(f"WHEN {_roll(salt, 100)} < {upper} THEN '{word}'")
+    return f"CASE {' '.join(whens)} ELSE '{rest}' END"
+
+
+_PLACES = """
+places AS MATERIALIZED (
+  SELECT *, row_number() OVER () - 1 AS nr FROM ROWS FROM (jsonb_to_recordset(CAST(:places AS jsonb)) AS (
+    country text, language text, currency text, dial text[], digits int, women text[], men text[], families text[],
+    families_of_women text[], family_first bool, "between" text, cities text[], streets text[], firms text[]))
+    AS p (country, language, currency, dial, digits, women, men, families, families_of_women, family_first,
+          between_names, cities, streets, firms)
+)"""
+
+_PICKED = f"""
+picked AS MATERIALIZED (
+  SELECT i, i > :customers AS extra, female, country, language, currency, digits, family_first, between_names, firms,
+         {_roll(2, 100)} < 45 OR i > :customers AS org, {_pick(3, "dial")} AS dial,
+         {_pick(4, "CASE WHEN female THEN women ELSE men END")} AS given,
+         {_pick(5, "CASE WHEN female AND cardinality(families_of_women) > 0 THEN families_of_women ELSE families END")}
+           AS family,
+         {_pick(6, "families")} AS firm_family, {_pick(7, "men")} AS second_given,
+         {_pick(8, "cities")} AS city, {_pick(9, "streets")} AS street,
+         CURRENT_TIMESTAMP - interval '730 days' * (1 - i::float / (:all + 1))
+           - interval '1 hour' * {_roll(10, 24)} AS born
+    FROM (SELECT i, {_roll(1, 2)} = 0 AS female FROM generate_series(CAST(:first AS bigint), :last) AS i) AS numbers
+    JOIN places ON places.nr = {_roll(11, "(SELECT count(*) FROM places)")}
+), ready AS MATERIALIZED (
+  SELECT *, {_full("given", "family")} AS person, format({_pick(12, "firms")}, split_part(firm_family, '|', 1)) AS firm,
+         {_latin("given")} || '.' || {_latin("family")} || i AS mailbox, {_latin("firm_family")} || '-' || i AS slug,
+         CASE WHEN extra THEN 'active' ELSE {_choice(13, active=68, prospect=17, inactive=9, churned=6)} END AS lifecycle,
+         CASE WHEN extra THEN 'none' ELSE {_choice(14, blocked=3, blacklisted=1, none=96)} END
+           AS block_state,
+         dial || lpad({_roll(15, "(10 ^ digits)::bigint")}::text, digits, '0') AS phone
+    FROM picked
+)"""
+
+# Column of the party → SQL over `ready`.
+_PARTY: dict[str, str] = {
+    "code_letter": "CASE WHEN NOT extra THEN 'C' WHEN i % 2 = 0 THEN 'V' ELSE 'P' END",
+    "account_number": "'DEMO-' || lpad(i::text, 7, '0')",
+    "name": "CASE WHEN org THEN firm ELSE person END",
+    "kind": "CASE WHEN org THEN 'organization' ELSE 'individual' END",
+    "type": f"CASE WHEN org THEN {_choice(20, business=72, wholesaler=14, government=8, ngo=6)} "
+            f"ELSE {_choice(21, individual=95, vip=5)} END",
+    "roles": "CASE WHEN extra AND i % 2 = 0 THEN ARRAY['vendor'] "
+             f"WHEN extra THEN CASE WHEN {_roll(22, 2)} = 0 THEN ARRAY['partner'] ELSE ARRAY['dealer'] END "
+             f"WHEN org THEN CASE WHEN {_roll(22, 30)} = 0 THEN ARRAY['business_customer', 'vendor'] "
+             "ELSE ARRAY['business_customer'] END ELSE ARRAY['end_customer'] END",
+    "first_name": "CASE WHEN NOT org THEN split_part(given, '|', 1) END",
+    "last_name": "CASE WHEN NOT org THEN split_part(family, '|', 1) END",
+    "gender": "CASE WHEN NOT org THEN CASE WHEN female THEN 'female' ELSE 'male' END END",
+    "date_of_birth": f"CASE WHEN NOT org THEN date '1946-01-01' + {_roll(23, 21900)} END",
+    "language": "language",
+    "tags": f"CASE WHEN {_roll(24, 3)} = 0 THEN ARRAY[:tag, {_pick(25, ':more_tags')}] ELSE ARRAY[:tag] END",
+    "owner_id": f"CASE WHEN {_roll(26, 20)} > 0 THEN {_pick(27, ':owners')} END",
+    "lifecycle": "lifecycle",
+    "block_state": "block_state",
+    "block_reason": f"CASE WHEN block_state <> 'none' THEN {_pick(28, ':reasons')} END",
+    "blocked_at": "CASE WHEN block_state <> 'none' THEN born + (CURRENT_TIMESTAMP - born) * 0.8 END",
+    "blocked_until": f"CASE WHEN block_state = 'blocked' AND {_roll(29, 2)} = 0 "
+                     f"THEN CURRENT_DATE + 7 + {_roll(30, 90)} END",
+    "status_reason": "CASE WHEN block_state <> 'none' THEN NULL WHEN lifecycle = 'churned' THEN "
+                     "'Went to a competitor' END",
+    "archived_at": f"CASE WHEN NOT extra AND block_state = 'none' AND {_roll(31, 100)} = 0 "
+                   "THEN born + (CURRENT_TIMESTAMP - born) * 0.9 END",
+    "stage": "CASE lifecycle WHEN 'prospect' THEN 'prospect' WHEN 'active' THEN "
+             f"CASE WHEN {_roll(32, 4)} = 0 THEN 'loyalty' ELSE 'active' END END",
+    "sub_stage": f"CASE lifecycle WHEN 'prospect' THEN {_choice(33, lead_capture=40, qualification=35, nurturing=25)} "
+                 "WHEN 'churned' THEN 'win_back' END",
+    "customer_since": "CASE WHEN lifecycle <> 'prospect' THEN (born + interval '3 days')::date END",
+    "email": "email", "email_given": "email",
+    "email_state": _choice(34, verified=60, unverified=36, bounced=4),
+    "phone": "phone", "phone_given": "phone",
+    "phone_state": _choice(35, verified=45, unverified=55),
+    "website": "CASE WHEN org THEN 'https://www.example.com/' || slug END",
+    "company_name": "CASE WHEN org THEN firm END",
+    "industry": f"CASE WHEN org THEN {_pick(36, ':industries')} END",
+    "tax_id": f"CASE WHEN org THEN country || lpad({_roll(37, 1_000_000_000)}::text, 9, '0') END",
+    "annual_revenue": f"CASE WHEN org THEN round((10 ^ (4.5 + {_roll(38, 400)} / 100.0))::numeric, -3) END",
+    "annual_revenue_currency": "CASE WHEN org THEN currency END",
+    "employees": f"CASE WHEN org THEN greatest(1, (10 ^ ({_roll(38, 400)} / 100.0))::int / 2) END",
+    "preferred_currency": "currency",
+    "preferred_contact_method": _choice(39, email=55, phone=30, sms=15),
+    "preferred_payment_method": _choice(40, bank=45, card=40, cash=15),
+    "communication_frequency": _choice(41, monthly=50, quarterly=30, when_needed=20),
+    "income_level": f"CASE WHEN NOT org THEN {_choice(42, budget=35, mid_market=50, luxury=15)} END",
+    "life_stage": f"CASE WHEN NOT org THEN {_choice(43, student=10, family=35, professional=40, retiree=15)} END",
+    "created_at": "born", "updated_at": "born",
+}  # fmt: skip
+
+_DOMAIN = "(ARRAY['example.com', 'example.org', 'example.net'])[1 + {roll}]"
+_SQL = f"""
+WITH {_PLACES}, {_PICKED}, with_email AS MATERIALIZED (
+  SELECT *, CASE WHEN org THEN 'info.' || slug ELSE mailbox END || '@' || {_DOMAIN.format(roll=_roll(16, 3))} AS email
+    FROM ready
+), made AS (
+  INSERT INTO party ({", ".join(_PARTY)}) SELECT {", ".join(_PARTY.values())} FROM with_email ORDER BY i
+  RETURNING id, account_number
+), known AS (
+  SELECT made.id AS party_id, with_email.* FROM made JOIN with_email ON made.account_number = {_PARTY["account_number"]}
+), contacts AS (
+  INSERT INTO contact (party_id, name, first_name, last_name, email, email_given, phone, phone_given, designation,
+                       department, is_primary, created_at, updated_at)
+  SELECT party_id, {_full("given_name", "family")}, split_part(given_name, '|', 1), split_part(family, '|', 1), mail,
+         mail, dial || lpad({_roll(50, "(10 ^ digits)::bigint")}::text, digits, '0'),
+         dial || lpad({_roll(50, "(10 ^ digits)::bigint")}::text, digits, '0'), {_pick(51, ":titles")},
+         {_pick(52, ":departments")}, is_first, born, born
+    FROM known CROSS JOIN LATERAL (VALUES
+      (true, given, mailbox || '@example.com'),
+      (false, second_given, {_latin("second_given")} || '.' || {_latin("family")} || i || '@example.org')
+    ) AS person (is_first, given_name, mail)
+   WHERE org AND (is_first OR (given_name <> given AND {_roll(53, 3)} = 0))
+), addresses AS (
+  INSERT INTO address (party_id, kind, is_default, address, city, state, postal_code, country, area_type, created_at,
+                       updated_at)
+  SELECT party_id, place.kind, place.kind = 'main', format(street, 1 + {_roll(54, 120)} + extra_house),
+         split_part(city, '|', 1), nullif(split_part(city, '|', 2), ''), nullif(split_part(city, '|', 3), ''), country,
+         {_choice(55, urban=60, suburban=28, rural=12)}, born, born
+    FROM known CROSS JOIN LATERAL (VALUES ('main', 0), ('shipping', 7), ('billing', 12)) AS place (kind, extra_house)
+   WHERE place.kind = 'main' OR (org AND place.kind = 'shipping' AND {_roll(56, 4)} = 0)
+      OR (org AND place.kind = 'billing' AND {_roll(57, 5)} = 0)
+)
+SELECT count(*) FROM made
+"""

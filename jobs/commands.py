@@ -1,0 +1,34 @@
+"""Commands on many records, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from crm.commands.batch import perform_next
+from crm.core.command import Refused, command_named
+from crm.core.entity import db, face_named
+from crm.core.jobs import Job, Step
+from crm.models.access import User
+
+CHUNK = 500
+
+
+def perform_many(job: Job) -> Iterator[Step]:
+    """A command on the records that were fixed when it was confirmed; `result` counts them."""
+    face = face_named(job.args["face"])
+    made = command_named(face, job.args["verb"])
+    if made is None:
+        raise Refused(f"{face.label_plural} have no command {job.args['verb']} in this version")
+    values = made.read(job.args["values"])
+    done, refused = job.checkpoint.get("done", 0), job.checkpoint.get("refused", 0)
+    while True:
+        by = db.session.get(User, job.asked_by_id, populate_existing=True)
+        if by is not None and not by.active:
+            by = None
+        part = perform_next(job.id, face, made, values, by=by, limit=CHUNK)
+        if part == (0, 0):
+            return
+        done, refused = done + part[0], refused + part[1]
+        counts = {"done": done, "refused": refused}
+        told = f"{done:,} done, {refused:,} refused"
+        yield Step(done=done + refused, checkpoint=counts, result=counts, message=told)
