@@ -9,7 +9,7 @@ export function wakePickers(root) {
 function wake(select) {
   const url = select.dataset.url;
   const label = select.labels[0]?.firstChild?.textContent?.trim() ?? select.getAttribute("aria-label") ?? "";
-  new window.TomSelect(select, {
+  const picker = new window.TomSelect(select, {
     plugins: select.multiple ? { remove_button: { label: "×", title: "Remove" } } : { clear_button: { title: "Clear", html: () => `<button type="button" class="clear-button" tabindex="-1" aria-label="Clear ${escape(label)}">×</button>` } },
     valueField: "id",
     labelField: "text",
@@ -29,6 +29,9 @@ function wake(select) {
       loading: () => '<div class="picker-say">Searching…</div>',
     },
   });
+  // The select stays in the page to be sent; whoever is led to it (a link of the error summary) lands in the picker.
+  select.setAttribute("aria-hidden", "true");
+  select.addEventListener("focus", () => picker.focus());
 }
 
 /* The server has searched already: what its last answer holds is shown, all of it and in its order. */
