@@ -1,0 +1,184 @@
+"""What holds for every face that the API opens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from crm.api.documents import parts
+from crm.commands import records
+from crm.core.command import commands_of
+from crm.core.entity import Face, all_faces, db, face_named
+from crm.core.fields import Field
+from crm.models.access import User
+
+FACES = [face for face in all_faces() if face.about.api]
+each_face = pytest.mark.parametrize("face", FACES, ids=lambda face: face.name)
+
+_VALUES = {"text": "Word", "long_text": "Words", "email": "Ana@Example.com", "phone": "+60 12 345 6789",
+           "url": "https://example.com", "country": "MY", "language": "en", "currency": "EUR", "tags": ["a", "b"],
+           "money": "12.50", "decimal": "1.5", "integer": 1, "date": "2020-01-31", "datetime": "2020-01-31T10:00:00Z",
+           "boolean": True}  # fmt: skip
+
+
+def sample(field: Field, program: Any) -> Any:
+    """A value of the field as a program sends it."""
+    if field.kind == "reference":
+        return made(face_named(field.refers_to), program)["id"]
+    if field.choices is not None:
+        first = next(iter(field.choices)).value
+        return [first] if field.kind == "choices" else first
+    return _VALUES[field.kind]
+
+
+def made(face: Face, program: Any) -> dict[str, Any]:
+    """A record, by the API where it may make one, else one that is there already."""
+    if not face.about.create:
+        return program.get(f"/{face.plural}?limit=1")["items"][0]
+    body = {field.name: sample(field, program) for field in face.form_fields if field.required}
+    answer = program("POST", f"/{face.plural}", body)
+    assert answer.status_code == 201, answer.get_data(as_text=True)
+    return answer.get_json()
+
+
+@each_face
+def test_list_and_one_show_every_part_and_304_when_unchanged(face, program):
+    ask = program()
+    if face.about.create:
+        made(face, ask)
+    page = ask.get(f"/{face.plural}")
+    assert set(page) == {"items", "next"}
+    for item in page["items"][:2]:
+        assert list(item) == [part.name for part in parts(face)]
+        assert {"id", "created_at", "updated_at"} <= set(item)
+        assert not any(name.endswith(("_given", "_hash", "_key")) for name in item)
+        first = ask("GET", f"/{face.plural}/{item['id']}")
+        assert first.get_json() == item
+        again = ask("GET", f"/{face.plural}/{item['id']}", If_None_Match=first.headers["ETag"])
+        assert (again.status_code, again.data) == (304, b"")
+        if item.get("code"):
+            assert ask.get(f"/{face.plural}/{item['code'].lower()}")["id"] == item["id"]
+
+
+@each_face
+def test_every_field_that_may_be_set_is_taken_and_shown(face, program):
+    if not face.about.create or not face.form_fields:
+        pytest.skip("nothing can be made here")
+    ask = program()
+    body = {field.name: sample(field, ask) for field in face.form_fields if field.kind != "choices"}
+    for number, name in enumerate(name for name in body if face.fields[name].kind == "integer"):
+        body[name] = number + 1  # from lies before to
+    answer = ask("POST", f"/{face.plural}", body)
+    assert answer.status_code == 201, answer.get_data(as_text=True)
+    document = answer.get_json()
+    assert answer.headers["Location"] == f"/api/v1/{face.plural}/{document['id']}"
+    for field in face.form_fields:
+        if field.name in body:
+            shown = document[field.name]
+            shown = shown["id"] if field.kind == "reference" else shown
+            with ask.app.app_context():
+                assert shown == field.json(field.parse(body[field.name])), field.name
+    # What it answers can be sent back as it is, and nothing moves.
+    tag = answer.headers["ETag"]
+    back = {name: document[name] for name in body}
+    same = ask("PATCH", f"/{face.plural}/{document['id']}", back, If_Match=tag)
+    assert (same.status_code, same.headers.get("ETag")) == (200, tag), same.get_data(as_text=True)
+
+
+@each_face
+def test_a_change_wants_the_version_and_the_right(face, program):
+    ask = program()
+    if not face.about.create:
+        assert ask("POST", f"/{face.plural}", {}).status_code == 405
+        return
+    document = made(face, ask)
+    place = f"/{face.plural}/{document['id']}"
+    tag = ask("GET", place).headers["ETag"]
+    field = next(field for field in face.form_fields if field.kind in ("text", "long_text", "integer"))
+    change = {field.name: 7 if field.kind == "integer" else "changed"}
+    assert ask("PATCH", place, change).status_code == 428
+    assert ask("PATCH", place, change, If_Match='"1-0"').status_code == 412
+    done = ask("PATCH", place, change, If_Match=tag)
+    assert (done.status_code, done.get_json()[field.name]) == (200, change[field.name])
+    assert ask("PATCH", place, change, If_Match=tag).status_code == 412
+    refused = ask("PATCH", place, {"id": 3, "nonsense": 1}, If_Match=done.headers["ETag"])
+    assert (refused.status_code, set(refused.get_json()["errors"])) == (422, {"id", "nonsense"})
+    auditor = program(role="auditor")
+    assert auditor("PATCH", place, change, If_Match=done.headers["ETag"]).status_code == 403
+    assert auditor("POST", f"/{face.plural}", {}).status_code == 403
+    reader = program(f"{face.plural}:read")
+    assert reader("PATCH", place, change, If_Match=done.headers["ETag"]).status_code == 403
+    assert "scope" in reader("POST", f"/{face.plural}", {}).get_json()["detail"]
+
+
+@each_face
+def test_delete_only_where_the_declaration_opens_it(face, program):
+    ask = program()
+    if not face.about.create:
+        assert ask("DELETE", f"/{face.plural}/1").status_code == 405
+        return
+    place = f"/{face.plural}/{made(face, ask)['id']}"
+    if not face.about.delete:
+        answer = ask("DELETE", place)
+        assert (answer.status_code, "DELETE" in answer.headers["Allow"]) == (405, False)
+        return
+    assert ask("DELETE", place, If_Match='"1-0"').status_code == 412
+    assert ask("DELETE", place).status_code == 204
+    assert ask("GET", place).status_code == 404
+
+
+@each_face
+def test_without_key_scope_or_right_nothing_is_shown(face, program):
+    ask = program()
+    nobody = type(ask)(ask.app, {})
+    for path in (f"/{face.plural}", f"/{face.plural}/1"):
+        answer = nobody("GET", path)
+        assert (answer.status_code, answer.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
+    other = "customers" if face.name != "customer" else "vendors"
+    assert program(f"{other}:read")("GET", f"/{face.plural}").status_code == 403
+    assert program(f"{face.plural}:write", f"{face.plural}:command")("GET", f"/{face.plural}").status_code == 403
+
+
+@each_face
+def test_each_command_exists_and_asks_for_scope_and_right(face, program):
+    commands = commands_of(face)
+    ask, reader = program(), program(f"{face.plural}:read", f"{face.plural}:write")
+    assert ask("POST", f"/{face.plural}/1/no-such-thing", {}).status_code == 404
+    for command in commands:
+        path = f"/{face.plural}/999999999/{command.verb.replace('_', '-')}"
+        assert ask("GET", path).status_code == 405
+        values = {name: sample(field, ask) for name, field in command.asks.items() if field.required}
+        assert ask("POST", path, values).status_code == 404
+        assert reader("POST", path, values).status_code == 403
+        assert program(role="auditor")("POST", path, values).status_code == 403
+        wrong = ask("POST", path, values | {"nonsense": 1})
+        assert "nonsense" in wrong.get_json()["errors"]
+        if values:
+            assert set(ask("POST", path, {}).get_json()["errors"]) == set(values)
+
+
+@each_face
+def test_no_unknown_parameter_is_ignored(face, program):
+    ask = program(f"{face.plural}:read")
+    for name in ("nonsense", "page", "url", "after", "flt_nonsense_eq", "flt_id_", "vin"):
+        answer = ask("GET", f"/{face.plural}?{name}=1")
+        assert (answer.status_code, list(answer.get_json()["errors"])) == (422, [name])
+    for query in ("sort=nonsense", "limit=0", "limit=201", "limit=x", "cursor=x", "cursor=%00", "limit=1&limit=2"):
+        assert ask("GET", f"/{face.plural}?{query}").status_code == 422, query
+
+
+@pytest.mark.parametrize("query", ["", "&sort=name", "&sort=name&desc=1", "&sort=created_at", "&q=walked"])
+def test_a_walk_by_cursor_meets_each_record_once(session, program, query):
+    face = face_named("customer")
+    user = db.session.get_one(User, program().user_id)
+    ids = {records.create(face, {"name": f"Walked {number % 7}", "industry": "Walk"}, user).id for number in range(200)}
+    session.commit()
+    ask, found, cursor = program("customers:read"), [], ""
+    while True:
+        page = ask.get(f"/customers?limit=23&flt_industry_eq=walk{query}{cursor}")
+        found += [item["id"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert (len(found), set(found)) == (200, ids)
