@@ -26,7 +26,8 @@ def check(job: Job) -> Iterator[Step]:
     findings = None
     try:
         with db.engine.connect() as connection, connection.begin() as trial:
-            for done, findings in try_out(record, connection):
+            for done, told in try_out(record, connection):
+                findings = told
                 yield Step(done, message="Nothing is written yet")
             trial.rollback()
     except FileRefused as refusal:

@@ -74,6 +74,11 @@ class ReadOptions:
         if self.header is not None and not 0 <= self.header <= 1_000:
             raise FileRefused("the header must stand in one of the first 1,000 rows (0 = there is none)")
 
+    @property
+    def chosen(self) -> list[str]:
+        """Names of what is decided."""
+        return [f.name for f in fields(self) if getattr(self, f.name) not in (None, False)]
+
     def as_data(self) -> dict[str, Any]:
         """As JSON-able data, to be kept in a plan."""
         return {f.name: getattr(self, f.name) for f in fields(self)}

@@ -1,5 +1,7 @@
 """Brings staged rows into the tables, chunk by chunk; a preview is the same code in a transaction that is rolled back."""
 
+# ruff: noqa: S608 - statements are put together from declarations; what a person gave is always bound
+
 from __future__ import annotations
 
 from collections import Counter
@@ -174,7 +176,7 @@ class Loader:
     def _outcomes(self, after: int, upto: int) -> Counter[str]:
         rows = self._run(f"SELECT r.outcome, count(*) FROM import_row r WHERE {CHUNK_SCOPE} GROUP BY 1",
                          after=after, upto=upto)  # fmt: skip
-        return Counter({outcome: number for outcome, number in rows})
+        return Counter({str(outcome): int(number) for outcome, number in rows})
 
 
 def totals(counts: Counter[str]) -> dict[str, int]:

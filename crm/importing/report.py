@@ -7,16 +7,18 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from crm.core.entity import Face
+from crm.core.entity import Face, db
 from crm.importing.reading import Table
+from crm.importing.storage import uploads
 from crm.importing.targets import landings
+from crm.models.imports import Import
 
 SAMPLE = 20
 _NUMBER = re.compile(r"[+-]?[\d.,' ]+%?")
@@ -56,6 +58,13 @@ def write_refused(connection: Connection, import_id: int, table: Table, folder: 
     temporary.chmod(0o600)
     temporary.rename(folder / name)
     return name
+
+
+def refused_file(record: Import, reopen: Callable[[], Table]) -> Path | None:
+    """The file of refused rows; made now when the import was stopped before its end. None when there is none."""
+    if record.refused_name is None:
+        record.refused_name = write_refused(db.session.connection(), record.id, reopen(), uploads())
+    return uploads() / record.refused_name if record.refused_name else None
 
 
 def _refused(connection: Connection, import_id: int) -> Iterator[tuple[int, str | None, str | None]]:

@@ -74,10 +74,9 @@ def run_import(import_id: int, checkpoint: dict[str, Any]) -> Iterator[Step]:
         total = counts.pop("staged", 0)
         mark_repeated(db.session.connection(), import_id)
         yield Step(0, total, {"total": total, "counts": {}, "remarks": dict(reader.remarks)}, "Rows read")
-    line = checkpoint.get("line", 0)
     loader = Loader(db.session.connection, import_id, work.face, work.plan, work.rights)
     work.sign(db.session.connection())
-    for line, outcomes in loader.chunks(line):
+    for line, outcomes in loader.chunks(checkpoint.get("line", 0)):
         counts += outcomes
         kept = {"total": total, "line": line, "counts": dict(counts), "remarks": dict(reader.remarks)}
         _note(import_id, counts)
@@ -115,7 +114,8 @@ def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[
     reader = RowReader(work.plan, work.face, work.table)
     clear(connection, work.import_id)
     last = 0
-    for last, _ in stage(lambda: connection, work.import_id, reader, work.table.rows(), limit=PREVIEWED):
+    for line, _ in stage(lambda: connection, work.import_id, reader, work.table.rows(), limit=PREVIEWED):
+        last = line
         yield 0, None
     mark_repeated(connection, work.import_id)
     staged = staged_rows(connection, work.import_id)

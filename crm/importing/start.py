@@ -79,7 +79,9 @@ def _shown(file_name: str) -> str:
 
 
 def _put(record: Import, plan: Plan) -> None:
-    record.plan = plan.as_data()
+    # What was found out about the file, and why, stays beside the plan.
+    kept = {"found": record.plan["found"]} if record.plan and "found" in record.plan else {}
+    record.plan = {**plan.as_data(), **kept}
     record.duplicates, record.match_by = plan.duplicates, plan.match
     record.checked = None
 
@@ -107,8 +109,8 @@ def check_now(record: Import) -> dict[str, Any]:
     findings: dict[str, Any] | None = None
     savepoint = db.session.begin_nested()
     try:
-        for _, findings in try_out(record, db.session.connection()):
-            pass
+        for _, told in try_out(record, db.session.connection()):
+            findings = told
     finally:
         savepoint.rollback()
     assert findings is not None, "the last step of a trial brings its findings"
@@ -117,7 +119,13 @@ def check_now(record: Import) -> dict[str, Any]:
 
 def ask_check(record: Import, *, by: int | None) -> Job:
     """Check the rows in the background; the findings will stand in `record.checked`."""
-    return ask(CHECK, label=f"Check {record.file_name}"[:255], args={"import": record.id}, by=by)
+    return ask(CHECK, label=f"Check {record.file_name}"[:255], args={"import": record.id}, by=by,
+               unique_key=check_key(record))  # fmt: skip
+
+
+def check_key(record: Import) -> str:
+    """Under which there is one check of an import at a time."""
+    return f"check import {record.id}"
 
 
 def start(record: Import, *, by: int | None) -> Job:

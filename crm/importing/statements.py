@@ -4,6 +4,8 @@ In every statement `r` is the staged row, `v` its values as a record, and the ta
 Names come from declarations only; whatever a person gave travels as a bound value.
 """
 
+# ruff: noqa: S608 - see above: no text of a person's gets into a statement
+
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -130,20 +130,16 @@ def landings(face: Face) -> list[Landing]:
     found: dict[str, Landing] = {}
     for section in face.about.sections:
         for name in section.fields:
-            field = face.fields[name]
-            if field.editable and _readable(field):
+            field = face.fields.get(name)
+            if field is not None and field.editable and _readable(field):
                 found[name] = Landing(name, field, section.title)
     for field in rules_of(face).targets(face):
         found[field.name] = Landing(field.name, field, "Status")
     for embed in face.about.embeds:
-        entity = embedded_entity(face, embed)
-        prefix = embed.prefix.strip("_").replace("_", " ").capitalize()
+        group = f"{embed.prefix.strip('_')} {embedded_entity(face, embed).label()}".strip().capitalize()
         for name in embed.fields:
-            field = entity.fields()[name]
-            label = f"{prefix} {field.label.lower()}" if prefix else field.label
-            found[embed.prefix + name] = Landing(
-                embed.prefix + name, replace(field, label=label), f"{prefix} {entity.label().lower()}".strip().capitalize(), embed
-            )
+            field = face.field(embed.prefix + name)
+            found[field.name] = Landing(field.name, replace(field, attribute=name), group, embed)
     return list(found.values())
 
 
