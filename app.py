@@ -43,12 +43,15 @@ from crm.core.command import WrongInput
 from crm.core.entity import check_declarations, db
 from crm.core.transaction import run_in_transaction
 from crm.doctor import examine
+from crm.importing.plan import MATCHABLE
 from crm.models.access import User
+from crm.models.imports import Duplicates
 from crm.queries.listing import BadQuery
 from crm.servers import Servers, ServersDown, attach, running
 from crm.supervisor import run as supervise
 from jobs import queue, schedule
 from jobs import worker as workers
+from jobs.import_command import ImportNotPossible, cli_import
 from migrations import database
 
 csrf = CSRFProtect()
@@ -381,6 +384,28 @@ def demo(customers: int, seed: int, as_json: bool) -> None:
     with desk():
         made = run_in_transaction(lambda: load_demo(customers=customers, seed=seed, by=None))
         _tell(as_json, {"customers": made}, [f"{made:,} customers were made."])
+
+
+@commands.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--entity", default="customers", show_default=True, help="What the rows are")
+@click.option("--match", type=click.Choice(MATCHABLE), default=None, help="What known records are found by")
+@click.option("--duplicates", type=click.Choice([str(each.value) for each in Duplicates]), default="skip", show_default=True)
+@click.option("--country", default=None, help="Two-letter code: the country of phone numbers that name none")
+@click.option("--dry-run", is_flag=True, help="Say what would happen, write nothing")
+@click.option("--wait", is_flag=True, help="Wait for the end; works here where no worker does")
+@click.option("--again", is_flag=True, help="Also when this file was imported before")
+@click.option("--json", "as_json", is_flag=True, help="Only the JSON line")
+def import_(file: Path, entity: str, match: str | None, duplicates: str, country: str | None, dry_run: bool, wait: bool,
+            again: bool, as_json: bool) -> None:  # fmt: skip
+    """Import a file of records; ends with one line of JSON with the counts."""
+    with desk():
+        try:
+            code = cli_import(file, entity, match=match, duplicates=Duplicates(duplicates), country=country, dry_run=dry_run,
+                              wait=wait, again=again, quiet=as_json)  # fmt: skip
+        except ImportNotPossible as fault:
+            raise click.ClickException(str(fault)) from None
+    click.get_current_context().exit(code)
 
 
 @commands.command()

@@ -155,3 +155,4 @@ def test_refused_rows_come_back_as_a_file_that_runs_nothing(app, as_user):
     assert lines[0] == "name,email,phone,_row,_field,_error"
     assert lines[1].startswith("'=1+1,not an address,+60123456789,2,email,")
     assert len(lines) == 2
+    answer.close()

@@ -1,0 +1,134 @@
+"""`flask import`: the same engine as the wizard, without questions; tells its progress, ends with a line of JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from crm.core.entity import Face, all_faces, db
+from crm.core.jobs import Job, JobState, bell
+from crm.core.transaction import run_in_transaction
+from crm.importing.files import FileRefused
+from crm.importing.loading import OUTCOMES
+from crm.importing.plan import Plan, PlanRefused
+from crm.importing.start import AlreadyImported, import_file
+from crm.models.imports import Duplicates, Import
+from jobs.runner import see_to_end
+
+ALREADY_IMPORTED = 3
+
+
+class ImportNotPossible(Exception):
+    """The file, or what was asked for, cannot be imported; the message is one line for a person."""
+
+
+def cli_import(file: Path, entity: str, *, match: str | None, duplicates: Duplicates, country: str | None, dry_run: bool,
+               wait: bool, again: bool, quiet: bool) -> int:  # fmt: skip
+    """Import a file and print what became of it. Answers the exit code; raises ImportNotPossible."""
+    face = _face(entity)
+    say = _silent if quiet else _to_stderr
+    chosen: dict[str, Any] = {"duplicates": duplicates, "match": match, "country": country, "again": again}
+    try:
+        if dry_run:
+            return _try(file, face, say, chosen)
+        job_id, import_id = run_in_transaction(lambda: _ask(file, face, say, chosen))
+    except (FileRefused, PlanRefused) as refusal:
+        raise ImportNotPossible(f"{file.name}: {refusal}") from refusal
+    except AlreadyImported as fault:
+        say(f"{file.name}: {fault}. Use --again to import it all the same.")
+        _print({**dict.fromkeys(("rows", *OUTCOMES), 0), "import": fault.before.id, "already_imported": True})
+        return ALREADY_IMPORTED
+    if not wait:
+        say("It is loaded in the background." if _workers() else "It waits until a worker runs (flask up).")
+        _print({**dict.fromkeys(("rows", *OUTCOMES)), "import": import_id, "job": job_id})
+        return 0
+    job = see_to_end(job_id, workers=_workers, tell=_teller() if not quiet else _untold)
+    return _end(job, import_id, say)
+
+
+def _ask(file: Path, face: Face, say: Callable[[str], None], chosen: dict[str, Any]) -> tuple[int, int]:
+    record, job, _ = import_file(file, face, **chosen)
+    assert job is not None, "what is no trial is started"
+    _tell_plan(record, say)
+    return job.id, record.id
+
+
+def _try(file: Path, face: Face, say: Callable[[str], None], chosen: dict[str, Any]) -> int:
+    def trial() -> dict[str, Any]:
+        record, _, findings = import_file(file, face, dry_run=True, **chosen)
+        _tell_plan(record, say)
+        assert findings is not None, "a trial ends with its findings"
+        return findings
+
+    findings = run_in_transaction(trial, keep=lambda _: False)
+    for remark in findings["remarks"]:
+        say(remark)
+    for row in findings["rows"]:
+        if row["reason"] and row["outcome"] in ("refused", "ambiguous"):
+            say(f"row {row['number']}: {row['reason']}")
+    if not findings["complete"]:
+        say(f"Only the first {findings['counts']['rows']:,} rows were tried.")
+    _print({**findings["counts"], "dry_run": True})
+    return 0
+
+
+def _tell_plan(record: Import, say: Callable[[str], None]) -> None:
+    plan = Plan.from_data(record.plan)
+    say(f"{record.file_name}: {', '.join(plan.columns.values())}; known records are found by {plan.match or 'nothing'}")
+
+
+def _end(job: Job, import_id: int, say: Callable[[str], None]) -> int:
+    record = db.session.get_one(Import, import_id, populate_existing=True)
+    counts = {name: getattr(record, f"rows_{name}") or 0 for name in OUTCOMES}
+    if record.remarks:
+        say(record.remarks)
+    if record.refused_name:
+        say(f"Rows that were not taken: /admin/imports/refused/?id={import_id}")
+    if job.state is not JobState.DONE:
+        say(job.error or f"The import was {job.state.label.lower()}.")
+    _print({"rows": sum(counts.values()), **counts, "import": import_id, "state": str(job.state.value)})
+    return 0 if job.state is JobState.DONE else 1
+
+
+def _face(entity: str) -> Face:
+    offered = {face.plural: face for face in all_faces() if face.about.importable}
+    face = next((face for face in offered.values() if entity in (face.plural, face.name)), None)
+    if face is None:
+        raise ImportNotPossible(f"“{entity}” can't be imported; use one of: {', '.join(offered)}")
+    return face
+
+
+def _workers() -> int:
+    return int(bell.state().get("workers", 0))
+
+
+def _teller() -> Callable[[Job], None]:
+    """A line that renews itself, on a terminal only."""
+    if not sys.stderr.isatty():
+        return _untold
+
+    def tell(job: Job) -> None:
+        share = f"{job.done:,} of {job.total:,}" if job.total else job.message or "waiting"
+        bar = "#" * round(30 * job.done / job.total) if job.total else ""
+        print(f"\r[{bar:30}] {share}   ", end="" if job.is_open else "\n", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _untold(_job: Job) -> None:
+    """Nobody watches."""
+
+
+def _silent(_line: str) -> None:
+    """Only the JSON was asked for."""
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _print(counts: dict[str, Any]) -> None:
+    print(json.dumps(counts), flush=True)
