@@ -343,7 +343,7 @@ def _number(field: Field, raw: Any) -> Decimal:
         value = None
     if value is None or not value.is_finite():
         raise ValueError("is not a number; write it like 1234.50")
-    if abs(value) >= Decimal(10) ** 15:
+    if value and value.adjusted() >= 15:  # comparing would overflow for an exponent of nine digits
         raise ValueError("is too large")
     return value
 
