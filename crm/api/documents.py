@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -20,7 +19,7 @@ from sqlalchemy import inspect, select
 from sqlalchemy.orm import selectinload
 
 from crm.core.command import WrongInput
-from crm.core.entity import Embed, Entity, Face, db, face_named
+from crm.core.entity import Entity, Face, db, face_named
 from crm.core.fields import Field
 from crm.core.permissions import Actor
 from crm.queries.scope import visible
@@ -68,30 +67,18 @@ FIRST = (
 LAST = ("income_level", "life_stage", "referral_code", "created_at", "updated_at", "customer_since")
 
 
-@dataclass(frozen=True)
-class Part:
-    """A name of the document: its field, and the embedded record it comes from."""
-
-    name: str
-    field: Field
-    embed: Embed | None = None
+def parts(face: Face) -> tuple[Field, ...]:
+    """What a document of the face holds, in order; fields of an embedded record under their name here."""
+    return _parts(face, tuple(face.fields))
 
 
-def parts(face: Face) -> list[Part]:
-    """What a document of the face holds, in order."""
-    own = {name: Part(name, field) for name, field in face.fields.items() if not _as_given(face, name)}
-    inner = [
-        Part(embed.prefix + name, _target(face, embed).fields()[name], embed)
-        for embed in face.about.embeds
-        for name in embed.fields
-    ]
+@cache
+def _parts(face: Face, _names: tuple[str, ...]) -> tuple[Field, ...]:
+    own = {name: field for name, field in face.fields.items() if not _as_given(face, name)}
+    inner = [face.field(name) for name in face.embedded_names if name not in own]
     first = [own.pop(name) for name in FIRST if name in own]
     last = [own.pop(name) for name in LAST if name in own]
-    return [*first, *(part for part in inner if part.name not in own), *own.values(), *last]
-
-
-def _target(face: Face, embed: Embed) -> type[Entity]:
-    return inspect(face.entity).relationships[embed.relation].mapper.class_
+    return (*first, *inner, *own.values(), *last)
 
 
 def _as_given(face: Face, name: str) -> bool:
@@ -160,10 +147,7 @@ def schema_for(face: Face) -> Schema:
 @cache
 def _schema(face: Face, _names: tuple[str, ...]) -> Schema:
     writable = {field.name for field in face.form_fields}
-    made = {
-        part.name: Declared(part.field, writable=part.embed is None and part.name in writable)
-        for part in parts(face)
-    }
+    made = {part.name: Declared(part, writable=part.name in writable) for part in parts(face)}
     made_class: type[Schema] = type(f"{face.entity.__name__}Schema", (_FaceSchema,), made)
     return made_class()
 
@@ -178,7 +162,8 @@ def read_fields(face: Face, given: Mapping[str, Any]) -> tuple[dict[str, Any], d
     except ValidationError as fault:
         values = _mapping(fault.valid_data)
         errors = {name: " ".join(messages) for name, messages in fault.normalized_messages().items()}
-    return values | {name: value for name, value in given.items() if name not in settable}, errors
+    rest = {name: value for name, value in given.items() if name not in settable}
+    return values | rest, errors
 
 
 def _mapping(loaded: Any) -> dict[str, Any]:
@@ -211,45 +196,26 @@ def documents(face: Face, records: Iterable[Entity], actor: Actor) -> list[dict[
     """The records as documents, with the names of what they refer to: one question per kind of it."""
     rows = list(records)
     shown = parts(face)
-    names = _names(
-        [part.field for part in shown if part.field.kind == "reference" and part.embed is None], rows, actor
-    )
+    names = _names([part for part in shown if part.kind == "reference"], rows, face, actor)
     schema = schema_for(face)
-    return [schema.dump(dict(_values(shown, row, names))) for row in rows]
+    return [schema.dump(dict(_values(face, shown, row, names))) for row in rows]
 
 
-def _values(shown: list[Part], row: Any, names: dict[tuple[str, int], str]) -> Iterator[tuple[str, Any]]:
-    chosen: dict[Embed, Any] = {}
+def _values(
+    face: Face, shown: tuple[Field, ...], row: Any, names: dict[tuple[str, int], str]
+) -> Iterator[tuple[str, Any]]:
     for part in shown:
-        if part.embed is not None:
-            if part.embed not in chosen:
-                chosen[part.embed] = embedded(row, part.embed)
-            record = chosen[part.embed]
-            yield part.name, getattr(record, part.field.attribute) if record is not None else None
-            continue
-        value = getattr(row, part.field.attribute)
-        if part.field.kind == "reference" and value is not None:
-            value = (value, names.get((part.field.refers_to, value)))
+        value = face.value(row, part.name)
+        if part.kind == "reference" and value is not None:
+            value = (value, names.get((part.refers_to, value)))
         yield part.name, value
 
 
-def embedded(row: Any, embed: Embed) -> Any:
-    """The one record that stands in the document under the embed's prefix; None where there is none."""
-    return next(
-        (
-            record
-            for record in getattr(row, embed.relation)
-            if all(getattr(record, name) == value for name, value in embed.where)
-        ),
-        None,
-    )
-
-
-def _names(references: list[Field], rows: list[Any], actor: Actor) -> dict[tuple[str, int], str]:
+def _names(references: list[Field], rows: list[Any], face: Face, actor: Actor) -> dict[tuple[str, int], str]:
     """(face, id) → what a person calls it, for those the actor may see."""
     wanted: dict[str, set[int]] = {}
     for field in references:
-        ids = {value for row in rows if (value := getattr(row, field.attribute)) is not None}
+        ids = {value for row in rows if (value := face.value(row, field.name)) is not None}
         if ids:
             wanted.setdefault(field.refers_to, set()).update(ids)
     found: dict[tuple[str, int], str] = {}
@@ -274,13 +240,19 @@ def fresh(face: Face, record_id: int) -> Any:
     return db.session.scalars(statement.execution_options(populate_existing=True)).one()
 
 
-def etag(record: Entity, document: Mapping[str, Any]) -> str:
-    """The version of the row, then of what the document shows: an address in it may change on its own."""
+def etag(face: Face, record: Entity, document: Mapping[str, Any]) -> str:
+    """The version, then a hash of what is shown: a name in the document may change on its own."""
     packed = json.dumps(document, ensure_ascii=False).encode()
-    return f'"{record.xmin}-{hashlib.sha256(packed).hexdigest()[:12]}"'
+    return f'"{_version(face, record)}-{hashlib.sha256(packed).hexdigest()[:12]}"'
 
 
-def same_version(given: str, record: Entity) -> bool:
-    """Whether one of the tags of an If-Match names the row as it is."""
+def same_version(given: str, face: Face, record: Entity) -> bool:
+    """Whether one of the tags of an If-Match names the record as it is."""
     tags = [tag.strip().removeprefix("W/").strip('"') for tag in given.split(",")]
-    return "*" in tags or any(tag.partition("-")[0] == str(record.xmin) for tag in tags)
+    return "*" in tags or any(tag.partition("-")[0] == _version(face, record) for tag in tags)
+
+
+def _version(face: Face, record: Entity) -> str:
+    """The version of the row and of each embedded one, which may be set through it."""
+    rows = [record, *(embed.pick(record) for embed in face.about.embeds)]
+    return ".".join(str(row.xmin) if row is not None else "0" for row in rows)

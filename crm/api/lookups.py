@@ -91,10 +91,10 @@ def _matches(name: str, value: Any) -> Any:
 
 
 def _value(name: str, given: Mapping[str, str]) -> Any:
-    raw, field = given[name], Party.fields()[name]
+    raw, field, country = given[name], Party.fields()[name], _country(given)
     try:
         if name == "phone":
-            value = field.parse(_with_plus(raw), country=_country(given))
+            value = field.parse(_with_plus(raw), country=country)
         elif name == "tax_id" and not any(char.isalnum() for char in raw):
             value = None
         else:

@@ -147,7 +147,7 @@ def _name(face: Face) -> str:
 
 def _schemas(face: Face) -> Iterator[tuple[str, Any]]:
     name, shown, writable = _name(face), parts(face), {field.name for field in face.form_fields}
-    document = {part.name: _property(part.field, read=True) for part in shown}
+    document = {part.name: _property(part, read=True) for part in shown}
     yield (
         name,
         {
@@ -182,9 +182,7 @@ def _schemas(face: Face) -> Iterator[tuple[str, Any]]:
             "properties": {"items": {"type": "array", "items": items}, "next": {"type": ["string", "null"]}},
         },
     )
-    settable = {
-        part.name: _property(part.field) for part in shown if part.embed is None and part.name in writable
-    }
+    settable = {part.name: _property(part) for part in shown if part.name in writable}
     if face.about.create or face.about.edit:
         yield f"{name}Change", {"type": "object", "additionalProperties": False, "properties": settable}
     if face.about.create:

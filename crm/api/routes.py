@@ -179,7 +179,7 @@ def _document(face: Face, record_id: int, status: int = 200) -> Response:
     """The record as it is now, after a change."""
     record = fresh(face, record_id)
     document = documents(face, [record], actor())[0]
-    headers = {"ETag": etag(record, document)}
+    headers = {"ETag": etag(face, record, document)}
     if status == 201:
         headers["Location"] = f"{blueprint.url_prefix}/{face.plural}/{record_id}"
     return answer(document, status, headers)
@@ -189,7 +189,7 @@ def _one(face: Face, given: str) -> Response:
     require(face, "read")
     record = _reached(face, given)
     document = documents(face, [record], actor())[0]
-    tag = etag(record, document)
+    tag = etag(face, record, document)
     if request.if_none_match.contains_weak(tag.strip('"')):
         return Response(status=304, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
     return answer(document, 200, {"ETag": tag})
@@ -220,7 +220,7 @@ def _create(face: Face) -> Response:
 def _change(face: Face, given: str) -> Response:
     require(face, "write", "edit")
     record = _reached(face, given, "edit")
-    _check_version(record, required=True)
+    _check_version(face, record, required=True)
     records.update(face, record, _values(face, new=False))
     return _document(face, record.id)
 
@@ -228,7 +228,7 @@ def _change(face: Face, given: str) -> Response:
 def _delete(face: Face, given: str) -> Response:
     require(face, "write", "delete")
     record = _reached(face, given, "delete")
-    _check_version(record, required=False)
+    _check_version(face, record, required=False)
     try:
         records.delete(record)
     except Refused as refusal:
@@ -236,11 +236,11 @@ def _delete(face: Face, given: str) -> Response:
     return Response(status=204)
 
 
-def _check_version(record: Any, *, required: bool) -> None:
+def _check_version(face: Face, record: Any, *, required: bool) -> None:
     given = request.headers.get("If-Match")
     if given is None:
         if required:
             raise Problem(428, "Send If-Match with the ETag you read, so that nothing is overwritten unseen.")
         return
-    if not same_version(given, record):
+    if not same_version(given, face, record):
         raise Problem(412, "Somebody else changed it in the meantime: read it again.")

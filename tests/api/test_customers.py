@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from crm.core.entity import db, face_named
 from crm.models.access import AuditEntry
 from crm.models.parties import Contact, Party
+from tests.api.conftest import new_program
 
-FIRST = ("id code account_number name kind type roles first_name middle_name last_name company_name gender "
-         "date_of_birth").split()  # fmt: skip
+FIRST = [
+    "id",
+    "code",
+    "account_number",
+    "name",
+    "kind",
+    "type",
+    "roles",
+    "first_name",
+    "middle_name",
+    "last_name",
+    "company_name",
+    "gender",
+    "date_of_birth",
+]
 
 
 @pytest.fixture
 def ana(program):
-    answer = program()("POST", "/customers", {
-        "first_name": "Ana", "last_name": "Ng", "email": "Ana@Example.com", "email2": "ana.second@example.com",
-        "phone": "+60 12-345 6789", "phone2": "+60 3 1234 5678", "account_number": "A-7", "tax_id": "de 123/45-x",
-        "annual_revenue": 1200.5})  # fmt: skip
+    answer = program()(
+        "POST",
+        "/customers",
+        {
+            "first_name": "Ana",
+            "last_name": "Ng",
+            "email": "Ana@Example.com",
+            "email2": "ana.second@example.com",
+            "phone": "+60 12-345 6789",
+            "phone2": "+60 3 1234 5678",
+            "account_number": "A-7",
+            "tax_id": "de 123/45-x",
+            "annual_revenue": 1200.5,
+        },
+    )
     assert answer.status_code == 201, answer.get_data(as_text=True)
     return answer.get_json()
 
@@ -30,33 +55,60 @@ def test_the_document_reads_like_a_card(ana, program):
     ask = program()
     place = ask("POST", "/addresses", {"party": ana["id"], "city": "Kuala Lumpur", "country": "malaysia"})
     assert place.status_code == 201, place.get_data(as_text=True)
-    ask("POST", "/addresses", {"party": {"id": ana["id"]}, "kind": "billing", "city": "Ipoh", "country": "MY"})
+    ask(
+        "POST", "/addresses", {"party": {"id": ana["id"]}, "kind": "billing", "city": "Ipoh", "country": "MY"}
+    )
     shown = ask.get(f"/customers/{ana['id']}")
     assert (shown["city"], shown["country"], shown["billing_city"]) == ("Kuala Lumpur", "MY", "Ipoh")
     assert shown["shipping_city"] is None
 
 
-def test_the_tag_moves_with_what_is_shown_and_the_version_only_with_the_row(ana, program):
+def test_the_tag_moves_with_what_is_shown(ana, program):
     ask = program()
     place = f"/customers/{ana['id']}"
     tag = ask("GET", place).headers["ETag"]
     ask("POST", "/addresses", {"party": ana["id"], "city": "Ipoh"})
     moved = ask("GET", place, If_None_Match=tag)
     assert (moved.status_code, moved.get_json()["city"]) == (200, "Ipoh")
-    assert ask("PATCH", place, {"industry": "Cars"}, If_Match=tag).status_code == 200
+    assert ask("PATCH", place, {"city": "Penang"}, If_Match=tag).status_code == 412
+    tag = moved.headers["ETag"]
+    done = ask("PATCH", place, {"city": "Penang"}, If_Match=tag)
+    assert (done.status_code, done.get_json()["city"]) == (200, "Penang")
+    assert ask("PATCH", place, {"city": "Klang"}, If_Match=tag).status_code == 412
 
 
-@pytest.mark.parametrize(("query", "matched"), [
-    ("email=ANA@example.com", "email"), ("email=Ana.Second@example.com", "email2"),
-    ("email=kim@example.com", "contact.email"), ("phone=%2B60123456789", "phone"), ("phone=+60 12 345 6789", "phone"),
-    ("phone=012-345 6789&country=MY", "phone"), ("phone=012-345 6789&country=malaysia", "phone"),
-    ("phone=%2B60312345678", "phone2"), ("phone=%2B60111111111", "contact.phone"), ("account_number=A-7", "account_number"),
-    ("tax_id=DE12345X", "tax_id"), ("tax_id=de-123.45 x", "tax_id"),
-])  # fmt: skip
+def test_a_first_address_is_made_with_its_customer(program):
+    ask = program()
+    made = ask("POST", "/customers", {"name": "Kim", "city": "Ipoh", "country": "Malaysia"})
+    assert (made.status_code, made.get_json()["city"], made.get_json()["country"]) == (201, "Ipoh", "MY")
+    places = ask.get(f"/addresses?flt_party_eq={made.get_json()['id']}")["items"]
+    assert [(place["city"], place["is_default"]) for place in places] == [("Ipoh", True)]
+
+
+@pytest.mark.parametrize(
+    ("query", "matched"),
+    [
+        ("email=ANA@example.com", "email"),
+        ("email=Ana.Second@example.com", "email2"),
+        ("email=kim@example.com", "contact.email"),
+        ("phone=%2B60123456789", "phone"),
+        ("phone=+60 12 345 6789", "phone"),
+        ("phone=012-345 6789&country=MY", "phone"),
+        ("phone=012-345 6789&country=malaysia", "phone"),
+        ("phone=%2B60312345678", "phone2"),
+        ("phone=%2B601111111111", "contact.phone"),
+        ("account_number=A-7", "account_number"),
+        ("tax_id=DE12345X", "tax_id"),
+        ("tax_id=de-123.45 x", "tax_id"),
+    ],
+)
 def test_a_look_up_says_what_matched(ana, program, query, matched):
     ask = program()
-    contact = ask("POST", "/contacts", {"party": ana["id"], "name": "Kim", "email": "kim@example.com",
-                                        "phone": "+60 11 1111 1111"[:-3] + "111"})  # fmt: skip
+    contact = ask(
+        "POST",
+        "/contacts",
+        {"party": ana["id"], "name": "Kim", "email": "kim@example.com", "phone": "+60 11-1111 1111"},
+    )
     assert contact.status_code == 201, contact.get_data(as_text=True)
     found = ask.get(f"/customers?{query}")
     assert [(item["id"], item["matched_on"]) for item in found["items"]] == [(ana["id"], matched)]
@@ -65,8 +117,10 @@ def test_a_look_up_says_what_matched(ana, program, query, matched):
 
 def test_look_ups_find_archived_ones_come_by_number_and_go_on(ana, program):
     ask = program()
-    others = [ask("POST", "/customers", {"name": f"Twin {n}", "email2": "ana@example.com"}).get_json()["id"]
-              for n in range(4)]  # fmt: skip
+    others = [
+        ask("POST", "/customers", {"name": f"Twin {n}", "email2": "ana@example.com"}).get_json()["id"]
+        for n in range(4)
+    ]
     assert ask("POST", f"/customers/{ana['id']}/archive", {}).status_code == 200
     found, cursor = [], ""
     while True:
@@ -80,32 +134,51 @@ def test_look_ups_find_archived_ones_come_by_number_and_go_on(ana, program):
     assert ask.get("/customers?email=nobody@example.com") == {"items": [], "next": None}
 
 
-@pytest.mark.parametrize(("query", "field"), [
-    ("email=x", "email"), ("email=", "email"), ("phone=123", "phone"), ("phone=0123456789&country=Nowhere", "country"),
-    ("email=a@b.co&phone=%2B60123456789", "phone"), ("email=a@b.co&country=MY", "country"), ("tax_id=--", "tax_id"),
-    ("email=a@b.co&q=x", "q"), ("email=a@b.co&email=c@d.co", "email"), ("code=%00", "code"), ("code=C-1&limit=0", "limit"),
-    ("code=C-1&cursor=99999999999999999999", "cursor"), ("vin=1", "vin"), ("external_id=a:b", "external_id"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("email=x", "email"),
+        ("email=", "email"),
+        ("phone=123", "phone"),
+        ("phone=0123456789&country=Nowhere", "country"),
+        ("email=a@b.co&phone=%2B60123456789", "phone"),
+        ("email=a@b.co&country=MY", "country"),
+        ("tax_id=--", "tax_id"),
+        ("email=a@b.co&q=x", "q"),
+        ("email=a@b.co&email=c@d.co", "email"),
+        ("code=%00", "code"),
+        ("code=C-1&limit=0", "limit"),
+        ("code=C-1&cursor=99999999999999999999", "cursor"),
+        ("vin=1", "vin"),
+        ("external_id=a:b", "external_id"),
+    ],
+)
 def test_a_look_up_that_cant_be_done_names_the_parameter(program, query, field):
     answer = program()("GET", f"/customers?{query}")
     assert (answer.status_code, list(answer.get_json()["errors"])) == (422, [field])
 
 
-@pytest.mark.parametrize("name", ["email", "phone", "code", "account_number", "tax_id"])
-def test_each_look_up_goes_by_index(session, program, name):
-    values = {"email": "p7@example.com", "phone": "+60120000007", "code": "C-000007", "account_number": "A7", "tax_id": "T7"}
-    session.execute(text(
-        "INSERT INTO party (name, email, phone, account_number, tax_id, roles) SELECT 'P', 'p' || i || '@example.com', "
-        "'+6012' || lpad(i::text, 7, '0'), 'A' || i, 'T' || i, '{business_customer}' FROM generate_series(1, 3000) i"))  # fmt: skip
-    session.execute(text("INSERT INTO contact (party_id, name, email, phone) SELECT id, 'C', 'c' || email, phone FROM party"))
-    session.execute(text("SET LOCAL enable_hashjoin = off"))
-    session.commit()
-    plans = []
-    with Watch(plans):
-        program().get(f"/customers?{name}={values[name].replace('+', '%2B')}")
-    assert len(plans) == 1
-    assert "Seq Scan" not in plans[0]
-    assert "Index" in plans[0]
+def test_each_look_up_goes_by_index(own_database, owner_sql):
+    owner_sql(
+        "INSERT INTO party (name, email, phone, account_number, tax_id, roles) SELECT 'P', 'p' || i, "
+        "'+6012' || lpad(i::text, 7, '0'), 'A' || i, 'T' || i, '{business_customer}' "
+        "FROM generate_series(1, 20000) i"
+    )
+    owner_sql("UPDATE party SET email = email || '@example.com'")
+    owner_sql(
+        "INSERT INTO contact (party_id, name, email, phone) SELECT id, 'C', 'c' || email, phone FROM party"
+    )
+    owner_sql("ANALYZE party, contact")
+    ask = new_program(own_database.app, "customers:read")
+    plans: list[str] = []
+    queries = ("email=p7@example.com", "email=cp7@example.com", "phone=%2B60120000007", "code=C-000007")
+    for query in (*queries, "account_number=A7", "tax_id=t-7"):
+        plans.clear()
+        with own_database.app.app_context(), Watch(plans):
+            found = ask.get(f"/customers?{query}")
+        assert [item["account_number"] for item in found["items"]] == ["A7"], query
+        assert len(plans) == 1
+        assert "Seq Scan" not in plans[0], (query, plans[0])
 
 
 class Watch:
@@ -116,12 +189,10 @@ class Watch:
 
     def __enter__(self) -> None:
         self.engine = db.engine
-        from sqlalchemy import event  # noqa: PLC0415
-        self.event = event
         event.listen(self.engine, "before_cursor_execute", self.explain)
 
     def __exit__(self, *_: object) -> None:
-        self.event.remove(self.engine, "before_cursor_execute", self.explain)
+        event.remove(self.engine, "before_cursor_execute", self.explain)
 
     def explain(self, connection, cursor, statement, parameters, context, many):
         if "AS best" in statement:
@@ -133,20 +204,33 @@ def test_blocking_answers_the_document_and_a_reason_when_refused(ana, program, s
     ask = program("customers:command", role="manager")
     path = f"/customers/{ana['id']}/block"
     assert ask("POST", path, {"reason": ""}).get_json()["errors"] == {"reason": "is required"}
-    assert ask("POST", path, {"reason": "Fraud", "until": "yesterday"}).get_json()["errors"].keys() == {"until"}
+    assert ask("POST", path, {"reason": "Fraud", "until": "yesterday"}).get_json()["errors"].keys() == {
+        "until"
+    }
     done = ask("POST", f"/customers/{ana['code']}/block", {"reason": "Fraud"})
-    assert (done.status_code, done.get_json()["status"], done.get_json()["block_reason"]) == (200, "blocked", "Fraud")
+    assert (done.status_code, done.get_json()["status"], done.get_json()["block_reason"]) == (
+        200,
+        "blocked",
+        "Fraud",
+    )
     again = ask("POST", path, {"reason": "Fraud"})
     assert (again.status_code, again.get_json()["detail"]) == (409, "Not done: it is blocked already: Fraud.")
-    entry = session.scalars(select(AuditEntry).where(AuditEntry.entity == "party", AuditEntry.record_id == ana["id"])
-                            .order_by(AuditEntry.id.desc()).limit(1)).one()  # fmt: skip
+    entry = session.scalars(
+        select(AuditEntry)
+        .where(AuditEntry.entity == "party", AuditEntry.record_id == ana["id"])
+        .order_by(AuditEntry.id.desc())
+        .limit(1)
+    ).one()
     assert (entry.via, entry.actor_id, "block_state" in entry.changes) == ("api", ask.user_id, True)
 
 
 def test_verbs_are_written_with_hyphens_or_underscores(ana, program):
     ask = program()
     assert ask("POST", f"/customers/{ana['id']}/mark-prospect", {}).get_json()["status"] == "prospect"
-    assert ask("POST", f"/customers/{ana['id']}/mark_churned", {"reason": "gone"}).get_json()["status"] == "churned"
+    assert (
+        ask("POST", f"/customers/{ana['id']}/mark_churned", {"reason": "gone"}).get_json()["status"]
+        == "churned"
+    )
 
 
 def test_what_lies_outside_the_row_scope_is_not_there(ana, program):
@@ -172,16 +256,14 @@ def test_a_name_is_shown_only_to_who_may_see_the_record(ana, program, session):
     number = contact.id
     assert program().get(f"/contacts/{number}")["party"] == {"id": ana["id"], "name": "Ana Ng"}
     vendor = face_named("vendor")
-    session.execute(text("UPDATE party SET roles = :roles WHERE id = :id"), {"roles": vendor.defaults["roles"], "id": ana["id"]})
+    session.execute(
+        text("UPDATE party SET roles = :roles WHERE id = :id"),
+        {"roles": vendor.defaults["roles"], "id": ana["id"]},
+    )
     session.commit()
     assert program().get(f"/contacts/{number}")["party"] == {"id": ana["id"], "name": None}
     assert program()("GET", f"/customers/{ana['id']}").status_code == 404
     assert program().get(f"/vendors/{ana['id']}")["name"] == "Ana Ng"
-
-
-def test_an_address_is_not_set_through_its_customer(ana, program):
-    answer = program()("PATCH", f"/customers/{ana['id']}", {"city": "Ipoh"}, If_Match="*")
-    assert answer.get_json()["errors"] == {"city": "is shown here, and set in /addresses"}
 
 
 def test_a_taken_number_is_refused_with_its_field(ana, program):
@@ -190,7 +272,17 @@ def test_a_taken_number_is_refused_with_its_field(ana, program):
 
 
 def test_every_fault_is_told_at_once(program, session):
-    answer = program()("POST", "/customers", {"email": "x", "phone": "12", "tags": [1], "owner": {"id": 9**15},
-                                              "kind": ["individual"], "code": "C-1"})  # fmt: skip
+    answer = program()(
+        "POST",
+        "/customers",
+        {
+            "email": "x",
+            "phone": "12",
+            "tags": [1],
+            "owner": {"id": 9**15},
+            "kind": ["individual"],
+            "code": "C-1",
+        },
+    )
     assert set(answer.get_json()["errors"]) == {"name", "email", "phone", "tags", "owner", "kind", "code"}
     assert session.scalars(select(Party.id)).first() is None

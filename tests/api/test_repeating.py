@@ -22,7 +22,10 @@ def test_the_same_again_gets_the_same_answer(program, session):
     first = ask("POST", "/customers", {"name": "Once", "industry": "x"}, Idempotency_Key="k1")
     again = ask("POST", "/customers", b'{ "industry":"x", "name":"Once" }', Idempotency_Key="k1")
     assert (again.status_code, again.data) == (201, first.data)
-    assert (again.headers["Location"], again.headers["ETag"]) == (first.headers["Location"], first.headers["ETag"])
+    assert (again.headers["Location"], again.headers["ETag"]) == (
+        first.headers["Location"],
+        first.headers["ETag"],
+    )
     assert (first.headers.get("Idempotent-Replayed"), again.headers["Idempotent-Replayed"]) == (None, "true")
     assert count(session, "Once") == 1
     assert ask("POST", "/customers", {"name": "Once"}).status_code == 201
@@ -33,8 +36,11 @@ def test_the_same_again_gets_the_same_answer(program, session):
 def test_the_same_key_for_something_else_is_refused(program, session):
     ask = program()
     number = ask("POST", "/customers", {"name": "Once"}, Idempotency_Key="k1").get_json()["id"]
-    for path, body in (("/customers", {"name": "Other"}), ("/vendors", {"name": "Once"}),
-                       (f"/customers/{number}/block", {"reason": "x"})):  # fmt: skip
+    for path, body in (
+        ("/customers", {"name": "Other"}),
+        ("/vendors", {"name": "Once"}),
+        (f"/customers/{number}/block", {"reason": "x"}),
+    ):
         answer = ask("POST", path, body, Idempotency_Key="k1")
         assert (answer.status_code, list(answer.get_json()["errors"])) == (422, ["Idempotency-Key"])
     assert count(session, "Other") == 0
@@ -45,7 +51,11 @@ def test_commands_too_and_a_refusal_keeps_nothing(program):
     number = ask("POST", "/customers", {"name": "Once"}).get_json()["id"]
     path = f"/customers/{number}/block"
     assert ask("POST", path, {}, Idempotency_Key="b").status_code == 422
-    assert [ask("POST", path, {"reason": "x"}, Idempotency_Key="b").status_code for _ in range(3)] == [200, 200, 200]
+    assert [ask("POST", path, {"reason": "x"}, Idempotency_Key="b").status_code for _ in range(3)] == [
+        200,
+        200,
+        200,
+    ]
     assert ask("POST", path, {"reason": "x"}, Idempotency_Key="c").status_code == 409
     assert ask("POST", f"/customers/{number}/unblock", {}).status_code == 200
     assert ask("POST", path, {"reason": "x"}, Idempotency_Key="c").status_code == 200
@@ -67,7 +77,9 @@ def test_keys_that_cant_be_kept_are_refused(program):
 def test_stored_answers_go_after_a_day(program, session):
     ask = program()
     ask("POST", "/customers", {"name": "Old"}, Idempotency_Key="old")
-    session.execute(update(IdempotencyKey).values(created_at=dt.datetime.now(dt.UTC) - dt.timedelta(hours=25)))
+    session.execute(
+        update(IdempotencyKey).values(created_at=dt.datetime.now(dt.UTC) - dt.timedelta(hours=25))
+    )
     session.commit()
     ask("POST", "/customers", {"name": "New"}, Idempotency_Key="new")
     session.expire_all()
