@@ -1,0 +1,95 @@
+"""Imports by real workers: killed in the middle nothing is lost or doubled; cancelled, what is done stays."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from crm.core.entity import db, face_named
+from crm.core.jobs import Bell, JobState, cancel
+from crm.importing.start import ask_check, draft, start as start_import
+from crm.models.imports import Duplicates, Import
+from tests.jobs.conftest import Desk, kill_tree, until
+
+pytestmark = pytest.mark.usefixtures("real_bell")
+Start = Callable[..., subprocess.Popen[bytes]]
+ROWS = 12_000
+
+
+def customers() -> bytes:
+    """Every hundredth row repeats an address, every thousandth has none that can be read."""
+    lines = ["name,email,city,industry"]
+    for number in range(ROWS):
+        address = f"p{number - 1 if number % 100 == 99 else number}@x.org" if number % 1000 else "nowhere"
+        lines.append(f"Person {number},{address},City {number % 50},Steel")
+    return "\n".join(lines).encode()
+
+
+def ask(desk: Desk) -> tuple[int, int]:
+    record, _ = draft(face_named("customer"), io.BytesIO(customers()), "many.csv", by=desk.user().id)
+    job = start_import(record, by=record.asked_by_id)
+    db.session.commit()
+    return record.id, job.id
+
+
+def done(desk: Desk, job_id: int) -> int:
+    return desk.job(job_id).done
+
+
+@pytest.mark.slow
+def test_kill_9_in_the_middle_of_an_import_loses_and_doubles_nothing(desk: Desk, start: Start) -> None:
+    start("schedule")
+    worker = start("work", "1")
+    import_id, job_id = ask(desk)
+    until(lambda: done(desk, job_id) >= 5_000, 60)
+    kill_tree(worker)
+    stopped_at = done(desk, job_id)
+    assert stopped_at < ROWS
+    start("work", "1")
+    job = until(lambda: (found := desk.job(job_id)).is_open is False and found, 90)
+    assert (job.state, job.done, job.run) == (JobState.DONE, ROWS, 2)
+    db.session.rollback()
+    record = db.session.get_one(Import, import_id)
+    refused, skipped = ROWS // 1000, ROWS // 100
+    created = ROWS - refused - skipped
+    assert (record.rows, record.rows_created, record.rows_skipped, record.rows_refused) == (ROWS, created, skipped, refused)
+    found = db.session.execute(db.text(
+        "SELECT (SELECT count(*) FROM party), (SELECT count(DISTINCT email) FROM party), (SELECT count(*) FROM address), "
+        "(SELECT count(*) FROM audit_entry WHERE entity = 'party' AND action = 'create' AND via = :via), "
+        "(SELECT count(*) FROM import_row)"), {"via": f"import {import_id}"}).one()  # fmt: skip
+    assert found == (created, created, created, created, 0)
+
+
+@pytest.mark.slow
+def test_a_cancelled_import_stops_after_its_chunk_and_can_go_on(desk: Desk, start: Start, real_bell: Bell) -> None:
+    start("work", "1")
+    import_id, job_id = ask(desk)
+    until(lambda: done(desk, job_id) >= 5_000, 60)
+    job = db.session.merge(desk.job(job_id))
+    cancel.run(job, by=None)
+    db.session.commit()
+    assert until(lambda: (found := desk.job(job_id)).is_open is False and found, 30).state is JobState.CANCELLED
+    db.session.rollback()
+    record = db.session.get_one(Import, import_id)
+    number = db.session.execute(db.text("SELECT count(*) FROM party")).scalar_one()
+    assert 5_000 <= number < ROWS
+    assert number == record.rows_created
+
+
+def test_a_check_by_a_worker_writes_nothing_but_its_findings(desk: Desk, start: Start) -> None:
+    start("work", "1")
+    record, _ = draft(face_named("customer"), io.BytesIO(b"name,email\nAnn,a@x.org\nBob,b\n"), "few.csv",
+                      by=desk.user().id, duplicates=Duplicates.UPDATE)  # fmt: skip
+    job = ask_check(record, by=record.asked_by_id)
+    db.session.commit()
+    until(lambda: desk.job(job.id).is_open is False, 30)
+    db.session.rollback()
+    found = db.session.get_one(Import, record.id)
+    assert found.checked is not None
+    assert found.checked["counts"] == {"rows": 2, "created": 1, "updated": 0, "unchanged": 0, "skipped": 0,
+                                       "ambiguous": 0, "refused": 1}  # fmt: skip
+    assert db.session.execute(db.text("SELECT count(*) FROM party")).scalar_one() == 0
+    assert db.session.execute(db.text("SELECT count(*) FROM import_row")).scalar_one() == 0
