@@ -1,6 +1,6 @@
 """The API: what other programs read and do, with a key. All it offers is derived from the declarations."""
 
-from crm.api.openapi import described_paths
+from crm.api.pages import described_paths
 from crm.api.problems import problem_response
 from crm.api.routes import blueprint
 

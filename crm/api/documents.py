@@ -204,8 +204,9 @@ def documents(face: Face, records: Iterable[Entity], actor: Actor) -> list[dict[
 def _values(
     face: Face, shown: tuple[Field, ...], row: Any, names: dict[tuple[str, int], str]
 ) -> Iterator[tuple[str, Any]]:
+    own = face.fields
     for part in shown:
-        value = face.value(row, part.name)
+        value = getattr(row, part.attribute) if part.name in own else face.value(row, part.name)
         if part.kind == "reference" and value is not None:
             value = (value, names.get((part.refers_to, value)))
         yield part.name, value
