@@ -342,8 +342,9 @@ class EntityView(BaseModelView):
         return record
 
     def _prefill(self, form: DeskForm) -> None:
-        """Values that a link to the form carries, such as the customer of a new contact."""
+        """The defaults, and what a link to the form carries, such as the customer of a new contact."""
         for name, field in form._fields.items():
+            field.shown = self.face.defaults.get(name)
             raw = request.args.get(name)
             if raw is not None and field.declared.kind == "reference":
                 details.prefill_reference(field, raw)

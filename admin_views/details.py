@@ -176,8 +176,8 @@ def _word(declared: Field | None, kept: str | None) -> str | None:
 def fill(form: DeskForm, face: Face, record: Any) -> None:
     """The record's present values in a form; what was typed stays."""
     for name, field in form._fields.items():
-        declared = face.fields[name]
-        field.shown = getattr(record, declared.attribute)
+        declared = field.declared
+        field.shown = face.value(record, name)
         if declared.keeps_given and getattr(record, f"{declared.attribute}_given", None) and field.shown is None:
             field.shown = getattr(record, f"{declared.attribute}_given")
         if declared.kind == "reference":
@@ -219,10 +219,7 @@ def clashes(face: Face, record: Any, given: Mapping[str, Any], first: Mapping[st
     """The fields that both changed, to different values."""
     found = []
     for name, typed in given.items():
-        declared = face.fields.get(name)
-        if declared is None:
-            continue
-        theirs = declared.text(getattr(record, declared.attribute))
+        theirs = face.field(name).text(face.value(record, name))
         if theirs not in (first.get(name, ""), as_text(typed)):
             found.append(name)
     return found
@@ -231,9 +228,8 @@ def clashes(face: Face, record: Any, given: Mapping[str, Any], first: Mapping[st
 def conflict(face: Face, record: Any, names: list[str], given: Mapping[str, Any], first: Mapping[str, str]) -> dict[str, Any]:
     """What the conflict page shows: each field as it was, as the person wants it, as it is now."""
     latest = next(iter(history(record, 1)), None)
-    fields = [{"name": name, "label": face.fields[name].label, "original": first.get(name, ""),
-               "mine": as_text(given.get(name, "")),
-               "theirs": face.fields[name].text(getattr(record, face.fields[name].attribute)), "choose": "mine"}
-              for name in names if name in face.fields]  # fmt: skip
+    fields = [{"name": name, "label": face.field(name).label, "original": first.get(name, ""),
+               "mine": as_text(given.get(name, "")), "theirs": face.field(name).text(face.value(record, name)),
+               "choose": "mine"} for name in names]  # fmt: skip
     return {"fields": fields, "who": latest.actor.name if latest and latest.actor else "Somebody",
             "when_html": moment(latest.entry.created_at) if latest else Markup("")}  # fmt: skip

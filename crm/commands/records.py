@@ -46,7 +46,7 @@ def read_values(face: Face, given: Mapping[str, Any], actor: Actor, *, new: bool
 
 
 def _why_not(face: Face, name: str) -> str:
-    return "can't be set here" if name in face.fields else "is not a field of this"
+    return "can't be set here" if name in face.fields or name in face.embedded_names else "is not a field of this"
 
 
 def _read(declared: Field, raw: Any, actor: Actor, country: str | None) -> Any:
@@ -75,8 +75,7 @@ def create(face: Face, values: Mapping[str, Any], by: Actor) -> Any:
 def update(face: Face, record: Any, values: Mapping[str, Any]) -> None:
     """Change what differs. Raises WrongInput; StaleDataError when somebody else was faster."""
     _set(face, record, {name: value for name, value in values.items()
-                        if face.fields[name].text(getattr(record, face.fields[name].attribute))
-                        != face.fields[name].text(value)})  # fmt: skip
+                        if face.field(name).text(face.value(record, name)) != face.field(name).text(value)})  # fmt: skip
     _flush(face, record, values, new=False)
 
 
@@ -91,12 +90,15 @@ def delete(record: Entity) -> None:
 
 
 def _set(face: Face, record: Any, values: Mapping[str, Any]) -> None:
-    columns = face.entity.__table__.c
     for name, value in values.items():
-        attribute = face.fields[name].attribute
-        if value is None and columns[attribute].server_default is not None and not columns[attribute].nullable:
+        if value is None and name in face.fields and _has_default(face, name):
             continue  # left empty: what is there, or the default, stays
-        setattr(record, attribute, value)
+        face.put(record, name, value)
+
+
+def _has_default(face: Face, name: str) -> bool:
+    column = face.column(name).property.columns[0]
+    return column.server_default is not None and not column.nullable
 
 
 def _flush(face: Face, record: Any, values: Mapping[str, Any], *, new: bool) -> None:

@@ -78,6 +78,11 @@ class Embed:
     prefix: str = ""
     where: tuple[tuple[str, Any], ...] = ()
 
+    def pick(self, record: Any) -> Any:
+        """The one related record that this shows; None where there is none."""
+        return next((other for other in getattr(record, self.relation)
+                     if all(getattr(other, attribute) == wanted for attribute, wanted in self.where)), None)  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class About:
@@ -207,17 +212,28 @@ class Face:
         embed, inner = self._embedded(name)
         declared = inspect(self.entity).relationships[embed.relation].mapper.class_.fields()[inner]
         label = f"{embed.prefix.rstrip('_').capitalize()} {declared.label.lower()}" if embed.prefix else declared.label
-        return replace(declared, name=name, label=label, editable=False)
+        return replace(declared, name=name, label=label)
 
     def value(self, record: Any, name: str) -> Any:
         """What the record says under this name; None where there is no such related record."""
         if name in self.fields:
             return getattr(record, self.fields[name].attribute)
         embed, inner = self._embedded(name)
-        for other in getattr(record, embed.relation):
-            if all(getattr(other, attribute) == wanted for attribute, wanted in embed.where):
-                return getattr(other, inner)
-        return None
+        other = embed.pick(record)
+        return None if other is None else getattr(other, inner)
+
+    def put(self, record: Any, name: str, value: Any) -> None:
+        """Set a value under this name; an embedded one makes its related record when it is the first."""
+        if name in self.fields:
+            setattr(record, self.fields[name].attribute, value)
+            return
+        embed, inner = self._embedded(name)
+        other = embed.pick(record)
+        if other is None and value is not None:
+            other = inspect(self.entity).relationships[embed.relation].mapper.class_(**dict(embed.where))
+            getattr(record, embed.relation).append(other)
+        if other is not None:
+            setattr(other, inner, value)
 
     @property
     def embedded_names(self) -> list[str]:
@@ -233,8 +249,8 @@ class Face:
     @property
     def form_fields(self) -> list[Field]:
         """What a person or program may set, in the order of the sections."""
-        return [self.fields[name] for section in self.about.sections for name in section.fields
-                if self.fields[name].editable]  # fmt: skip
+        return [self.field(name) for section in self.about.sections for name in section.fields
+                if self.field(name).editable]  # fmt: skip
 
     def column(self, name: str) -> Any:
         """The mapped column of a public field name."""
@@ -401,8 +417,8 @@ def check_declarations() -> None:
         embedded = {embed.prefix + name for embed in about.embeds for name in embed.fields}
         for where, names in listed.items():
             for name in names:
-                known = name in fields and (where in {"columns", "detail"} or not fields[name].derived)
-                if known or (where in {"columns", "detail"} and name in embedded):
+                shown = where in {"columns", "detail", "sections"}
+                if (name in fields and (shown or not fields[name].derived)) or (shown and name in embedded):
                     continue
                 if where == "title" and hasattr(face.entity, name):
                     continue

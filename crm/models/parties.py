@@ -187,6 +187,7 @@ _PARTY = About(
                             "email2_state", "phone2_state", "facebook", "instagram", "whatsapp", "linkedin", "wechat",
                             "other_social"),
                 "Phone numbers with their country code, such as +60 12 345 6789."),
+        Section("Address", _ADDRESS, "The default address. More of them stand on the customer's page."),
         Section("Business", ("company_name", "industry", "tax_id", "annual_revenue", "annual_revenue_currency",
                              "employees")),
         Section("Preferences", ("preferred_contact_method", "communication_language", "communication_frequency",
@@ -235,7 +236,7 @@ class Party(Entity):
         synonyms=("full name", "customer", "customer name", "account", "account name"))  # fmt: skip
     kind: Mapped[Kind] = choice_field(Kind, column={"server_default": "individual"})
     type: Mapped[PartyType | None] = choice_field(PartyType, synonyms=("customer type", "category"))
-    roles: Mapped[list[str]] = choices_field(PartyRole, column={"server_default": text("'{}'")})
+    roles: Mapped[list[str]] = choices_field(PartyRole, wide=True, column={"server_default": text("'{}'")})
     first_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL, synonyms=("given name", "forename"))
     middle_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL)
     last_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL, synonyms=("surname", "family name"))
@@ -430,7 +431,7 @@ class Address(Entity):
     party_id: Mapped[int] = reference_field("customer", table="party", label="Customer", required=True)
     kind: Mapped[AddressKind] = choice_field(AddressKind, column={"server_default": "main"})
     is_default: Mapped[bool] = boolean_field(editable=False, label="Default", column={"server_default": text("false")})
-    address: Mapped[str | None] = text_field(label="Address as given", field_class=FieldClass.CONTACT,
+    address: Mapped[str | None] = text_field(label="Address", wide=True, field_class=FieldClass.CONTACT,
         help="On one line, as it stands on a letter", synonyms=("street address", "address line", "mailing street"))  # fmt: skip
     street: Mapped[str | None] = text_field(field_class=FieldClass.CONTACT)
     house: Mapped[str | None] = text_field(max_length=32, field_class=FieldClass.CONTACT)
