@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -20,6 +21,7 @@ from crm.importing.targets import Landing, landings, rules_of
 from crm.importing.values import as_datetime, as_number, as_yes_no, clean, one_line
 from crm.models.access import User
 
+REMEMBERED = 4_096
 _FLOAT_KEY = re.compile(r"(\d+)\.0")
 
 
@@ -49,7 +51,14 @@ class RowReader:
         # Phones are read last: the country of their row completes them.
         ordered = sorted(plan.columns.items(), key=lambda item: known[item[1]].field.kind == "phone")
         self._columns = [
-            (number, table.columns[number].name, known[name], self._reader(known[name], plan.styles.get(number)))
+            (
+                number,
+                table.columns[number].name,
+                known[name],
+                self._reader(
+                    known[name], plan.styles.get(number), repeats=_repeats(table.columns[number].values)
+                ),
+            )
             for number, name in ordered
         ]
         self._match_key = known[plan.match].key if plan.match in known else None
@@ -91,7 +100,9 @@ class RowReader:
         except ValueError as fault:
             reasons.append(str(fault))
 
-    def _reader(self, landing: Landing, style: str | None) -> Callable[[str, dict[str, Any]], None]:
+    def _reader(
+        self, landing: Landing, style: str | None, *, repeats: bool
+    ) -> Callable[[str, dict[str, Any]], None]:
         declared, key = landing.field, landing.key
         kind = declared.kind
         if kind == "phone":
@@ -101,6 +112,9 @@ class RowReader:
         if kind == "reference":
             return lambda raw, data: data.__setitem__(key, self._person(raw))
         convert = _converter(landing, style)
+        if repeats:
+            # Countries, states, industries: a few thousand values stand in a million rows.
+            convert = lru_cache(maxsize=REMEMBERED)(convert)
 
         def read(raw: str, data: dict[str, Any]) -> None:
             value = _plain(convert(raw))
@@ -122,7 +136,9 @@ class RowReader:
 
     def _person(self, raw: str) -> int:
         if self._people is None:
-            rows = db.session.execute(select(User.id, User.email, User.name).where(User.active).order_by(User.id))
+            rows = db.session.execute(
+                select(User.id, User.email, User.name).where(User.active).order_by(User.id)
+            )
             self._people = {}
             for ident, email, name in rows:
                 self._people.setdefault(name.casefold(), ident)
@@ -131,6 +147,10 @@ class RowReader:
         if found is None:
             raise ValueError("is the name or e-mail of no active user")
         return found
+
+
+def _repeats(values: Sequence[str]) -> bool:
+    return len(values) > 20 and len(set(values)) < len(values) / 3
 
 
 def _converter(landing: Landing, style: str | None) -> Callable[[str], Any]:
@@ -150,7 +170,9 @@ def _converter(landing: Landing, style: str | None) -> Callable[[str], Any]:
         return declared.parse
     if landing.name == "account_number":
         # 13085.0 is a number that went through a table with gaps.
-        return lambda raw: declared.parse(_FLOAT_KEY.sub(r"\1", one_line(raw)) if raw.endswith(".0") else one_line(raw))
+        return lambda raw: declared.parse(
+            _FLOAT_KEY.sub(r"\1", one_line(raw)) if raw.endswith(".0") else one_line(raw)
+        )
     joint = ", " if landing.embed is not None else " "
     return lambda raw: declared.parse(one_line(raw, joint))
 
