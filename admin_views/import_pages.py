@@ -57,7 +57,8 @@ def file_of(record: Import, rows: int | None = None) -> dict[str, str]:
 def _choice(name: str, label: str, value: Any, reason: str, choices: Mapping[str, str]) -> dict[str, Any]:
     listed = dict(choices)
     listed.setdefault(str(value), str(value))
-    return {"name": name, "label": label, "value": str(value), "value_label": listed[str(value)], "reason": reason,
+    return {"name": name, "label": label, "value": str(value), "value_label": listed[str(value)],
+            "reason": reason[:1].upper() + reason[1:],
             "choices": list(listed.items())}  # fmt: skip
 
 
@@ -144,6 +145,9 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
             "text": row["text"] if not row["reason"] or problem else row["reason"], "changes": row["changes"],
             "problems": [row["reason"]] if problem and row["reason"] else [],
         })  # fmt: skip
+    if record.match_by is None and record.duplicates is not Duplicates.CREATE:
+        warnings.insert(0, {"tone": "warning", "title": "Nothing tells which records are known already",
+                            "text": "Neither an e-mail nor an account number is mapped: every row becomes a new record."})
     something = counts["created"] + counts["updated"] > 0
     more = "" if len(rows) >= counts["rows"] else f"the first ones of {counts['rows']:,}, and the first that cannot be taken"
     return {
@@ -204,7 +208,8 @@ def check_context(record: Import, job: Job) -> dict[str, Any]:
              "done_text": f"{job.done:,} rows" if job.done else "Reading the file", "total_text": "", "counts": [],
              "cancel_url": url_for("imports.cancel_view", id=record.id), "refused_url": None, "error": None,
              "list_url": None, "note": "Nothing is written yet."}  # fmt: skip
-    return {"file": file_of(record), "job": shown, "status_url": url_for("imports.status_view", id=record.id)}
+    return {"file": file_of(record), "job": shown, "step": 3,
+            "status_url": url_for("imports.status_view", id=record.id)}  # fmt: skip
 
 
 def link(address: str, words: str) -> Markup:

@@ -26,7 +26,7 @@ _FLOAT_KEY = re.compile(r"(\d+)\.0")
 
 
 class Staged(NamedTuple):
-    """A row ready for the staging table: either `data`, or `field` and `reason` of its refusal."""
+    """A row ready for the staging table; with a `reason` it is refused, and `data` is what could be read of it."""
 
     line: int
     data: dict[str, Any] | None
@@ -81,7 +81,7 @@ class RowReader:
         if not reasons:
             self._complete(data, fields, reasons)
         if reasons:
-            return Staged(row.number, None, None, ", ".join(fields)[:255], "; ".join(reasons)[:2000])
+            return Staged(row.number, data or None, None, ", ".join(fields)[:255], "; ".join(reasons)[:2000])
         key = data.get(self._match_key) if self._match_key else None
         return Staged(row.number, data, key)
 

@@ -34,7 +34,7 @@ def _copy(connection: Connection, import_id: int, chunk: list[Staged]) -> None:
     with cursor, cursor.copy(f"COPY import_row ({columns}) FROM STDIN") as copy:
         for line, data, key, field, reason in chunk:
             packed = None if data is None else json.dumps(data, ensure_ascii=False)
-            copy.write_row((import_id, line, packed, key, "refused" if data is None else None, field, reason))
+            copy.write_row((import_id, line, packed, key, "refused" if reason else None, field, reason))
 
 
 def _driver(connection: Connection) -> Any:

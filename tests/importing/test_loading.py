@@ -16,7 +16,8 @@ from crm.importing.plan import PlanRefused
 from crm.importing.running import run_import
 from crm.importing.start import AlreadyImported, check_now, draft, imported_before, replan, start
 from crm.importing.storage import uploads
-from crm.models.access import AuditEntry, User
+from crm.commands.access import create_user
+from crm.models.access import AuditEntry, RoleGrant, User
 from crm.models.imports import Duplicates, Import, ImportRow
 from crm.models.parties import Address, Party
 
@@ -314,3 +315,15 @@ def test_an_import_goes_on_wherever_it_was_stopped(face, session, monkeypatch, s
     assert session.query(Address).count() == 30
     assert session.query(ImportRow).count() == 0
     assert session.query(running.Import).count() == 1
+
+
+def test_who_may_only_reach_his_own_gets_and_changes_only_those(bring, session):
+    rep, _ = create_user(email="rep@x.org", role="sales_rep")
+    rep.roles[0].grants.append(RoleGrant(pattern="customer.import", scope="own"))
+    session.flush()
+    bring("name,email\nAnn,ann@x.org\n")
+    assert counts(bring("name,email,industry\nBob,bob@x.org,Steel\n", by=rep.id)) == {"created": 1}
+    assert party("bob@x.org").owner_id == rep.id
+    record = bring("name,email,industry\nAnn,ann@x.org,Wood\nBob,bob@x.org,Wood\n", by=rep.id, duplicates=Duplicates.UPDATE)
+    assert counts(record) == {"refused": 1, "updated": 1}
+    assert "somebody else's" in (uploads() / record.refused_name).read_text("utf-8-sig")
