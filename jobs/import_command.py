@@ -1,4 +1,4 @@
-"""`flask import`: the same engine as the wizard, without questions; tells its progress, ends with a line of JSON."""
+"""`flask import`: the wizard's engine without questions; tells its progress, ends with a line of JSON."""
 
 from __future__ import annotations
 
@@ -25,8 +25,18 @@ class ImportNotPossible(Exception):
     """The file, or what was asked for, cannot be imported; the message is one line for a person."""
 
 
-def cli_import(file: Path, entity: str, *, match: str | None, duplicates: Duplicates, country: str | None, dry_run: bool,
-               wait: bool, again: bool, quiet: bool) -> int:  # fmt: skip
+def cli_import(
+    file: Path,
+    entity: str,
+    *,
+    match: str | None,
+    duplicates: Duplicates,
+    country: str | None,
+    dry_run: bool,
+    wait: bool,
+    again: bool,
+    quiet: bool,
+) -> int:
     """Import a file and print what became of it. Answers the exit code; raises ImportNotPossible."""
     face = _face(entity)
     say = _silent if quiet else _to_stderr
@@ -77,7 +87,10 @@ def _try(file: Path, face: Face, say: Callable[[str], None], chosen: dict[str, A
 
 def _tell_plan(record: Import, say: Callable[[str], None]) -> None:
     plan = Plan.from_data(record.plan)
-    say(f"{record.file_name}: {', '.join(plan.columns.values())}; known records are found by {plan.match or 'nothing'}")
+    say(
+        f"{record.file_name}: {', '.join(plan.columns.values())}; "
+        f"known records are found by {plan.match or 'nothing'}"
+    )
 
 
 def _end(job: Job, import_id: int, say: Callable[[str], None]) -> int:

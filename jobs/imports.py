@@ -21,7 +21,7 @@ def load(job: Job) -> Iterator[Step]:
 
 
 def check(job: Job) -> Iterator[Step]:
-    """Find out what an import would do, on a connection of its own that is rolled back; progress is told beside it."""
+    """Find out what an import would do, on a connection of its own that is rolled back."""
     record = db.session.get_one(Import, job.args["import"])
     findings = None
     try:

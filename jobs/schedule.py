@@ -143,6 +143,7 @@ def _keep(connection: Connection, ended: threading.Event, duties: tuple[Duty, ..
 
 
 def _do(duty: Duty) -> None:
+    db.session.remove()  # the next transaction begins in the scheduler's name
     try:
         with acting_as(Acting(via="scheduler")):
             number = duty.do()

@@ -71,7 +71,7 @@ def perform_next(
 def _note(job_id: int, ids: list[int], refused: Mapping[int, str]) -> None:
     reasons = [refused.get(record_id) for record_id in ids]
     lists = func.unnest(bindparam("ids", ids, ARRAY(BigInteger)), bindparam("reasons", reasons, ARRAY(Text)))
-    became = lists.table_valued("record_id", "reason", name="became")
+    became = lists.table_valued("record_id", "reason", name="became").render_derived()
     state = case((became.c.reason.is_(None), ItemState.DONE.value), else_=ItemState.REFUSED.value)
     db.session.execute(
         update(JobItem)

@@ -86,7 +86,7 @@ def _roll(salt: int, sides: int | str) -> str:
 
 
 def _pick(salt: int, array: str) -> str:
-    return f"({array})[1 + {_roll(salt, f'cardinality({array})')}]"
+    return f"({array})[1 + {_roll(salt, f'greatest(1, cardinality({array}))')}]"  # NULL from an empty one
 
 
 def _latin(name: str) -> str:

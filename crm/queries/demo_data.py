@@ -80,7 +80,7 @@ PLACES = (
         firms=("%s et Fils SARL", "Garage %s", "Établissements %s", "%s Conseil SAS", "Pâtisserie %s"),
     ),
     Place(
-        country="ES", language="es", currency="EUR", weight=2, dial=("+34910000",), digits=3,
+        country="ES", language="es", currency="EUR", weight=2, dial=("+34940000",), digits=3,
         women=_words("Ángela Begoña Concepción Inés Lucía María Nerea Núria Sofía Verónica"),
         men=_words("Álvaro Andrés Íñigo Iván Jesús Jordi Martín Óscar Raúl Víctor"),
         families=_words("Álvarez Cañas Domínguez Fernández García Ibáñez Jiménez López Muñoz Núñez Peña Rodríguez"),
@@ -90,7 +90,7 @@ PLACES = (
         firms=("Talleres %s S.L.", "%s Hermanos S.A.", "Transportes %s", "Bodegas %s", "Construcciones %s S.L."),
     ),
     Place(
-        country="PL", language="pl", currency="PLN", weight=2, dial=("+4822000",), digits=4,
+        country="PL", language="pl", currency="PLN", weight=2, dial=("+4820000",), digits=4,
         women=_words("Agnieszka Bożena Elżbieta Gosia Joanna Łucja Małgorzata Zofia Żaneta"),
         men=_words("Bartłomiej Grzegorz Jędrzej Krzysztof Łukasz Mikołaj Paweł Stanisław Wojciech"),
         families=_words("Dąbrowski Kamiński Kozłowski Lewandowski Piątkowski Wiśniewski Wróblewski Zieliński Żuławski"),
@@ -112,7 +112,7 @@ PLACES = (
         firms=("%s Comércio Ltda.", "Irmãos %s S.A.", "Oficina %s", "%s Tecnologia Ltda.", "Café %s"),
     ),
     Place(
-        country="GR", language="el", currency="EUR", weight=2, dial=("+30210000", "+302310000"), digits=4,
+        country="GR", language="el", currency="EUR", weight=2, dial=("+30200000",), digits=4,
         women=("Άννα|anna", "Ελένη|eleni", "Ιωάννα|ioanna", "Κατερίνα|katerina", "Μαρία|maria", "Σοφία|sofia"),
         men=("Αλέξανδρος|alexandros", "Γιώργος|giorgos", "Δημήτρης|dimitris", "Νίκος|nikos", "Χρήστος|christos"),
         families=("Αντωνίου|antoniou", "Γεωργίου|georgiou", "Δημητρίου|dimitriou", "Ιωάννου|ioannou",
@@ -122,7 +122,7 @@ PLACES = (
         firms=("%s Α.Ε.", "Αφοί %s Ο.Ε.", "%s Ναυτιλιακή Α.Ε.", "Ξενοδοχεία %s"),
     ),
     Place(
-        country="UA", language="uk", currency="UAH", weight=2, dial=("+38044000", "+38032000"), digits=4,
+        country="UA", language="uk", currency="UAH", weight=2, dial=("+38020000",), digits=4,
         women=("Анна|anna", "Ганна|hanna", "Ірина|iryna", "Оксана|oksana", "Софія|sofiia", "Юлія|yuliia"),
         men=("Андрій|andrii", "Богдан|bohdan", "Дмитро|dmytro", "Іван|ivan", "Олександр|oleksandr", "Сергій|serhii"),
         families=("Бондаренко|bondarenko", "Коваленко|kovalenko", "Кравчук|kravchuk", "Мельник|melnyk",
@@ -133,7 +133,7 @@ PLACES = (
         firms=("ТОВ «%s»", "Автосервіс «%s»", "Торговий дім «%s»", "ПП «%s і партнери»"),
     ),
     Place(
-        country="JP", language="ja", currency="JPY", weight=2, dial=("+8130000", "+8160000"), digits=4,
+        country="JP", language="ja", currency="JPY", weight=2, dial=("+8130000",), digits=4,
         women=("陽菜|hina", "美咲|misaki", "さくら|sakura", "結衣|yui", "花子|hanako", "真由美|mayumi"),
         men=("翔太|shota", "健太|kenta", "大輔|daisuke", "拓海|takumi", "一郎|ichiro", "蓮|ren"),
         families=("佐藤|sato", "鈴木|suzuki", "高橋|takahashi", "田中|tanaka", "伊藤|ito", "渡辺|watanabe", "山本|yamamoto",
@@ -144,7 +144,7 @@ PLACES = (
         firms=("株式会社%s", "%s商事株式会社", "%s自動車", "有限会社%s工業"),
     ),
     Place(
-        country="CN", language="zh", currency="CNY", weight=2, dial=("+86100000", "+86210000"), digits=4,
+        country="CN", language="zh", currency="CNY", weight=2, dial=("+86210000",), digits=4,
         women=("芳|fang", "丽娜|lina", "敏|min", "秀英|xiuying", "雪|xue", "欣怡|xinyi"),
         men=("伟|wei", "强|qiang", "建国|jianguo", "浩然|haoran", "磊|lei", "子轩|zixuan"),
         families=("陈|chen", "李|li", "刘|liu", "王|wang", "张|zhang", "赵|zhao", "周|zhou", "欧阳|ouyang"),
@@ -154,7 +154,7 @@ PLACES = (
         firms=("%s氏贸易有限公司", "%s记汽车有限公司", "%s氏科技有限公司"),
     ),
     Place(
-        country="EG", language="ar", currency="EGP", weight=2, dial=("+2020000",), digits=4,
+        country="EG", language="ar", currency="EGP", weight=2, dial=("+2020000",), digits=5,
         women=("أمينة|amina", "فاطمة|fatma", "ليلى|layla", "مريم|mariam", "نور|nour", "ياسمين|yasmin"),
         men=("أحمد|ahmed", "حسن|hassan", "خالد|khaled", "عمر|omar", "محمد|mohamed", "يوسف|youssef"),
         families=("إبراهيم|ibrahim", "الشريف|elsherif", "حسين|hussein", "سالم|salem", "عبد الله|abdallah", "منصور|mansour"),

@@ -10,7 +10,8 @@ import pytest
 
 from crm.core.entity import db, face_named
 from crm.core.jobs import Bell, JobState, cancel
-from crm.importing.start import ask_check, draft, start as start_import
+from crm.importing.start import ask_check, draft
+from crm.importing.start import start as start_import
 from crm.models.imports import Duplicates, Import
 from tests.jobs.conftest import Desk, kill_tree, until
 
@@ -55,23 +56,37 @@ def test_kill_9_in_the_middle_of_an_import_loses_and_doubles_nothing(desk: Desk,
     record = db.session.get_one(Import, import_id)
     refused, skipped = ROWS // 1000, ROWS // 100
     created = ROWS - refused - skipped
-    assert (record.rows, record.rows_created, record.rows_skipped, record.rows_refused) == (ROWS, created, skipped, refused)
-    found = db.session.execute(db.text(
-        "SELECT (SELECT count(*) FROM party), (SELECT count(DISTINCT email) FROM party), (SELECT count(*) FROM address), "
-        "(SELECT count(*) FROM audit_entry WHERE entity = 'party' AND action = 'create' AND via = :via), "
-        "(SELECT count(*) FROM import_row)"), {"via": f"import {import_id}"}).one()  # fmt: skip
+    assert (record.rows, record.rows_created, record.rows_skipped, record.rows_refused) == (
+        ROWS,
+        created,
+        skipped,
+        refused,
+    )
+    found = db.session.execute(
+        db.text(
+            "SELECT (SELECT count(*) FROM party), (SELECT count(DISTINCT email) FROM party), "
+            "(SELECT count(*) FROM address), "
+            "(SELECT count(*) FROM audit_entry WHERE entity = 'party' AND action = 'create' AND via = :via), "
+            "(SELECT count(*) FROM import_row)"
+        ),
+        {"via": f"import {import_id}"},
+    ).one()
     assert found == (created, created, created, created, 0)
 
 
 @pytest.mark.slow
-def test_a_cancelled_import_stops_after_its_chunk_and_can_go_on(desk: Desk, start: Start, real_bell: Bell) -> None:
+def test_a_cancelled_import_stops_after_its_chunk_and_can_go_on(
+    desk: Desk, start: Start, real_bell: Bell
+) -> None:
     start("work", "1")
     import_id, job_id = ask(desk)
     until(lambda: done(desk, job_id) >= 5_000, 60)
     job = db.session.merge(desk.job(job_id))
     cancel.run(job, by=None)
     db.session.commit()
-    assert until(lambda: (found := desk.job(job_id)).is_open is False and found, 30).state is JobState.CANCELLED
+    assert (
+        until(lambda: (found := desk.job(job_id)).is_open is False and found, 30).state is JobState.CANCELLED
+    )
     db.session.rollback()
     record = db.session.get_one(Import, import_id)
     number = db.session.execute(db.text("SELECT count(*) FROM party")).scalar_one()
@@ -81,15 +96,27 @@ def test_a_cancelled_import_stops_after_its_chunk_and_can_go_on(desk: Desk, star
 
 def test_a_check_by_a_worker_writes_nothing_but_its_findings(desk: Desk, start: Start) -> None:
     start("work", "1")
-    record, _ = draft(face_named("customer"), io.BytesIO(b"name,email\nAnn,a@x.org\nBob,b\n"), "few.csv",
-                      by=desk.user().id, duplicates=Duplicates.UPDATE)  # fmt: skip
+    record, _ = draft(
+        face_named("customer"),
+        io.BytesIO(b"name,email\nAnn,a@x.org\nBob,b\n"),
+        "few.csv",
+        by=desk.user().id,
+        duplicates=Duplicates.UPDATE,
+    )
     job = ask_check(record, by=record.asked_by_id)
     db.session.commit()
     until(lambda: desk.job(job.id).is_open is False, 30)
     db.session.rollback()
     found = db.session.get_one(Import, record.id)
     assert found.checked is not None
-    assert found.checked["counts"] == {"rows": 2, "created": 1, "updated": 0, "unchanged": 0, "skipped": 0,
-                                       "ambiguous": 0, "refused": 1}  # fmt: skip
+    assert found.checked["counts"] == {
+        "rows": 2,
+        "created": 1,
+        "updated": 0,
+        "unchanged": 0,
+        "skipped": 0,
+        "ambiguous": 0,
+        "refused": 1,
+    }
     assert db.session.execute(db.text("SELECT count(*) FROM party")).scalar_one() == 0
     assert db.session.execute(db.text("SELECT count(*) FROM import_row")).scalar_one() == 0
