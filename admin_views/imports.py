@@ -27,7 +27,7 @@ from admin_views.base import EntityView, may
 from admin_views.cells import moment, pill
 from crm.core.command import Refused
 from crm.core.entity import Face, all_faces, db, face_named
-from crm.core.jobs import Job, JobState, bell, cancel
+from crm.core.jobs import bell, cancel
 from crm.importing import start
 from crm.importing.files import MIB, FileRefused, ReadOptions
 from crm.importing.plan import MATCHABLE, Plan, PlanRefused, suggested_columns
@@ -45,8 +45,17 @@ class ImportView(EntityView):
     """Imports; the wizard decides by the right to import the records themselves (`customer.import`)."""
 
     rights = EntityView.rights | dict.fromkeys(
-        ("create_view", "map_view", "preview_view", "progress_view", "status_view", "cancel_view", "refused_view",
-         "template_view"))  # fmt: skip
+        (
+            "create_view",
+            "map_view",
+            "preview_view",
+            "progress_view",
+            "status_view",
+            "cancel_view",
+            "refused_view",
+            "template_view",
+        )
+    )
 
     def create_blueprint(self, admin: Any) -> Any:
         blueprint = super().create_blueprint(admin)
@@ -80,7 +89,9 @@ class ImportView(EntityView):
         face = next((face for face in faces if given.get("entity") in (face.name, face.plural)), None)
         file = request.files.get("file")
         if face is None:
-            return self._upload_page(faces, "", errors=[_error("entity", "What is in it", "choose what the rows are")])
+            return self._upload_page(
+                faces, "", errors=[_error("entity", "What is in it", "choose what the rows are")]
+            )
         if file is None or not file.filename:
             return self._upload_page(faces, face.name, errors=[_error("file", "File", "choose a file")])
         return self._receive(faces, face, file)
@@ -91,39 +102,83 @@ class ImportView(EntityView):
         policy = given.get("duplicates", "skip")
         try:
             record, table = start.draft(
-                face, file.stream, file.filename or "file", by=current_user.id, again=given.get("again") == "1",
+                face,
+                file.stream,
+                file.filename or "file",
+                by=current_user.id,
+                again=given.get("again") == "1",
                 duplicates=Duplicates(policy) if policy in tuple(Duplicates) else Duplicates.SKIP,
-                match=given.get("match") if given.get("match") in MATCHABLE else None)  # fmt: skip
+                match=given.get("match") if given.get("match") in MATCHABLE else None,
+            )
         except FileRefused as refusal:
-            return self._upload_page(faces, face.name, errors=[_error("file", file.filename or "File", str(refusal))])
+            return self._upload_page(
+                faces, face.name, errors=[_error("file", file.filename or "File", str(refusal))]
+            )
         except start.AlreadyImported as fault:
             url = url_for(".progress_view", id=fault.before.id) if _reachable(fault.before) else None
             return self._upload_page(faces, face.name, already={"text": f"{fault}.", "url": url})
         _remember(record, table)
         return redirect(url_for(".map_view", id=record.id), 303)
 
-    def _upload_page(self, faces: list[Face], chosen: str, *, errors: list[dict[str, str]] | None = None,
-                     already: dict[str, Any] | None = None) -> Response:  # fmt: skip
+    def _upload_page(
+        self,
+        faces: list[Face],
+        chosen: str,
+        *,
+        errors: list[dict[str, str]] | None = None,
+        already: dict[str, Any] | None = None,
+    ) -> Response:
         given = request.form
         policy = given.get("duplicates", "skip")
         body = render_template(
-            "desk/import_upload.html", page={"title": "Import a file", "breadcrumbs": self._crumbs("New"),
-                                             "cancel_url": url_for(".index_view") if may(self.face, "read") else None},
-            action=url_for(".create_view"), errors=errors or [], already=already, max_size_text=f"{UPLOAD_LIMIT // MIB:,} MB",
-            entities=[{"value": face.name, "label": face.label_plural, "checked": chosen in (face.name, face.plural),
-                       "template_url": url_for(".template_view", plural=face.plural)} for face in faces],
-            policies=[{"value": value.value, "label": label, "text": text, "checked": policy == value.value}
-                      for value, label, text in pages.POLICIES],
-            matches=[{"value": value, "label": label, "checked": given.get("match", "") == value}
-                     for value, label in pages.MATCHES.items()],
-            recent=self._recent())  # fmt: skip
+            "desk/import_upload.html",
+            page={
+                "title": "Import a file",
+                "breadcrumbs": self._crumbs("New"),
+                "cancel_url": url_for(".index_view") if may(self.face, "read") else None,
+            },
+            action=url_for(".create_view"),
+            errors=errors or [],
+            already=already,
+            max_size_text=f"{UPLOAD_LIMIT // MIB:,} MB",
+            entities=[
+                {
+                    "value": face.name,
+                    "label": face.label_plural,
+                    "checked": chosen in (face.name, face.plural),
+                    "template_url": url_for(".template_view", plural=face.plural),
+                }
+                for face in faces
+            ],
+            policies=[
+                {"value": value.value, "label": label, "text": text, "checked": policy == value.value}
+                for value, label, text in pages.POLICIES
+            ],
+            matches=[
+                {"value": value, "label": label, "checked": given.get("match", "") == value}
+                for value, label in pages.MATCHES.items()
+            ],
+            recent=self._recent(),
+        )
         return make_response(body, 409 if already else 422 if errors else 200)
 
     def _recent(self) -> list[dict[str, Any]]:
-        rows = db.session.scalars(select(Import).where(Import.asked_by_id == current_user.id, Import.job_id.is_not(None))
-                                  .order_by(Import.id.desc()).limit(RECENT))  # fmt: skip
-        return [{"name": row.file_name, "url": url_for(".progress_view", id=row.id), "text": pages.file_text(row, row.rows),
-                 "pill": pill(row.state.label, row.state.tone), "when_html": moment(row.created_at)} for row in rows]  # fmt: skip
+        rows = db.session.scalars(
+            select(Import)
+            .where(Import.asked_by_id == current_user.id, Import.job_id.is_not(None))
+            .order_by(Import.id.desc())
+            .limit(RECENT)
+        )
+        return [
+            {
+                "name": row.file_name,
+                "url": url_for(".progress_view", id=row.id),
+                "text": pages.file_text(row, row.rows),
+                "pill": pill(row.state.label, row.state.tone),
+                "when_html": moment(row.created_at),
+            }
+            for row in rows
+        ]
 
     @expose("/map/", methods=("GET", "POST"))
     def map_view(self) -> Any:
@@ -143,8 +198,11 @@ class ImportView(EntityView):
         if given.get("do") == "again":
             return self._read_again(record, face, options)
         table = start.reopen(record, face, options)
-        columns = {column.index: given[f"column_{column.index}"] for column in table.columns
-                   if given.get(f"column_{column.index}")}  # fmt: skip
+        columns = {
+            column.index: given[f"column_{column.index}"]
+            for column in table.columns
+            if given.get(f"column_{column.index}")
+        }
         try:
             start.replan(record, face, table, columns, styles=_styles(), country=given.get("country") or None)
         except (PlanRefused, Refused) as refusal:
@@ -161,30 +219,52 @@ class ImportView(EntityView):
             chosen = pages.read_options(options, request.form)
             table = start.reopen(record, face, chosen)
         except FileRefused as refusal:
-            return self._map_page(record, face, start.reopen(record, face), errors=[_error("", "", f"{refusal}.")])
+            return self._map_page(
+                record, face, start.reopen(record, face), errors=[_error("", "", f"{refusal}.")]
+            )
         before = start.reopen(record, face, options)
         same = [column.name for column in table.columns] == [column.name for column in before.columns]
         columns = suggested_columns(face, table)
         styles = None
         if same:
             styles = _styles()
-            columns = {column.index: request.form.get(f"column_{column.index}", "") for column in table.columns}
+            columns = {
+                column.index: request.form.get(f"column_{column.index}", "") for column in table.columns
+            }
             columns = {number: name for number, name in columns.items() if name}
         try:
-            start.replan(record, face, table, columns, complete=False, styles=styles,
-                         country=request.form.get("country") or None)  # fmt: skip
+            start.replan(
+                record,
+                face,
+                table,
+                columns,
+                complete=False,
+                styles=styles,
+                country=request.form.get("country") or None,
+            )
         except PlanRefused:
             start.replan(record, face, table, None, complete=False)
         _remember(record, table, dict.fromkeys(chosen.chosen, "You chose it"))
         return redirect(url_for(".map_view", id=record.id), 303)
 
-    def _map_page(self, record: Import, face: Face, table: Table, *, plan: Plan | None = None,
-                  errors: list[dict[str, str]] | None = None) -> Response:  # fmt: skip
+    def _map_page(
+        self,
+        record: Import,
+        face: Face,
+        table: Table,
+        *,
+        plan: Plan | None = None,
+        errors: list[dict[str, str]] | None = None,
+    ) -> Response:
         plan = plan or Plan.from_data(record.plan)
         body = render_template(
-            "desk/import_map.html", page={"title": "Match the columns", "breadcrumbs": self._crumbs(record.file_name)},
-            action=url_for(".map_view", id=record.id), errors=errors or [], back_url=url_for(".create_view"),
-            **pages.map_context(record, face, table, plan))  # fmt: skip
+            "desk/import_map.html",
+            page={"title": "Match the columns", "breadcrumbs": self._crumbs(record.file_name)},
+            action=url_for(".map_view", id=record.id),
+            errors=errors or [],
+            back_url=url_for(".create_view"),
+            **pages.map_context(record, face, table, plan),
+        )
         return make_response(body, 422 if errors else 200)
 
     @expose("/preview/", methods=("GET", "POST"))
@@ -198,9 +278,12 @@ class ImportView(EntityView):
                 return checking
         assert record.checked is not None
         return render_template(
-            "desk/import_preview.html", page={"title": "What would happen", "breadcrumbs": self._crumbs(record.file_name)},
-            action=url_for(".preview_view", id=record.id), back_url=url_for(".map_view", id=record.id),
-            **pages.preview_context(record, face, record.checked))  # fmt: skip
+            "desk/import_preview.html",
+            page={"title": "What would happen", "breadcrumbs": self._crumbs(record.file_name)},
+            action=url_for(".preview_view", id=record.id),
+            back_url=url_for(".map_view", id=record.id),
+            **pages.preview_context(record, face, record.checked),
+        )
 
     def _check(self, record: Import) -> Any:
         """Small files are checked at once; for large ones a job does it, and this answers its progress."""
@@ -211,8 +294,8 @@ class ImportView(EntityView):
         except (FileRefused, PlanRefused) as refusal:
             flash(f"{record.file_name}: {refusal}.", "bad")
             return redirect(url_for(".map_view", id=record.id), 303)
-        job = _checking(record)
-        failed = _failed_check(record) if job is None else None
+        job = start.open_check(record)
+        failed = start.failed_check(record) if job is None else None
         if failed is not None:
             flash(f"{record.file_name}: {failed.error}", "bad")
             return redirect(url_for(".map_view", id=record.id), 303)
@@ -222,8 +305,13 @@ class ImportView(EntityView):
     def _run(self, record: Import) -> Any:
         plan = Plan.from_data(record.plan)
         try:
-            start.replan(record, face_named(plan.face), start.reopen(record, face_named(plan.face)), plan.columns,
-                         styles=plan.styles)  # fmt: skip
+            start.replan(
+                record,
+                face_named(plan.face),
+                start.reopen(record, face_named(plan.face)),
+                plan.columns,
+                styles=plan.styles,
+            )
             start.start(record, by=current_user.id)
         except (FileRefused, PlanRefused) as refusal:
             flash(f"{record.file_name}: {refusal}.", "bad")
@@ -248,7 +336,7 @@ class ImportView(EntityView):
         record, face = self._found()
         if record.job_id is not None:
             return render_template("desk/_import_status.html", **pages.progress_context(record, face))
-        job = _checking(record)
+        job = start.open_check(record)
         if job is None:
             answer = make_response("")
             answer.headers["HX-Redirect"] = url_for(".preview_view", id=record.id)
@@ -258,7 +346,7 @@ class ImportView(EntityView):
     @expose("/cancel/", methods=("POST",))
     def cancel_view(self) -> Any:
         record, _ = self._found()
-        job = record.job or _checking(record)
+        job = record.job or start.open_check(record)
         if job is not None and job.is_open:
             try:
                 cancel.run(job, by=current_user)
@@ -277,7 +365,9 @@ class ImportView(EntityView):
         if path is None:
             abort(404)
         stem = record.file_name.rsplit(".", 1)[0]
-        return send_file(path, mimetype=MIME, as_attachment=True, download_name=f"{stem} refused.csv", max_age=0)
+        return send_file(
+            path, mimetype=MIME, as_attachment=True, download_name=f"{stem} refused.csv", max_age=0
+        )
 
     @expose("/template/<plural>/")
     def template_view(self, plural: str) -> Any:
@@ -293,7 +383,11 @@ class ImportView(EntityView):
 
     def _found(self) -> tuple[Import, Face]:
         given = request.args.get("id", "")
-        record = db.session.get(Import, int(given)) if given.isascii() and given.isdigit() and len(given) < 19 else None
+        record = (
+            db.session.get(Import, int(given))
+            if given.isascii() and given.isdigit() and len(given) < 19
+            else None
+        )
         if record is None or not _reachable(record):
             abort(404)
         return record, face_named(record.entity)
@@ -333,8 +427,11 @@ def _error(name: str, label: str, text: str) -> dict[str, str]:
 
 def _styles() -> dict[int, str]:
     known = {*pages.DATE_STYLES, *pages.NUMBER_STYLES}
-    return {int(name.removeprefix("style_")): value for name, value in request.form.items()
-            if name.startswith("style_") and name.removeprefix("style_").isdigit() and value in known}  # fmt: skip
+    return {
+        int(name.removeprefix("style_")): value
+        for name, value in request.form.items()
+        if name.startswith("style_") and name.removeprefix("style_").isdigit() and value in known
+    }
 
 
 def _remember(record: Import, table: Table, chosen: dict[str, str] | None = None) -> None:
@@ -343,17 +440,3 @@ def _remember(record: Import, table: Table, chosen: dict[str, str] | None = None
     reasons = {**old.get("reasons", {}), **table.found.reasons, **(chosen or {})}
     repair = table.found.repair_offered or old.get("repair")
     record.plan = {**record.plan, "found": {"reasons": reasons, "repair": repair}}
-
-
-def _failed_check(record: Import) -> Job | None:
-    """The last check of this plan, if it failed: asking for it again would fail again."""
-    return db.session.scalars(
-        select(Job).where(Job.task == start.CHECK, Job.unique_key == start.check_key(record),
-                          Job.state == JobState.FAILED, Job.finished_at > record.updated_at)).first()  # fmt: skip
-
-
-def _checking(record: Import) -> Job | None:
-    """The job that checks the rows of a draft, while it is on its way."""
-    return db.session.scalars(
-        select(Job).where(Job.task == start.CHECK, Job.unique_key == start.check_key(record),
-                          Job.state.in_((JobState.WAITING, JobState.RUNNING)))).first()  # fmt: skip

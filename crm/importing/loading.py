@@ -1,4 +1,4 @@
-"""Brings staged rows into the tables, chunk by chunk; a preview is the same code in a transaction that is rolled back."""
+"""Brings staged rows into the tables, chunk by chunk; a preview is the same code, rolled back."""
 
 # ruff: noqa: S608 - statements are put together from declarations; what a person gave is always bound
 
@@ -17,10 +17,10 @@ from crm.core.entity import Face
 from crm.core.permissions import Actor, Scope, allowed
 from crm.importing.plan import Plan
 from crm.importing.staging import CHUNK
-from crm.importing.statements import CHUNK_SCOPE, Statements
+from crm.importing.statements import CHUNK_SCOPE, OPEN, Statements
 from crm.models.imports import Duplicates, Outcome
 
-# A key that is repeated more often within one chunk ends the chunk: each repetition costs a round of statements.
+# A key repeated more often within one chunk ends the chunk: each repetition costs a round of statements.
 MOST_ROUNDS = 50
 OUTCOMES = tuple(str(member.value) for member in Outcome)
 
@@ -45,24 +45,39 @@ class Rights:
 
 
 class Loader:
-    """Loads the staged rows of one import. `connect` answers the connection of the transaction that counts now."""
+    """Loads the staged rows of one import. `connect` answers the connection that counts now."""
 
-    def __init__(self, connect: Callable[[], Connection], import_id: int, face: Face, plan: Plan, rights: Rights, *,
-                 watch: int = 0, alone: bool = True) -> None:  # fmt: skip
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        import_id: int,
+        face: Face,
+        plan: Plan,
+        rights: Rights,
+        *,
+        watch: int = 0,
+        alone: bool = True,
+    ) -> None:
         self._connect = connect
         self._plan = plan
         self._statements = Statements(face, plan, sets_owner=rights.sets_owner)
         self._alone = alone
         self._lock_key = f"import into {face.entity.__tablename__}"
         self._values: dict[str, Any] = {
-            "import": import_id, "after": 0, "upto": 0, "watch": watch, "actor": rights.actor,
-            "own_only": rights.own_only, "skip": plan.duplicates is Duplicates.SKIP, "lines": [],
+            "import": import_id,
+            "after": 0,
+            "upto": 0,
+            "watch": watch,
+            "actor": rights.actor,
+            "own_only": rights.own_only,
+            "skip": plan.duplicates is Duplicates.SKIP,
+            "lines": [],
             "advice": ": match by this number to update it",
             **{f"default_{name}": value for name, value in face.defaults.items()},
-        }  # fmt: skip
+        }
 
     def chunks(self, after: int = 0) -> Iterator[tuple[int, Counter[str]]]:
-        """Load what lies below line `after`; yields (last line, outcomes) after each chunk, for the caller to commit."""
+        """Load what lies below line `after`; yields (last line, outcomes) per chunk; the caller commits."""
         while (upto := self._next_end(after)) is not None:
             if self._alone:
                 # Two imports at once would each create what the other is creating.
@@ -78,20 +93,37 @@ class Loader:
 
     def _next_end(self, after: int) -> int | None:
         wanted = {"import": self._values["import"], "after": after, "chunk": CHUNK}
-        end = self._connect().execute(
-            text("SELECT max(line) FROM (SELECT line FROM import_row WHERE import_id = :import AND line > :after "
-                 "ORDER BY line LIMIT :chunk) chunk"), wanted).scalar()  # fmt: skip
+        end = (
+            self._connect()
+            .execute(
+                text(
+                    "SELECT max(line) FROM (SELECT line FROM import_row "
+                    "WHERE import_id = :import AND line > :after "
+                    "ORDER BY line LIMIT :chunk) chunk"
+                ),
+                wanted,
+            )
+            .scalar()
+        )
         if end is None or self._plan.duplicates is not Duplicates.UPDATE:
             return None if end is None else int(end)
-        crowded = self._connect().execute(
-            text("SELECT min(line) FROM (SELECT line, row_number() OVER (PARTITION BY match_key ORDER BY line) AS place "
-                 "FROM import_row WHERE import_id = :import AND line > :after AND line <= :end "
-                 "AND match_key IS NOT NULL AND same_as IS NOT NULL) placed WHERE place > :most"),
-            {**wanted, "end": end, "most": MOST_ROUNDS}).scalar()  # fmt: skip
+        crowded = (
+            self._connect()
+            .execute(
+                text(
+                    "SELECT min(line) FROM (SELECT line, "
+                    "row_number() OVER (PARTITION BY match_key ORDER BY line) AS place "
+                    "FROM import_row WHERE import_id = :import AND line > :after AND line <= :end "
+                    "AND match_key IS NOT NULL AND same_as IS NOT NULL) placed WHERE place > :most"
+                ),
+                {**wanted, "end": end, "most": MOST_ROUNDS},
+            )
+            .scalar()
+        )
         return int(end if crowded is None else crowded - 1)
 
     def _load_range(self, after: int, upto: int) -> None:
-        """Load one range. When a rule of the database refuses it, look for the row that is to blame, by halves."""
+        """Load one range. When a rule of the database refuses it, look for the row to blame, by halves."""
         try:
             with self._connect().begin_nested():
                 self._load(after, upto)
@@ -107,15 +139,22 @@ class Loader:
             self._load_range(middle, upto)
 
     def _lines(self, after: int, upto: int) -> list[int]:
-        rows = self._run(f"SELECT r.line FROM import_row r WHERE {CHUNK_SCOPE} AND r.outcome IS NULL ORDER BY r.line",
-                         after=after, upto=upto)  # fmt: skip
+        rows = self._run(
+            f"SELECT r.line FROM import_row r WHERE {CHUNK_SCOPE} AND r.outcome IS NULL ORDER BY r.line",
+            after=after,
+            upto=upto,
+        )
         return list(rows.scalars())
 
     def _refuse(self, after: int, upto: int, fault: IntegrityError | DataError) -> None:
         diagnosis = getattr(fault.orig, "diag", None)
         rule = (getattr(diagnosis, "constraint_name", None) or "a rule of the database").replace("_", " ")
-        self._run(f"UPDATE import_row r SET outcome = 'refused', reason = :reason WHERE {CHUNK_SCOPE} AND r.outcome IS NULL",
-                  after=after, upto=upto, reason=f"its values don't fit together ({rule})")  # fmt: skip
+        self._run(
+            f"UPDATE import_row r SET outcome = 'refused', reason = :reason WHERE {CHUNK_SCOPE} AND {OPEN}",
+            after=after,
+            upto=upto,
+            reason=f"its values don't fit together ({rule})",
+        )
 
     def _load(self, after: int, upto: int) -> None:
         self._values |= {"after": after, "upto": upto}
@@ -138,9 +177,11 @@ class Loader:
     def _rounds(self) -> Iterator[tuple[str, list[int]]]:
         """Rows with the same key one after the other, so that each finds what the one before has left."""
         repeated = self._run(
-            f"""SELECT line, place FROM (SELECT r.line, row_number() OVER (PARTITION BY r.match_key ORDER BY r.line) AS place
-                FROM import_row r WHERE {CHUNK_SCOPE} AND r.outcome IS NULL AND r.match_key IS NOT NULL) placed
-                WHERE place > 1""").all()  # fmt: skip
+            f"""SELECT line, place FROM (
+                    SELECT r.line, row_number() OVER (PARTITION BY r.match_key ORDER BY r.line) AS place
+                    FROM import_row r WHERE {CHUNK_SCOPE} AND {OPEN} AND r.match_key IS NOT NULL) placed
+                WHERE place > 1"""
+        ).all()
         yield f"{CHUNK_SCOPE} AND r.line <> ALL (CAST(:lines AS integer[]))", [line for line, _ in repeated]
         for wanted in sorted({place for _, place in repeated}):
             chosen = [line for line, place in repeated if place == wanted]
@@ -174,8 +215,11 @@ class Loader:
             self._run(sql.insert_part(part, scope))
 
     def _outcomes(self, after: int, upto: int) -> Counter[str]:
-        rows = self._run(f"SELECT r.outcome, count(*) FROM import_row r WHERE {CHUNK_SCOPE} GROUP BY 1",
-                         after=after, upto=upto)  # fmt: skip
+        rows = self._run(
+            f"SELECT r.outcome, count(*) FROM import_row r WHERE {CHUNK_SCOPE} GROUP BY 1",
+            after=after,
+            upto=upto,
+        )
         return Counter({str(outcome): int(number) for outcome, number in rows})
 
 

@@ -1,4 +1,4 @@
-"""The plan of an import: what is read how, which column becomes what, what happens to known records; plain data."""
+"""The plan of an import: what is read how, what each column becomes, what happens to known records."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PlanRefused(ValueError):
 
 @dataclass(frozen=True)
 class Plan:
-    """`columns` says per column of the file (by its number) what it becomes, `styles` how its values are written."""
+    """`columns` says what each column of the file (by its number) becomes, `styles` how it is written."""
 
     face: str
     options: ReadOptions
@@ -39,20 +39,26 @@ class Plan:
 
     def as_data(self) -> dict[str, Any]:
         return {
-            "face": self.face, "options": self.options.as_data(), "duplicates": str(self.duplicates.value),
+            "face": self.face,
+            "options": self.options.as_data(),
+            "duplicates": str(self.duplicates.value),
             "columns": {str(number): name for number, name in self.columns.items()},
             "styles": {str(number): style for number, style in self.styles.items()},
-            "match": self.match, "country": self.country,
-        }  # fmt: skip
+            "match": self.match,
+            "country": self.country,
+        }
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Plan:
         return cls(
-            face=data["face"], options=ReadOptions.from_data(data["options"]),
+            face=data["face"],
+            options=ReadOptions.from_data(data["options"]),
             columns={int(number): name for number, name in data["columns"].items()},
             styles={int(number): style for number, style in data.get("styles", {}).items()},
-            duplicates=Duplicates(data["duplicates"]), match=data.get("match"), country=data.get("country"),
-        )  # fmt: skip
+            duplicates=Duplicates(data["duplicates"]),
+            match=data.get("match"),
+            country=data.get("country"),
+        )
 
 
 def open_for(face: Face, path: Any, options: ReadOptions | None = None) -> Table:
@@ -66,11 +72,18 @@ def suggested_columns(face: Face, table: Table) -> dict[int, str]:
     return {found.column: found.target for found in suggest(table.columns, targets) if found.target}
 
 
-def make_plan(face: Face, table: Table, *, columns: Mapping[int, str] | None = None,
-              duplicates: Duplicates = Duplicates.SKIP, match: str | None = None,
-              country: str | None = None, styles: Mapping[int, str] | None = None,
-              complete: bool = True) -> Plan:  # fmt: skip
-    """A plan; what isn't given is found out. Raises PlanRefused, also for what is missing unless `complete` is off."""
+def make_plan(
+    face: Face,
+    table: Table,
+    *,
+    columns: Mapping[int, str] | None = None,
+    duplicates: Duplicates = Duplicates.SKIP,
+    match: str | None = None,
+    country: str | None = None,
+    styles: Mapping[int, str] | None = None,
+    complete: bool = True,
+) -> Plan:
+    """A plan; what isn't given is found out. Raises PlanRefused, for gaps too unless `complete` is off."""
     chosen = dict(suggested_columns(face, table) if columns is None else columns)
     known = {landing.name: landing for landing in landings(face)}
     _check_columns(face, table, chosen, known, complete=complete)
@@ -97,15 +110,19 @@ def column_styles(table: Table, columns: Mapping[int, str], known: Mapping[str, 
 
 
 def missing(face: Face, names: Sequence[str]) -> list[str]:
-    """Labels of required fields that neither a column gives nor others make up (a name from first and last name)."""
+    """Labels of required fields that no column gives and no others make up (first and last name do)."""
     probe: dict[str, Any] = dict.fromkeys(names, "x")
     face.entity.complete(probe)
-    return [landing.field.label for landing in landings(face)
-            if landing.field.required and landing.embed is None and not probe.get(landing.name)]  # fmt: skip
+    return [
+        landing.field.label
+        for landing in landings(face)
+        if landing.field.required and landing.embed is None and not probe.get(landing.name)
+    ]
 
 
-def _check_columns(face: Face, table: Table, columns: Mapping[int, str], known: Mapping[str, Landing],
-                   *, complete: bool) -> None:  # fmt: skip
+def _check_columns(
+    face: Face, table: Table, columns: Mapping[int, str], known: Mapping[str, Landing], *, complete: bool
+) -> None:
     taken: dict[str, int] = {}
     for number, name in columns.items():
         if not 0 <= number < len(table.columns):

@@ -1,4 +1,4 @@
-"""What became of the rows: counts, samples with their differences, and the refused rows as a file to be mended."""
+"""What became of the rows: counts, samples with their differences, and the refused ones as a file to mend."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def guarded(cell: str) -> str:
 def write_refused(connection: Connection, import_id: int, table: Table, folder: Path) -> str | None:
     """Write the rows that were not taken, as they stand in the file, with `_row`, `_field`, `_error`.
 
-    Answers the file's name below the folder, None when all rows were taken. The file appears whole or not at all.
+    Answers the file's name in the folder, None when all rows were taken. It appears whole or not at all.
     """
     refused = _refused(connection, import_id)
     wanted = next(refused, None)
@@ -61,7 +61,7 @@ def write_refused(connection: Connection, import_id: int, table: Table, folder: 
 
 
 def refused_file(record: Import, reopen: Callable[[], Table]) -> Path | None:
-    """The file of refused rows; made now when the import was stopped before its end. None when there is none."""
+    """The file of refused rows, made now if the import was stopped early; None when there is none."""
     if record.refused_name is None:
         record.refused_name = write_refused(db.session.connection(), record.id, reopen(), uploads())
     return uploads() / record.refused_name if record.refused_name else None
@@ -72,9 +72,12 @@ def _refused(connection: Connection, import_id: int) -> Iterator[tuple[int, str 
     after = 0
     while True:
         rows = connection.execute(
-            text("SELECT line, field, reason FROM import_row WHERE import_id = :import AND line > :after "
-                 "AND outcome IN ('refused', 'ambiguous') ORDER BY line LIMIT 1000"),
-            {"import": import_id, "after": after}).all()  # fmt: skip
+            text(
+                "SELECT line, field, reason FROM import_row WHERE import_id = :import AND line > :after "
+                "AND outcome IN ('refused', 'ambiguous') ORDER BY line LIMIT 1000"
+            ),
+            {"import": import_id, "after": after},
+        ).all()
         yield from ((line, field, reason) for line, field, reason in rows)
         if not rows:
             return
@@ -84,22 +87,32 @@ def _refused(connection: Connection, import_id: int) -> Iterator[tuple[int, str 
 def count_remarks(connection: Connection, import_id: int, remarks: Counter[str]) -> list[str]:
     """What a person should know of rows that were taken with a difference."""
     dropped = connection.execute(
-        text("SELECT field, count(*) FROM import_row WHERE import_id = :import AND outcome = 'created' "
-             "AND field IS NOT NULL GROUP BY 1 ORDER BY 1"), {"import": import_id})  # fmt: skip
+        text(
+            "SELECT field, count(*) FROM import_row WHERE import_id = :import AND outcome = 'created' "
+            "AND field IS NOT NULL GROUP BY 1 ORDER BY 1"
+        ),
+        {"import": import_id},
+    )
     lines = [f"{number:,} {sentence}" for sentence, number in sorted(remarks.items())]
     for field, number in dropped:
-        lines.append(f"{number:,} records were created without their {field.replace('_', ' ')}: it belongs to another record")
+        lines.append(
+            f"{number:,} records were created without their {field.replace('_', ' ')}: "
+            "it belongs to another record"
+        )
     return lines
 
 
 def sample_rows(connection: Connection, import_id: int, face: Face) -> list[dict[str, Any]]:
-    """The first rows, and the first of those that would not be taken, with what would change; for a preview."""
+    """The first rows, and the first that would not be taken, with what would change; for a preview."""
     rows = connection.execute(
-        text("(SELECT line, outcome, data, field, reason, changes FROM import_row WHERE import_id = :import "
-             " ORDER BY line LIMIT :sample) UNION "
-             "(SELECT line, outcome, data, field, reason, changes FROM import_row WHERE import_id = :import "
-             " AND outcome IN ('refused', 'ambiguous') ORDER BY line LIMIT :sample) ORDER BY line"),
-        {"import": import_id, "sample": SAMPLE})  # fmt: skip
+        text(
+            "(SELECT line, outcome, data, field, reason, changes FROM import_row WHERE import_id = :import "
+            " ORDER BY line LIMIT :sample) UNION "
+            "(SELECT line, outcome, data, field, reason, changes FROM import_row WHERE import_id = :import "
+            " AND outcome IN ('refused', 'ambiguous') ORDER BY line LIMIT :sample) ORDER BY line"
+        ),
+        {"import": import_id, "sample": SAMPLE},
+    )
     known = {landing.name: landing for landing in landings(face)}
     title = face.about.title
     found = []
@@ -108,10 +121,25 @@ def sample_rows(connection: Connection, import_id: int, face: Face) -> list[dict
         told = []
         for name, (before, after) in (changes or {}).items():
             landing = known.get(name)
-            told.append({"label": landing.field.label if landing else name, "before": before or "", "after": after or ""})
-        shown = [str(values[key]) for key in ("email", "phone", "main_city", "account_number") if values.get(key)]
-        found.append({
-            "number": line, "outcome": outcome, "title": str(values.get(title) or ""), "text": " · ".join(shown),
-            "changes": told, "field": field, "reason": reason,
-        })  # fmt: skip
+            told.append(
+                {
+                    "label": landing.field.label if landing else name,
+                    "before": before or "",
+                    "after": after or "",
+                }
+            )
+        shown = [
+            str(values[key]) for key in ("email", "phone", "main_city", "account_number") if values.get(key)
+        ]
+        found.append(
+            {
+                "number": line,
+                "outcome": outcome,
+                "title": str(values.get(title) or ""),
+                "text": " · ".join(shown),
+                "changes": told,
+                "field": field,
+                "reason": reason,
+            }
+        )
     return found

@@ -26,7 +26,7 @@ _FLOAT_KEY = re.compile(r"(\d+)\.0")
 
 
 class Staged(NamedTuple):
-    """A row ready for the staging table; with a `reason` it is refused, and `data` is what could be read of it."""
+    """A row ready for the staging table; with a `reason` it is refused, `data` is what could be read."""
 
     line: int
     data: dict[str, Any] | None
@@ -36,7 +36,7 @@ class Staged(NamedTuple):
 
 
 class RowReader:
-    """Reads rows as a plan says. `remarks` counts what was taken with a difference a person should know of."""
+    """Reads rows as a plan says. `remarks` counts what was taken otherwise than it was written."""
 
     def __init__(self, plan: Plan, face: Face, table: Table) -> None:
         known = {landing.name: landing for landing in landings(face)}

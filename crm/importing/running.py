@@ -29,7 +29,7 @@ PREVIEWED = 100_000
 
 @dataclass(frozen=True)
 class _Work:
-    """An import with everything its steps need; holds no database object, so that a commit leaves it whole."""
+    """An import with all its steps need; holds no database object, so that a commit leaves it whole."""
 
     import_id: int
     user_id: int | None
@@ -45,16 +45,26 @@ class _Work:
         face = face_named(plan.face)
         path = uploads() / record.stored_name
         actor = None if record.asked_by_id is None else db.session.get(User, record.asked_by_id)
-        return cls(record.id, record.asked_by_id, path, face, plan, open_table(path, plan.options), Rights.of(face, actor))
+        return cls(
+            record.id,
+            record.asked_by_id,
+            path,
+            face,
+            plan,
+            open_table(path, plan.options),
+            Rights.of(face, actor),
+        )
 
     def sign(self, connection: Connection) -> None:
         """Name the person and the import in the history of whatever this transaction changes."""
-        with acting_as(Acting(self.user_id, via=f"import {self.import_id}", request_id=f"import-{self.import_id}")):
+        with acting_as(
+            Acting(self.user_id, via=f"import {self.import_id}", request_id=f"import-{self.import_id}")
+        ):
             hand_over(connection)
 
 
 def run_import(import_id: int, checkpoint: dict[str, Any]) -> Iterator[Step]:
-    """Load an import in steps; each step's effect and its checkpoint belong into one commit. Raises FileRefused.
+    """Load an import in steps; a step's effect and checkpoint belong into one commit. Raises FileRefused.
 
     Killed at any point and started again with the last checkpoint it goes on where that was.
     """
@@ -101,13 +111,19 @@ def _finish(work: _Work, counts: Counter[str], remarks: Counter[str]) -> Step:
     record.rows = result["rows"]
     clear(connection, work.import_id)
     db.session.flush()
-    return Step(result["rows"], result["rows"], {"counts": dict(counts), "ended": True}, "", {**result, "import": work.import_id})
+    return Step(
+        result["rows"],
+        result["rows"],
+        {"counts": dict(counts), "ended": True},
+        "",
+        {**result, "import": work.import_id},
+    )
 
 
 def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """The same through a connection whose transaction the caller rolls back: nothing of it stays.
 
-    Yields (rows done, None) on the way and (rows, findings) last; findings are JSON-able: counts, rows, remarks,
+    Yields (rows done, None) on the way and (rows, findings) last; findings are JSON: counts, rows, remarks,
     `complete` (False when only the first rows were tried).
     """
     work = _Work.of(record)
@@ -129,9 +145,12 @@ def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[
     for _, outcomes in loader.chunks():
         counts += outcomes
         yield sum(counts.values()), None
-    yield staged, {
-        "counts": totals(counts),
-        "rows": sample_rows(connection, work.import_id, work.face),
-        "remarks": count_remarks(connection, work.import_id, reader.remarks),
-        "complete": complete,
-    }
+    yield (
+        staged,
+        {
+            "counts": totals(counts),
+            "rows": sample_rows(connection, work.import_id, work.face),
+            "remarks": count_remarks(connection, work.import_id, reader.remarks),
+            "complete": complete,
+        },
+    )

@@ -1,4 +1,4 @@
-"""Rows of a file on their way into the database: copied into one table, keyed by import and line, gone at the end."""
+"""Rows of a file on their way in: copied into one table by import and line, gone at the end."""
 
 from __future__ import annotations
 
@@ -16,11 +16,18 @@ from crm.importing.rows import RowReader, Staged
 CHUNK = 5_000
 
 
-def stage(connect: Callable[[], Connection], import_id: int, reader: RowReader, rows: Iterable[Row], *,
-          after: int = 0, limit: int | None = None) -> Iterator[tuple[int, int]]:  # fmt: skip
+def stage(
+    connect: Callable[[], Connection],
+    import_id: int,
+    reader: RowReader,
+    rows: Iterable[Row],
+    *,
+    after: int = 0,
+    limit: int | None = None,
+) -> Iterator[tuple[int, int]]:
     """Copy the rows below line `after`, chunk by chunk; yields (last line, rows in the chunk).
 
-    `connect` answers the connection of the transaction that counts now: the caller may commit after each chunk.
+    `connect` answers the connection that counts now: the caller may commit after each chunk.
     """
     wanted = islice((row for row in rows if row.number > after), limit)
     while chunk := [reader.read(row) for row in islice(wanted, CHUNK)]:
@@ -56,8 +63,11 @@ def mark_repeated(connection: Connection, import_id: int) -> None:
 
 
 def staged_rows(connection: Connection, import_id: int) -> int:
-    return int(connection.execute(
-        text("SELECT count(*) FROM import_row WHERE import_id = :import"), {"import": import_id}).scalar_one())  # fmt: skip
+    return int(
+        connection.execute(
+            text("SELECT count(*) FROM import_row WHERE import_id = :import"), {"import": import_id}
+        ).scalar_one()
+    )
 
 
 def clear(connection: Connection, import_id: int) -> None:

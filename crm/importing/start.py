@@ -1,4 +1,4 @@
-"""From a file to an import that runs: the draft with its plan, the check that writes nothing, the start, once only."""
+"""From a file to an import that runs: draft and plan, the check that writes nothing, the one start."""
 
 from __future__ import annotations
 
@@ -37,16 +37,32 @@ class AlreadyImported(Exception):
 def imported_before(face: Face, sha256: str) -> Import | None:
     """The newest import of exactly this file that ended well or is on its way."""
     return db.session.scalars(
-        select(Import).join(Job, Job.id == Import.job_id)
-        .where(Import.sha256 == sha256, Import.entity == face.name,
-               or_(Job.state == JobState.DONE, Job.state == JobState.RUNNING, Job.state == JobState.WAITING))
-        .order_by(Import.id.desc()).limit(1)).first()  # fmt: skip
+        select(Import)
+        .join(Job, Job.id == Import.job_id)
+        .where(
+            Import.sha256 == sha256,
+            Import.entity == face.name,
+            or_(Job.state == JobState.DONE, Job.state == JobState.RUNNING, Job.state == JobState.WAITING),
+        )
+        .order_by(Import.id.desc())
+        .limit(1)
+    ).first()
 
 
-def draft(face: Face, stream: IO[bytes], file_name: str, *, by: int | None, again: bool = False,
-          duplicates: Duplicates = Duplicates.SKIP, match: str | None = None, options: ReadOptions | None = None,
-          country: str | None = None, limit: int | None = UPLOAD_LIMIT) -> tuple[Import, Table]:  # fmt: skip
-    """Keep the file, look at it, and suggest a plan. Nothing is loaded. Raises FileRefused, AlreadyImported."""
+def draft(
+    face: Face,
+    stream: IO[bytes],
+    file_name: str,
+    *,
+    by: int | None,
+    again: bool = False,
+    duplicates: Duplicates = Duplicates.SKIP,
+    match: str | None = None,
+    options: ReadOptions | None = None,
+    country: str | None = None,
+    limit: int | None = UPLOAD_LIMIT,
+) -> tuple[Import, Table]:
+    """Keep the file, look at it, suggest a plan; nothing is loaded. Raises FileRefused, AlreadyImported."""
     stored = keep(stream, limit=limit)
     try:
         before = None if again else imported_before(face, stored.sha256)
@@ -58,14 +74,26 @@ def draft(face: Face, stream: IO[bytes], file_name: str, *, by: int | None, agai
         raise
 
 
-def _draft(face: Face, stored: Stored, file_name: str, by: int | None, duplicates: Duplicates, match: str | None,
-           options: ReadOptions | None, country: str | None) -> tuple[Import, Table]:  # fmt: skip
+def _draft(
+    face: Face,
+    stored: Stored,
+    file_name: str,
+    by: int | None,
+    duplicates: Duplicates,
+    match: str | None,
+    options: ReadOptions | None,
+    country: str | None,
+) -> tuple[Import, Table]:
     table = open_for(face, uploads() / stored.name, options)
     plan = make_plan(face, table, duplicates=duplicates, match=match, country=country, complete=False)
     record = Import(
-        file_name=_shown(file_name), entity=face.name, size=stored.size, asked_by_id=by, sha256=stored.sha256,
+        file_name=_shown(file_name),
+        entity=face.name,
+        size=stored.size,
+        asked_by_id=by,
+        sha256=stored.sha256,
         stored_name=stored.name,
-    )  # fmt: skip
+    )
     _put(record, plan)
     db.session.add(record)
     db.session.flush()
@@ -91,8 +119,15 @@ def reopen(record: Import, face: Face, options: ReadOptions | None = None) -> Ta
     return open_for(face, uploads() / record.stored_name, options or Plan.from_data(record.plan).options)
 
 
-def replan(record: Import, face: Face, table: Table, columns: Mapping[int, str] | None, *,
-           complete: bool = True, **more: Any) -> Plan:  # fmt: skip
+def replan(
+    record: Import,
+    face: Face,
+    table: Table,
+    columns: Mapping[int, str] | None,
+    *,
+    complete: bool = True,
+    **more: Any,
+) -> Plan:
     """Change the plan of a draft. Raises PlanRefused; Refused when the import has been started."""
     if record.job_id is not None:
         raise Refused("it has been started already")
@@ -119,8 +154,29 @@ def check_now(record: Import) -> dict[str, Any]:
 
 def ask_check(record: Import, *, by: int | None) -> Job:
     """Check the rows in the background; the findings will stand in `record.checked`."""
-    return ask(CHECK, label=f"Check {record.file_name}"[:255], args={"import": record.id}, by=by,
-               unique_key=check_key(record))  # fmt: skip
+    return ask(
+        CHECK,
+        label=f"Check {record.file_name}"[:255],
+        args={"import": record.id},
+        by=by,
+        unique_key=check_key(record),
+    )
+
+
+def open_check(record: Import) -> Job | None:
+    """The job that checks the rows of a draft, while it is on its way."""
+    waiting = Job.state.in_((JobState.WAITING, JobState.RUNNING))
+    return db.session.scalars(select(Job).where(*_checks(record), waiting)).first()
+
+
+def failed_check(record: Import) -> Job | None:
+    """The last check of the plan as it is, if it failed: asked for again it would fail again."""
+    failed = (Job.state == JobState.FAILED, Job.finished_at > record.updated_at)
+    return db.session.scalars(select(Job).where(*_checks(record), *failed)).first()
+
+
+def _checks(record: Import) -> tuple[Any, ...]:
+    return Job.task == CHECK, Job.unique_key == check_key(record)
 
 
 def check_key(record: Import) -> str:
@@ -131,23 +187,39 @@ def check_key(record: Import) -> str:
 def start(record: Import, *, by: int | None) -> Job:
     """Start the import. Raises Refused when that has happened already: a double click starts one."""
     locked = db.session.scalars(
-        select(Import).where(Import.id == record.id).with_for_update(of=Import).execution_options(populate_existing=True)
+        select(Import)
+        .where(Import.id == record.id)
+        .with_for_update(of=Import)
+        .execution_options(populate_existing=True)
     ).one()
     if locked.job_id is not None:
         raise Refused("it has been started already")
-    job = ask(LOAD, label=f"Import {locked.file_name}"[:255], args={"import": locked.id}, by=by,
-              unique_key=f"import {locked.id}")  # fmt: skip
+    job = ask(
+        LOAD,
+        label=f"Import {locked.file_name}"[:255],
+        args={"import": locked.id},
+        by=by,
+        unique_key=f"import {locked.id}",
+    )
     locked.job_id = job.id
     db.session.flush()
     return job
 
 
-def import_file(path: Path, face: Face, *, duplicates: Duplicates = Duplicates.SKIP, match: str | None = None,
-                again: bool = False, dry_run: bool = False, country: str | None = None,
-                by: int | None = None) -> tuple[Import, Job | None, dict[str, Any] | None]:  # fmt: skip
+def import_file(
+    path: Path,
+    face: Face,
+    *,
+    duplicates: Duplicates = Duplicates.SKIP,
+    match: str | None = None,
+    again: bool = False,
+    dry_run: bool = False,
+    country: str | None = None,
+    by: int | None = None,
+) -> tuple[Import, Job | None, dict[str, Any] | None]:
     """A file from the command line: the same engine without questions.
 
-    Answers the import with its job, or with `dry_run` the import (to be rolled back by the caller) and the findings.
+    Answers the import with its job; with `dry_run` the import (the caller rolls back) and the findings.
     Raises FileRefused, PlanRefused, AlreadyImported.
     """
     try:
@@ -155,8 +227,17 @@ def import_file(path: Path, face: Face, *, duplicates: Duplicates = Duplicates.S
     except OSError as error:
         raise FileRefused(f"{path} cannot be opened: {error.strerror or error}") from error
     with stream:
-        record, table = draft(face, stream, path.name, by=by, again=again or dry_run, duplicates=duplicates,
-                              match=match, country=country, limit=None)  # fmt: skip
+        record, table = draft(
+            face,
+            stream,
+            path.name,
+            by=by,
+            again=again or dry_run,
+            duplicates=duplicates,
+            match=match,
+            country=country,
+            limit=None,
+        )
     try:
         replan(record, face, table, Plan.from_data(record.plan).columns)
         if dry_run:

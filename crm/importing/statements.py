@@ -1,6 +1,6 @@
-"""The SQL of an import, written from the declarations of a face and the plan: whole chunks at once, no row by itself.
+"""The SQL of an import, written from a face's declarations and the plan: whole chunks, never a row by itself.
 
-In every statement `r` is the staged row, `v` its values as a record, and the table of the entity goes by its own name.
+In every statement `r` is the staged row, `v` its values as a record; the entity's table has its own name.
 Names come from declarations only; whatever a person gave travels as a bound value.
 """
 
@@ -39,7 +39,7 @@ def _default(column: Any) -> str | None:
 
 @dataclass(frozen=True)
 class Part:
-    """A related record that rows bring along (an address): which one, and its columns with their staged keys."""
+    """A related record that rows bring along (an address), and its columns with their staged keys."""
 
     number: int
     embed: Embed
@@ -49,7 +49,8 @@ class Part:
 
     @property
     def table(self) -> str:
-        return self.entity.__tablename__
+        name: str = self.entity.__tablename__
+        return name
 
     @property
     def alias(self) -> str:
@@ -59,7 +60,9 @@ class Part:
         """SQL: this row is the one the embedding means."""
         parts = []
         for name, value in self.embed.where:
-            parts.append(f"{alias}.{name}" if value is True else f"{alias}.{name} = '{getattr(value, 'value', value)}'")
+            parts.append(
+                f"{alias}.{name}" if value is True else f"{alias}.{name} = '{getattr(value, 'value', value)}'"
+            )
         return " AND ".join(parts) or "true"
 
     @property
@@ -68,12 +71,19 @@ class Part:
 
     @property
     def differs(self) -> str:
-        return "(" + " OR ".join(_changed(f"v.{key}", f"{self.alias}.{name}") for name, key in self.columns) + ")"
+        return (
+            "("
+            + " OR ".join(_changed(f"v.{key}", f"{self.alias}.{name}") for name, key in self.columns)
+            + ")"
+        )
 
     def join(self, record: str) -> str:
         """The existing one beside each record, where there is one."""
-        return (f"LEFT JOIN LATERAL (SELECT * FROM {self.table} x WHERE x.{self.link} = {record} AND {self.condition('x')} "
-                f"ORDER BY x.id LIMIT 1) {self.alias} ON true")  # fmt: skip
+        return (
+            f"LEFT JOIN LATERAL (SELECT * FROM {self.table} x "
+            f"WHERE x.{self.link} = {record} AND {self.condition('x')} "
+            f"ORDER BY x.id LIMIT 1) {self.alias} ON true"
+        )
 
 
 def _changed(new: str, old: str) -> str:
@@ -93,19 +103,23 @@ class Statements:
         self._sets_owner = sets_owner and "owner_id" in face.entity.__table__.c
         self._own = self._own_columns(mapped)
         self._updatable = [
-            name for name in self._own
+            name
+            for name in self._own
             if name not in self.rules.only_new or name in {landing.key for landing in mapped}
-        ]  # fmt: skip
+        ]
         self._derived = {
-            name: rule for name, rule in self.rules.derived.items()
+            name: rule
+            for name, rule in self.rules.derived.items()
             if name not in {landing.key for landing in mapped} and name in self._own
-        }  # fmt: skip
+        }
         self.parts = self._parts(mapped)
         self.unique = [
-            landing for landing in mapped
-            if landing.embed is None and face.entity.__table__.c.get(landing.key) is not None
+            landing
+            for landing in mapped
+            if landing.embed is None
+            and face.entity.__table__.c.get(landing.key) is not None
             and face.entity.__table__.c[landing.key].unique
-        ]  # fmt: skip
+        ]
         self._names = {landing.key: landing.name for landing in mapped}
         self.values = self._record()
 
@@ -116,8 +130,12 @@ class Statements:
             if landing.field.keeps_given:
                 names[f"{landing.key}_given"] = None
             if landing.name == "status":
-                names |= dict.fromkeys(("lifecycle", "block_state", "block_reason", "blocked_at", "archived_at"))
-        names |= dict.fromkeys(landing.key for landing in landings(self.face) if landing.field.required and not landing.embed)
+                names |= dict.fromkeys(
+                    ("lifecycle", "block_state", "block_reason", "blocked_at", "archived_at")
+                )
+        names |= dict.fromkeys(
+            landing.key for landing in landings(self.face) if landing.field.required and not landing.embed
+        )
         names |= dict.fromkeys(name for name in ("kind",) if name in columns)
         return [name for name in names if name in columns and columns[name].computed is None]
 
@@ -128,8 +146,16 @@ class Statements:
                 pairs = found.setdefault(landing.embed, [])
                 pairs.append((landing.field.attribute, embed_key(landing.embed, landing.field.attribute)))
         ordered = [embed for embed in self.face.about.embeds if embed in found]
-        return [Part(number, embed, embedded_entity(self.face, embed), link_of(self.face, embed), tuple(found[embed]))
-                for number, embed in enumerate(ordered)]  # fmt: skip
+        return [
+            Part(
+                number,
+                embed,
+                embedded_entity(self.face, embed),
+                link_of(self.face, embed),
+                tuple(found[embed]),
+            )
+            for number, embed in enumerate(ordered)
+        ]
 
     def _record(self) -> str:
         columns = self.face.entity.__table__.c
@@ -147,8 +173,9 @@ class Statements:
             FROM (SELECT r.id, min({self.table}.id) AS record_id,
                          CASE WHEN count(*) > 1 THEN 'ambiguous' WHEN :skip THEN 'skipped' END AS outcome,
                          CASE WHEN count(*) > 1 THEN count(*) || ' records have {self._key_label()}: '
-                                || array_to_string((array_agg({self._title()} ORDER BY {self.table}.id))[1:5], ', ')
-                              WHEN :skip THEN min({self._title()}) || ' has {self._key_label()} already' END AS reason
+                           || array_to_string((array_agg({self._title()} ORDER BY {self.table}.id))[1:5],', ')
+                            WHEN :skip THEN min({self._title()}) || ' has {self._key_label()} already'
+                         END AS reason
                   FROM import_row r JOIN {self.table} ON {self.table}.{self.plan.match} = r.match_key
                   WHERE {scope} AND {OPEN} AND {self.condition} AND {self.rules.matched_with}
                   GROUP BY r.id) m
@@ -156,7 +183,8 @@ class Statements:
 
     def skip_repeated(self, scope: str) -> str:
         return f"""
-            UPDATE import_row r SET outcome = 'skipped', reason = 'row ' || r.same_as || ' has {self._key_label()} too'
+            UPDATE import_row r
+            SET outcome = 'skipped', reason = 'row ' || r.same_as || ' has {self._key_label()} too'
             WHERE {scope} AND {OPEN} AND r.same_as IS NOT NULL"""
 
     def taken(self, scope: str, column: str) -> str:
@@ -168,7 +196,8 @@ class Statements:
             WHERE {scope} AND {OPEN} AND r.data ? '{column}' AND {self.table}.id IS DISTINCT FROM r.record_id
             UNION ALL
             SELECT id, 'row ' || first_line || ' has the {label} ' || number || ' too'
-            FROM (SELECT r.id, r.line, v.{column} AS number, min(r.line) OVER (PARTITION BY v.{column}) AS first_line
+            FROM (SELECT r.id, r.line, v.{column} AS number,
+                         min(r.line) OVER (PARTITION BY v.{column}) AS first_line
                   FROM import_row r {self.values}
                   WHERE {scope} AND {OPEN} AND r.data ? '{column}') repeated
             WHERE first_line < line"""
@@ -183,7 +212,7 @@ class Statements:
             action = f"outcome = 'refused', field = '{column}', reason = t.reason || :advice"
         return f"""
             UPDATE import_row r SET {action}
-            FROM (SELECT id, min(reason) AS reason FROM ({self.taken(scope, column)}) both_kinds GROUP BY id) t
+            FROM (SELECT id, min(reason) AS reason FROM ({self.taken(scope, column)}) found GROUP BY id) t
             WHERE r.id = t.id"""
 
     def lock(self, scope: str) -> str:
@@ -195,8 +224,14 @@ class Statements:
 
     def refuse_updates(self, scope: str) -> str | None:
         said = self.rules.refuses_update()
-        owned = (f"CASE WHEN :own_only AND {self.table}.owner_id IS DISTINCT FROM :actor "
-                 "THEN 'it is somebody else''s record' END") if "owner_id" in self.face.entity.__table__.c else None  # fmt: skip
+        owned = (
+            (
+                f"CASE WHEN :own_only AND {self.table}.owner_id IS DISTINCT FROM :actor "
+                "THEN 'it is somebody else''s record' END"
+            )
+            if "owner_id" in self.face.entity.__table__.c
+            else None
+        )
         reasons = ", ".join(reason for reason in (owned, said) if reason)
         if not reasons:
             return None
@@ -209,10 +244,13 @@ class Statements:
 
     def compare(self, scope: str) -> str:
         """Whether a matched row changes anything; up to line `watch` what exactly."""
-        differences = [self._differs(name) for name in self._updatable] + [part.differs for part in self.parts]
+        differences = [self._differs(name) for name in self._updatable] + [
+            part.differs for part in self.parts
+        ]
         joins = " ".join(part.join(f"{self.table}.id") for part in self.parts)
         return f"""
-            UPDATE import_row r SET outcome = CASE WHEN m.differs THEN 'updated' ELSE 'unchanged' END, changes = m.changes
+            UPDATE import_row r
+            SET outcome = CASE WHEN m.differs THEN 'updated' ELSE 'unchanged' END, changes = m.changes
             FROM (SELECT r.id, ({" OR ".join(differences) or "false"}) AS differs,
                          CASE WHEN r.line <= :watch THEN {self._changes()} END AS changes
                   FROM import_row r {self.values} JOIN {self.table} ON {self.table}.id = r.record_id {joins}
@@ -220,15 +258,27 @@ class Statements:
             WHERE r.id = m.id"""
 
     def _changes(self) -> str:
-        pairs = [(self._names[name], self._differs(name), f"{self.table}.{name}", f"v.{name}")
-                 for name in self._updatable if name in self._names]  # fmt: skip
+        pairs = [
+            (self._names[name], self._differs(name), f"{self.table}.{name}", f"v.{name}")
+            for name in self._updatable
+            if name in self._names
+        ]
         for name in self._derived:
             pairs.append((name, self._differs(name), f"{self.table}.{name}", self._derived[name][1]))
         for part in self.parts:
-            pairs += [(self._names[key], _changed(f"v.{key}", f"{part.alias}.{name}"), f"{part.alias}.{name}", f"v.{key}")
-                      for name, key in part.columns]  # fmt: skip
+            pairs += [
+                (
+                    self._names[key],
+                    _changed(f"v.{key}", f"{part.alias}.{name}"),
+                    f"{part.alias}.{name}",
+                    f"v.{key}",
+                )
+                for name, key in part.columns
+            ]
         objects = [
-            f"CASE WHEN {differs} THEN jsonb_build_object('{name}', jsonb_build_array({old}::text, {new}::text)) ELSE '{{}}' END"
+            f"CASE WHEN {differs} "
+            f"THEN jsonb_build_object('{name}', jsonb_build_array({old}::text, {new}::text)) "
+            "ELSE '{}' END"
             for name, differs, old, new in pairs
         ]
         return " || ".join(objects) or "'{}'::jsonb"
@@ -241,8 +291,10 @@ class Statements:
         if name.endswith("_given"):
             # The text as given goes with its normal form; without one it fills a gap and replaces nothing.
             normal = name.removesuffix("_given")
-            return (f"(v.{normal} IS NULL AND {new} IS NOT NULL AND {self.table}.{normal} IS NULL "
-                    f"AND {new} IS DISTINCT FROM {old})")  # fmt: skip
+            return (
+                f"(v.{normal} IS NULL AND {new} IS NOT NULL AND {self.table}.{normal} IS NULL "
+                f"AND {new} IS DISTINCT FROM {old})"
+            )
         return _changed(new, old)
 
     def _new_value(self, name: str) -> str:
@@ -252,7 +304,8 @@ class Statements:
             return f"CASE WHEN {condition} THEN {value} ELSE {old} END"
         if name.endswith("_given"):
             normal = name.removesuffix("_given")
-            return f"CASE WHEN {_changed(f'v.{normal}', f'{self.table}.{normal}')} OR {self._differs(name)} THEN {new} ELSE {old} END"
+            moved = _changed(f"v.{normal}", f"{self.table}.{normal}")
+            return f"CASE WHEN {moved} OR {self._differs(name)} THEN {new} ELSE {old} END"
         return f"coalesce({new}, {old})"
 
     def update(self, scope: str) -> str | None:
@@ -291,7 +344,8 @@ class Statements:
     def refuse_lost(self, scope: str) -> str:
         """Somebody else took a unique number in the very moment."""
         return f"""
-            UPDATE import_row r SET outcome = 'refused', record_id = NULL, reason = 'a unique number of it is taken already'
+            UPDATE import_row r
+            SET outcome = 'refused', record_id = NULL, reason = 'a unique number of it is taken already'
             WHERE {scope} AND r.outcome = 'created'
             AND NOT EXISTS (SELECT FROM {self.table} WHERE {self.table}.id = r.record_id)"""
 
@@ -300,15 +354,17 @@ class Statements:
         return f"""
             UPDATE {part.table} AS {part.alias} SET {sets} FROM import_row r {self.values}
             WHERE {scope} AND r.outcome = 'updated' AND {part.differs} AND {part.alias}.id =
-                (SELECT min(x.id) FROM {part.table} x WHERE x.{part.link} = r.record_id AND {part.condition("x")})"""
+                (SELECT min(x.id) FROM {part.table} x
+                 WHERE x.{part.link} = r.record_id AND {part.condition("x")})"""
 
     def insert_part(self, part: Part, scope: str) -> str:
         values = {part.link: "r.record_id"}
         for name, value in part.embed.where:
             values[name] = "true" if value is True else f"'{getattr(value, 'value', value)}'"
         if "is_default" in part.entity.__table__.c and "is_default" not in values:
-            values["is_default"] = (f"NOT EXISTS (SELECT FROM {part.table} d WHERE d.{part.link} = r.record_id "
-                                    "AND d.is_default)")  # fmt: skip
+            values["is_default"] = (
+                f"NOT EXISTS (SELECT FROM {part.table} d WHERE d.{part.link} = r.record_id AND d.is_default)"
+            )
         values |= {name: f"v.{key}" for name, key in part.columns}
         return f"""
             INSERT INTO {part.table} ({", ".join(values)}) SELECT {", ".join(values.values())}

@@ -1,4 +1,4 @@
-"""Keeps the files that were sent: under random names in a closed folder below CRM_HOME, streamed, never in memory."""
+"""Keeps the files that were sent: under random names in a closed folder below CRM_HOME, streamed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def uploads() -> Path:
 
 
 def keep(stream: IO[bytes], *, limit: int | None = UPLOAD_LIMIT) -> Stored:
-    """Write the stream to the disk. Raises FileRefused when it is longer than `limit` bytes or the disk is full."""
+    """Write the stream to the disk. Raises FileRefused when it exceeds `limit` bytes or the disk is full."""
     name = secrets.token_hex(16)
     path = uploads() / name
     digest, size = hashlib.sha256(), 0
@@ -43,7 +43,9 @@ def keep(stream: IO[bytes], *, limit: int | None = UPLOAD_LIMIT) -> Stored:
             while block := stream.read(MIB):
                 size += len(block)
                 if limit is not None and size > limit:
-                    raise FileRefused(f"it is larger than {limit // MIB:,} MiB; `flask import` takes any size")
+                    raise FileRefused(
+                        f"it is larger than {limit // MIB:,} MiB; `flask import` takes any size"
+                    )
                 digest.update(block)
                 file.write(block)
     except OSError as error:

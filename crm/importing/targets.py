@@ -19,7 +19,7 @@ MAIN = "main_"
 
 @dataclass(frozen=True)
 class Landing:
-    """Where a value goes: a column of the record itself, or of a related record (`embed`), such as an address."""
+    """Where a value goes: a column of the record itself, or of a related one (`embed`) such as an address."""
 
     name: str
     field: Field
@@ -33,7 +33,9 @@ class Landing:
 
     def target(self) -> Target:
         options = tuple(label for _, label in self.field.options()) if self.field.kind == "choice" else ()
-        return Target(self.name, self.field.label, self.field.kind, self.field.required, self.field.synonyms, options)
+        return Target(
+            self.name, self.field.label, self.field.kind, self.field.required, self.field.synonyms, options
+        )
 
 
 def embed_key(embed: Embed, attribute: str) -> str:
@@ -52,7 +54,7 @@ class Rules:
         return []
 
     def complete(self, data: dict[str, Any], *, mapped: frozenset[str]) -> None:
-        """Fill in, from the values that were read, what else a new record needs. ValueError refuses the row."""
+        """Fill in, from what was read, what else a new record needs. ValueError refuses the row."""
 
     # Columns that only a new record gets; an update leaves them alone.
     only_new: frozenset[str] = frozenset()
@@ -60,10 +62,10 @@ class Rules:
     more: Mapping[str, str] = {}
 
     def refuses_update(self) -> str | None:
-        """SQL over the record and its new values (`v`) that answers why a matched row must not be taken, or NULL."""
+        """SQL over the record and its new values (`v`): why a matched row must not be taken, or NULL."""
         return None
 
-    # Column → (SQL: it may follow, SQL: its new value), where the file has its parts but not the column itself.
+    # Column → (SQL: it may follow, SQL: its new value), where the file has its parts but not itself.
     derived: Mapping[str, tuple[str, str]] = {}
     # SQL: the records that a row may be matched with.
     matched_with: str = "true"
@@ -78,8 +80,10 @@ class PartyRules(Rules):
     derived = {
         "name": (
             "party.name = concat_ws(' ', party.first_name, party.middle_name, party.last_name)",
-            "concat_ws(' ', coalesce(v.first_name, party.first_name), coalesce(v.middle_name, party.middle_name), "
-            "coalesce(v.last_name, party.last_name))",
+            (
+                "concat_ws(' ', coalesce(v.first_name, party.first_name), "
+                "coalesce(v.middle_name, party.middle_name), coalesce(v.last_name, party.last_name))"
+            ),
         )
     }
     # What was undone or put away must not come back to life through a file.
@@ -87,14 +91,21 @@ class PartyRules(Rules):
 
     def targets(self, face: Face) -> list[Field]:
         status = face.fields["status"]
-        return [replace(status, choices=Status, editable=True), replace(face.fields["customer_since"], editable=True)]
+        return [
+            replace(status, choices=Status, editable=True),
+            replace(face.fields["customer_since"], editable=True),
+        ]
 
     def complete(self, data: dict[str, Any], *, mapped: frozenset[str]) -> None:
         if not data.get("kind"):
             data["kind"] = str(self._kind(data, mapped).value)
         status = data.get("status")
         if status in tuple(BlockState):
-            data |= {"block_state": status, "block_reason": "It was so in the imported file", "blocked_at": "now"}
+            data |= {
+                "block_state": status,
+                "block_reason": "It was so in the imported file",
+                "blocked_at": "now",
+            }
         elif status == Status.ARCHIVED.value:
             data["archived_at"] = "now"
         elif status in tuple(Lifecycle):
@@ -113,9 +124,11 @@ class PartyRules(Rules):
 
     def refuses_update(self) -> str | None:
         special = "('blocked', 'blacklisted', 'archived')"
-        return (f"CASE WHEN v.status <> party.status AND (v.status IN {special} OR party.status IN {special}) THEN "
-                "'it is ' || party.status || ', the file says ' || v.status || ': change that on the record itself' END"
-                )  # fmt: skip
+        return (
+            f"CASE WHEN v.status <> party.status AND (v.status IN {special} OR party.status IN {special}) "
+            "THEN 'it is ' || party.status || ', the file says ' || v.status "
+            "|| ': change that on the record itself' END"
+        )
 
 
 _RULES: dict[type[Entity], Rules] = {Party: PartyRules()}

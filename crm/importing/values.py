@@ -316,11 +316,33 @@ def as_number(text: str, style: str = "point") -> Decimal:
     return -value if negative else value
 
 
-_YES = frozenset(("y", "yes", "true", "t", "1", "on", "x", "✓", "✔", "ja", "j", "oui", "o", "si", "sí",
-                  "sim", "tak", "da", "wahr", "vrai"))  # fmt: skip
-_NO = frozenset(("n", "no", "false", "f", "0", "off", "nein", "non", "não", "nao", "nie", "nee", "net",
-                 "falsch",
-                 "faux"))  # fmt: skip
+_YES = frozenset(
+    (
+        "y",
+        "yes",
+        "true",
+        "t",
+        "1",
+        "on",
+        "x",
+        "✓",
+        "✔",
+        "ja",
+        "j",
+        "oui",
+        "o",
+        "si",
+        "sí",
+        "sim",
+        "tak",
+        "da",
+        "wahr",
+        "vrai",
+    )
+)
+_NO = frozenset(
+    ("n", "no", "false", "f", "0", "off", "nein", "non", "não", "nao", "nie", "nee", "net", "falsch", "faux")
+)
 
 
 def as_yes_no(text: str) -> bool:

@@ -105,5 +105,20 @@ PLACES = ("country", "state", "city", "address")
 PLACE_WORDS = ("location", "office location", "place", "based in", "headquarters", "hq", "site", "standort")
 
 # Words before a name that only repeat whose data it is: 'Customer City' is the city.
-FILLERS = ("customer", "client", "account", "contact", "person", "company", "party", "primary", "main",
-           "mailing", "home", "work", "business", "office", "kunden")  # fmt: skip
+FILLERS = (
+    "customer",
+    "client",
+    "account",
+    "contact",
+    "person",
+    "company",
+    "party",
+    "primary",
+    "main",
+    "mailing",
+    "home",
+    "work",
+    "business",
+    "office",
+    "kunden",
+)

@@ -1,4 +1,4 @@
-"""Files that were brought in: what was decided about each, what became of its rows, and the rows on their way."""
+"""Files that were brought in: what was decided, what became of the rows, and the rows on their way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from crm.core.entity import About, Entity, Section
-from crm.core.fields import Choice, Field, choice_field, declare, integer_field, long_text_field, reference_field, text_field
+from crm.core.fields import (
+    Choice,
+    Field,
+    choice_field,
+    declare,
+    integer_field,
+    long_text_field,
+    reference_field,
+    text_field,
+)
 from crm.core.jobs import Job, JobState
 from crm.models.access import User
 
@@ -35,26 +44,61 @@ class Import(Entity):
     """A file of records that was brought in, with what became of each of its rows."""
 
     about = About(
-        area="System", icon="file-up", title="file_name", api=False, create=False, edit=False, audited=False,
-        columns=("file_name", "entity", "state", "rows", "rows_created", "rows_updated", "rows_refused", "asked_by",
-                 "created_at"),
-        search=("file_name",), filters=("entity", "duplicates", "asked_by", "created_at"), sort=("created_at",),
+        area="System",
+        icon="file-up",
+        title="file_name",
+        api=False,
+        create=False,
+        edit=False,
+        audited=False,
+        columns=(
+            "file_name",
+            "entity",
+            "state",
+            "rows",
+            "rows_created",
+            "rows_updated",
+            "rows_refused",
+            "asked_by",
+            "created_at",
+        ),
+        search=("file_name",),
+        filters=("entity", "duplicates", "asked_by", "created_at"),
+        sort=("created_at",),
         within=("asked_by",),
-        detail=(Section("File", ("file_name", "size", "entity", "asked_by", "created_at")),
-                Section("How", ("duplicates", "match_by")),
-                Section("Rows", ("state", "rows", "rows_created", "rows_updated", "rows_unchanged", "rows_skipped",
-                                 "rows_ambiguous", "rows_refused", "remarks", "job"))),
+        detail=(
+            Section("File", ("file_name", "size", "entity", "asked_by", "created_at")),
+            Section("How", ("duplicates", "match_by")),
+            Section(
+                "Rows",
+                (
+                    "state",
+                    "rows",
+                    "rows_created",
+                    "rows_updated",
+                    "rows_unchanged",
+                    "rows_skipped",
+                    "rows_ambiguous",
+                    "rows_refused",
+                    "remarks",
+                    "job",
+                ),
+            ),
+        ),
         help="Every file that was imported, and what became of its rows.",
-    )  # fmt: skip
+    )
 
     file_name: Mapped[str] = text_field(label="File", editable=False)
     entity: Mapped[str] = text_field(max_length=64, editable=False, label="Records", help="What the rows are")
     size: Mapped[int] = declare("integer", BigInteger, editable=False, label="Bytes")
     asked_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False, label="By")
     job_id: Mapped[int | None] = reference_field("job", table="job", editable=False)
-    duplicates: Mapped[Duplicates] = choice_field(Duplicates, editable=False, column={"server_default": "skip"},
-                                                  label="When a record is there already")  # fmt: skip
-    match_by: Mapped[str | None] = text_field(max_length=64, editable=False, label="Known records are found by")
+    duplicates: Mapped[Duplicates] = choice_field(
+        Duplicates, editable=False, column={"server_default": "skip"}, label="When a record is there already"
+    )
+    match_by: Mapped[str | None] = text_field(
+        max_length=64, editable=False, label="Known records are found by"
+    )
     rows: Mapped[int | None] = integer_field(editable=False)
     rows_created: Mapped[int | None] = integer_field(editable=False, label="Created")
     rows_updated: Mapped[int | None] = integer_field(editable=False, label="Updated")
@@ -96,10 +140,18 @@ class Outcome(Choice):
 
 
 class ImportRow(Entity):
-    """A row of a file on its way in: its values as read, and what became of it. Gone when the import has ended."""
+    """A row of a file on its way in: its values, and what became of it. Gone when the import has ended."""
 
-    about = About(area="System", title="line", columns=("line", "outcome"), screen=False, audited=False, create=False,
-                  edit=False, api=False)  # fmt: skip
+    about = About(
+        area="System",
+        title="line",
+        columns=("line", "outcome"),
+        screen=False,
+        audited=False,
+        create=False,
+        edit=False,
+        api=False,
+    )
 
     import_id: Mapped[int] = mapped_column(ForeignKey("import.id", ondelete="CASCADE"))
     line: Mapped[int] = integer_field(editable=False, label="Row of the file")

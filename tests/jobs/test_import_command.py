@@ -1,4 +1,4 @@
-"""`flask import`: one line of JSON at the end, the exit codes promised, work done here where no worker runs."""
+"""`flask import`: one line of JSON at the end, the exit codes promised, work done where no worker runs."""
 
 from __future__ import annotations
 

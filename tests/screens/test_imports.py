@@ -8,11 +8,13 @@ import re
 import pytest
 
 from crm.core.entity import db
+from crm.core.jobs import JobState
 from crm.importing.running import run_import
 from crm.models.imports import Import
 from crm.models.parties import Party
 
-FILE = b"name,email,phone,industry,website,address,status\nAnn Smith,ann@x.org,+60123456789,Steel,x.org,Jalan 1,active\n"
+HEADER = "name,email,phone,industry,website,address,status"
+FILE = f"{HEADER}\nAnn Smith,ann@x.org,+60123456789,Steel,x.org,Jalan 1,active\n".encode()
 
 
 def upload(person, data: bytes = FILE, name: str = "customers.csv", **more):
@@ -22,7 +24,9 @@ def upload(person, data: bytes = FILE, name: str = "customers.csv", **more):
 
 def draft_id(answer) -> int:
     assert answer.status_code == 303, answer.text[:2000]
-    return int(re.search(r"id=(\d+)", answer.location)[1])
+    found = re.search(r"id=(\d+)", answer.location)
+    assert found
+    return int(found[1])
 
 
 def finish(app, number: int) -> None:
@@ -39,7 +43,7 @@ def test_from_the_upload_to_the_report(app, as_user):
     page = person.client.get(f"/admin/imports/map/?id={number}")
     assert page.status_code == 200
     assert page.text.count("selected>E-mail<") == 1
-    columns = {f"column_{place}": name for place, name in enumerate(FILE.split(b"\n")[0].decode().split(","))}
+    columns = {f"column_{place}": name for place, name in enumerate(HEADER.split(","))}
     answer = person.client.post(f"/admin/imports/map/?id={number}", data={"do": "next", **columns})
     assert answer.status_code == 303
     preview = person.client.get(answer.location)
@@ -55,10 +59,14 @@ def test_from_the_upload_to_the_report(app, as_user):
     assert again.status_code == 303
     finish(app, number)
     with app.app_context():
-        record = db.session.get(Import, number)
+        record = db.session.get_one(Import, number)
         assert (record.rows, record.rows_created) == (1, 1)
         assert db.session.query(Party).filter_by(email="ann@x.org").one().name == "Ann Smith"
-    for address in ("/admin/imports/", f"/admin/imports/details/?id={number}", f"/admin/imports/progress/?id={number}"):
+    for address in (
+        "/admin/imports/",
+        f"/admin/imports/details/?id={number}",
+        f"/admin/imports/progress/?id={number}",
+    ):
         page = person.client.get(address)
         assert page.status_code == 200, address
         assert "customers.csv" in page.text
@@ -96,17 +104,23 @@ def test_an_upload_larger_than_a_form_is_taken(as_user):
     rows = b"".join(b"Person %d,person%d@x.org\n" % (n, n) for n in range(100_000))
     edge = b"--edge"
     part = b'\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
-    body = edge + part % (b"entity", b"", b"customer") + edge + part % (b"file", b'; filename="f.csv"', b"name,email\n" + rows)
+    body = (
+        edge
+        + part % (b"entity", b"", b"customer")
+        + edge
+        + part % (b"file", b'; filename="f.csv"', b"name,email\n" + rows)
+    )
     assert len(body) > 2 * 1024 * 1024
-    answer = as_user("manager").client.post("/admin/imports/new/", data=body + edge + b"--",
-                                            content_type="multipart/form-data; boundary=edge")  # fmt: skip
+    answer = as_user("manager").client.post(
+        "/admin/imports/new/", data=body + edge + b"--", content_type="multipart/form-data; boundary=edge"
+    )
     assert answer.status_code == 303
 
 
 def test_the_same_file_again_is_recognised(app, as_user):
     person = as_user("manager")
     number = draft_id(upload(person))
-    columns = {f"column_{place}": name for place, name in enumerate(FILE.split(b"\n")[0].decode().split(","))}
+    columns = {f"column_{place}": name for place, name in enumerate(HEADER.split(","))}
     person.client.post(f"/admin/imports/map/?id={number}", data={"do": "next", **columns})
     person.client.post(f"/admin/imports/preview/?id={number}", data={"do": "run"})
     answer = upload(person)
@@ -119,13 +133,17 @@ def test_reading_can_be_overruled(as_user):
     person = as_user("manager")
     number = draft_id(upload(person, "name;email\nJosé;jose@x.org\n".encode("cp1252")))
     assert "José" in person.client.get(f"/admin/imports/map/?id={number}").text
-    answer = person.client.post(f"/admin/imports/map/?id={number}", data={
-        "do": "again", "encoding": "cp1251", "delimiter": ";", "quote": '"', "header": "1"})
+    answer = person.client.post(
+        f"/admin/imports/map/?id={number}",
+        data={"do": "again", "encoding": "cp1251", "delimiter": ";", "quote": '"', "header": "1"},
+    )
     assert answer.status_code == 303
     page = person.client.get(f"/admin/imports/map/?id={number}").text
     assert "Josй" in page
     assert "You chose it" in page
-    answer = person.client.post(f"/admin/imports/map/?id={number}", data={"do": "again", "encoding": "klingon"})
+    answer = person.client.post(
+        f"/admin/imports/map/?id={number}", data={"do": "again", "encoding": "klingon"}
+    )
     assert answer.status_code == 422
 
 
@@ -152,8 +170,9 @@ def test_refused_rows_come_back_as_a_file_that_runs_nothing(app, as_user):
     assert person.client.get(f"/admin/imports/refused/?id={number}").status_code == 404
     finish(app, number)
     with app.app_context():
-        record = db.session.get(Import, number)
-        record.job.state = "done"
+        record = db.session.get_one(Import, number)
+        assert record.job
+        record.job.state = JobState.DONE
         db.session.commit()
     answer = person.client.get(f"/admin/imports/refused/?id={number}")
     assert answer.status_code == 200
