@@ -16,7 +16,7 @@ if __name__ == "__main__":
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,19 +26,17 @@ from flask.sessions import SecureCookieSessionInterface
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 from sqlalchemy.orm.exc import StaleDataError
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException
 
-import crm.commands
-import crm.models
 from admin_views.screens import add_screens
 from crm import api
 from crm.commands import access
+from crm.commands.demo import load_demo
 
 from crm.config import Settings, StartError, load
 from crm.core import jobs as job_table
-from crm.core.audit import Acting, acting_as, hand_over
+from crm.core.audit import Acting, act, acting_as
 from crm.core.command import WrongInput
 from crm.core.entity import check_declarations, db
 from crm.core.transaction import run_in_transaction
@@ -47,7 +45,7 @@ from crm.importing.plan import MATCHABLE
 from crm.models.access import User
 from crm.models.imports import Duplicates
 from crm.queries.listing import BadQuery
-from crm.servers import Servers, ServersDown, attach, running
+from crm.servers import Servers, attach, running
 from crm.supervisor import run as supervise
 from jobs import queue, schedule
 from jobs import worker as workers
@@ -129,9 +127,7 @@ def _add_edges(app: Flask) -> None:
     def know_who_acts() -> None:
         if request.method in ("POST", "PATCH", "PUT", "DELETE") and request.blueprint != api.blueprint.name:
             if current_user.is_authenticated:
-                who = acting_as(Acting(current_user.id, "screen"))
-                who.__enter__()  # ends with the request's own acting_as around it
-                hand_over(db.session)
+                act(db.session(), Acting(current_user.id, "screen"))
 
     @app.after_request
     def add_headers(answer: Response) -> Response:
@@ -275,7 +271,7 @@ def web() -> None:
     os.execv(sys.executable, [  # noqa: S606 - our own arguments
         sys.executable, "-m", "gunicorn", "app:create_app()", "--chdir", str(ROOT), "--worker-class", "gthread",
         "--workers", str(settings.web_workers), "--threads", "4", "--bind", f"{settings.host}:{settings.port}",
-        "--graceful-timeout", "5", "--timeout", "120", "--log-level", "warning", "--no-control-socket",
+        "--graceful-timeout", "4", "--timeout", "120", "--log-level", "warning", "--no-control-socket",
     ])  # fmt: skip
 
 
@@ -382,7 +378,7 @@ def create_key(name: str, email: str, scopes: tuple[str, ...], days: int | None)
 def demo(customers: int, seed: int, as_json: bool) -> None:
     """Fill the system with made-up customers."""
     with desk():
-        made = run_in_transaction(lambda: load_demo(customers=customers, seed=seed, by=None))
+        made = run_in_transaction(lambda: load_demo(customers=customers, seed=seed))
         _tell(as_json, {"customers": made}, [f"{made:,} customers were made."])
 
 

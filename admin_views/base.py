@@ -19,24 +19,19 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.wrappers import Response
 
 from admin_views import details, lists
-from admin_views.cells import initials, tone_of
 from admin_views.exports import stream_csv
 from admin_views.forms import DeskForm, described, form_class, hidden, summary
+from admin_views.lists import may
 from crm.commands import records
 from crm.commands.batch import ask_for_all
-from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, commands_of, perform
+from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, perform
 from crm.core.entity import Face, db
-from crm.core.permissions import allowed
 from crm.queries.history import history
 from crm.queries.listing import BadQuery, count, fetch_page, loads, ordered, read_query
 from crm.queries.scope import find, row_scope
 
 MOST_TICKED = 500
 LOOKUP_ROWS = 20
-
-
-def may(face: Face, verb: str) -> bool:
-    return current_user.is_authenticated and allowed(current_user, f"{face.name}.{verb}") is not None
 
 
 class EntityView(BaseModelView):
@@ -47,7 +42,7 @@ class EntityView(BaseModelView):
     rights: dict[str, str | None] = {
         "index_view": "read", "create_view": "create", "edit_view": "edit", "details_view": "read",
         "delete_view": "delete", "action_view": None, "export": "export", "lookup_view": "read",
-        "history_view": "read", "related_view": "read",
+        "history_view": "read", "related_view": "read", "menu_view": "read", "filters_view": "read",
     }  # fmt: skip
 
     def __init__(self, face: Face) -> None:
@@ -104,6 +99,14 @@ class EntityView(BaseModelView):
         """What a domain adds to its list: `secondary` actions, `empty` state."""
         return {}
 
+    @expose("/filters/")
+    def filters_view(self) -> Any:
+        return render_template("desk/_filter_fields.html", filters=lists.filter_fields(self.face, self._query()))
+
+    @expose("/menu/")
+    def menu_view(self) -> Any:
+        return render_template("desk/_row_menu.html", items=lists.row_menu(self.face, self._record("read")))
+
     @expose("/details/")
     def details_view(self) -> Any:
         record = self._record("read")
@@ -144,7 +147,7 @@ class EntityView(BaseModelView):
 
     @expose("/new/", methods=("GET", "POST"))
     def create_view(self) -> Any:
-        form = self._create_form_class()
+        form = self.create_form()
         errors: Mapping[str, str] = {}
         if request.method == "POST":
             try:
@@ -168,7 +171,7 @@ class EntityView(BaseModelView):
         if getattr(record, "archived_at", None) is not None:
             flash(f"{record.title} is archived: restore it before you change it.", "warning")
             return redirect(url_for(".details_view", id=record.id), 303)
-        form = self._edit_form_class(obj=None)
+        form = self.edit_form()
         details.fill(form, self.face, record)
         errors: Mapping[str, str] = {}
         if request.method == "POST":
@@ -379,13 +382,6 @@ class EntityView(BaseModelView):
             tone=tone, icon=icon, submit_label=submit, cancel_url=cancel_url or url_for(".index_view"),
             errors=errors or [])  # fmt: skip
         return make_response(body, status)
-
-    def offered(self) -> list[Command]:
-        """The commands the person may use here."""
-        return [made for made in commands_of(self.face) if may(self.face, made.verb)]
-
-    def avatar(self, record: Any) -> dict[str, Any]:
-        return {"initials": initials(record.title), "tone": tone_of(record)}
 
     # Flask-Admin's own ways in that we don't offer: they know no row scope.
 

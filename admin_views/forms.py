@@ -28,12 +28,14 @@ class DeclaredField(WTField):
         self.data = value
 
     def process_formdata(self, valuelist: list[str]) -> None:
+        if not valuelist:
+            return  # not in the form at all: ticks come with a hidden field, so that none ticked is said
         if self.declared.family == "list" and self.declared.kind == "choices":
             self.typed = [item for item in valuelist if item]
         elif self.declared.kind == "boolean":
             self.typed = "true" if any(item in ("true", "on", "1", "y") for item in valuelist) else "false"
         else:
-            self.typed = valuelist[-1] if valuelist else ""
+            self.typed = valuelist[-1]
 
     @property
     def given(self) -> Any:
@@ -80,6 +82,7 @@ def _attributes(pairs: Mapping[str, Any]) -> Markup:
 
 def draw(declared: Field, text: str, ident: str, *, bad: bool = False, named: str = "") -> Markup:
     """The control of a field with its present text; `named` is the title of a referred record."""
+    text = "".join(char for char in text if char >= " " or char in "\n\t")  # what was refused is shown without what breaks a page
     described = [f"{ident}-error"] * bad + [f"{ident}-help"] * bool(declared.help)
     common = {"class": "input", "id": ident, "name": declared.name, "aria-invalid": "true" if bad else None,
               "aria-describedby": " ".join(described) or None,

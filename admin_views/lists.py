@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import request, url_for
+from flask import g, request, url_for
 from flask_login import current_user
 
 from admin_views.cells import initials, render, tone_of
@@ -24,7 +24,14 @@ def endpoint(face: Face, name: str) -> str:
 
 
 def may(face: Face, verb: str) -> bool:
-    return allowed(current_user, f"{face.name}.{verb}") is not None
+    """Whether the person may do this at all; asked many times on a page, decided once."""
+    if not current_user.is_authenticated:
+        return False
+    known: dict[str, bool] = g.setdefault("may", {})
+    permission = f"{face.name}.{verb}"
+    if permission not in known:
+        known[permission] = allowed(current_user, permission) is not None
+    return known[permission]
 
 
 def page_of(face_name: str, record: Any) -> str | None:
@@ -101,7 +108,7 @@ def _row(face: Face, record: Any, names: tuple[str, ...]) -> dict[str, Any]:
         "id": record.id, "url": url_for(endpoint(face, "details_view"), id=record.id), "title": title,
         "subtitle": getattr(record, "code", "") or "", "initials": initials(title) if has_avatar else None,
         "tone": tone_of(record), "org": getattr(record, "kind", None) == "organization", "cells": cells,
-        "menu": row_menu(face, record),
+        "menu_url": url_for(endpoint(face, "menu_view"), id=record.id),
     }  # fmt: skip
 
 
@@ -147,9 +154,14 @@ def _filters(face: Face, query: ListQuery, base: str, pairs: list[tuple[str, str
     active = [{"label": kept.field.label, "text": _said(kept),
                "remove_url": base + _query([pair for pair in pairs if pair != (kept.parameter, kept.raw)])}
               for kept in query.filters]  # fmt: skip
-    keep = [pair for pair in pairs if not pair[0].startswith("flt_")]
-    return {"active": active, "available": [_filter(face.fields[name]) for name in face.about.filters],
-            "clear_url": base, "base_url": base, "hidden": keep + [pair for pair in pairs if pair[0].startswith("flt_")]}  # fmt: skip
+    return {"active": active, "available": bool(face.about.filters), "clear_url": base,
+            "fields_url": url_for(endpoint(face, "filters_view")) + _query(pairs)}  # fmt: skip
+
+
+def filter_fields(face: Face, query: ListQuery) -> dict[str, Any]:
+    """The fields that can be filtered by, with the rest of the list's query to keep."""
+    return {"available": [_filter(face.fields[name]) for name in face.about.filters],
+            "base_url": url_for(endpoint(face, "index_view")), "hidden": query.parameters()}  # fmt: skip
 
 
 def _filter(declared: Field) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from babel.dates import format_date
 from flask import url_for
 from markupsafe import Markup
 
-from admin_views.base import EntityView, may
+from admin_views.base import EntityView
 from admin_views.cells import render
+from admin_views.lists import may
 from crm.models.parties import BlockState, Party
 
 FACTS = ("email", "phone", "website", "owner", "customer_since")

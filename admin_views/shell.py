@@ -37,6 +37,8 @@ def shell() -> dict[str, Any]:
 def add_shell(app: Flask) -> None:
     """Make `shell` known to every template; worked out only where one asks for it."""
     app.context_processor(lambda: {"shell": _Lazy()})
+    # Icons ask for it hundreds of times on a page, and macros don't see a request's context.
+    app.jinja_env.globals["asset_root"] = f"{app.static_url_path}/"
 
 
 class _Lazy:

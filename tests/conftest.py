@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import create_engine, make_url, text
@@ -30,6 +31,9 @@ from crm.models.access import User
 from crm.servers import Servers, prepare_database, start
 from migrations import database
 from tests.homes import settings_in, temporary_folder
+
+# Real argon2id, with little work: hundreds of tests sign somebody in.
+access._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 TEMPLATE = "desk_template"
 _SERVERS = "DESK_TEST_SERVERS"
@@ -104,6 +108,7 @@ def built_app(servers: Servers) -> Iterator[Flask]:
     """The app, built once: registering the screens takes a while."""
     app = create_app(_settings(), servers)
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    app.test_client_class = FreshClient
     yield app
     with app.app_context():
         db.engine.dispose()
@@ -135,6 +140,14 @@ def session(app: Flask) -> Iterator[Any]:
     """The session of the test, inside an app context, acting as nobody."""
     with app.app_context(), acting_as(Acting(via="test")):
         yield db.session
+
+
+class FreshClient(FlaskClient):
+    """Each request in an app context of its own: a held one would share its session and remember who was signed in."""
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        with self.application.app_context():
+            return super().open(*args, **kwargs)
 
 
 @dataclass
@@ -204,6 +217,7 @@ def own_database(worker_id: str) -> Iterator[Own]:
     servers = _copy(name)
     app = create_app(_settings(), servers)
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    app.test_client_class = FreshClient
     try:
         yield Own(app, servers)
     finally:

@@ -15,7 +15,6 @@ wakeTheme();
 wakeShell();
 wakeMenus();
 wakeList();
-wakeFilters();
 wakePickers(document);
 wakeForms(document);
 wakeTabs();
@@ -27,7 +26,10 @@ wakeImports();
 document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRFToken"] = document.querySelector('meta[name="csrf-token"]').content;
 });
-document.addEventListener("htmx:load", (event) => wakePickers(event.detail.elt));
+document.addEventListener("htmx:load", ({ detail: { elt } }) => {
+  wakePickers(elt);
+  if (elt.matches("[data-filter-list]")) wakeFilters(elt);
+});
 document.addEventListener("htmx:responseError", (event) => {
   const panel = event.detail.target;
   if (!panel.matches("[data-panel]")) return;

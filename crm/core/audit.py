@@ -48,6 +48,12 @@ def acting_as(who: Acting) -> Iterator[None]:
         _acting.reset(token)
 
 
+def act(session: Session, who: Acting) -> None:
+    """From here to the end of the surrounding `acting_as`, and in the transaction that has begun already."""
+    _acting.set(who)
+    hand_over(session)
+
+
 def hand_over(connection: Any) -> None:
     """Tell the database who acts, until the end of this transaction."""
     who = _acting.get()

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Protocol
 
 from crm.core.command import commands_of
-from crm.core.entity import Face, all_faces
+from crm.core.entity import Face, all_faces, face_named
 
 
 class Scope(enum.StrEnum):
@@ -69,5 +69,11 @@ def decide(grants: Iterable[Grant], permission: str) -> Scope | None:
 
 
 def allowed(actor: Actor | None, permission: str) -> Scope | None:
-    """Whether someone may do something, and on which rows. Screens, API and jobs all ask here."""
-    return None if actor is None else decide(actor.grants, permission)
+    """Whether someone may do something, and on which rows. Screens, API and jobs all ask here.
+
+    What no declaration opens is permitted to nobody, not even by `*`.
+    """
+    face, _, verb = permission.partition(".")
+    if actor is None or verb not in face_verbs(face_named(face)):
+        return None
+    return decide(actor.grants, permission)

@@ -1,6 +1,6 @@
 /* '+ Filter': choose a field, a way to compare and a value; only the chosen way is sent. */
-export function wakeFilters() {
-  for (const form of document.querySelectorAll("[data-filter-form]")) {
+export function wakeFilters(root = document) {
+  for (const form of root.querySelectorAll("[data-filter-form]")) {
     const choice = form.querySelector("[data-filter-op]");
     const blocks = [...form.querySelectorAll("[data-filter-value]")];
     const show = () => {
@@ -25,7 +25,7 @@ export function wakeFilters() {
     });
     show();
   }
-  const find = document.querySelector("[data-filter-find]");
+  const find = root.querySelector("[data-filter-find]");
   find?.addEventListener("input", () => {
     const wanted = find.value.trim().toLowerCase();
     let any = false;

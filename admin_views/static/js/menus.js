@@ -5,6 +5,9 @@ const EDGE = 8;
 export function wakeMenus() {
   document.addEventListener("beforetoggle", opening, true);
   document.addEventListener("toggle", toggled, true);
+  document.addEventListener("htmx:afterSettle", ({ detail }) => {
+    if (detail.target.matches("[data-menu], [data-pop]")) settle(detail.target);
+  });
   document.addEventListener("keydown", keys);
   window.addEventListener("resize", placeAll);
   document.addEventListener("scroll", (event) => {
@@ -25,7 +28,10 @@ function toggled(event) {
   if (!pop.matches?.("[data-menu], [data-pop]")) return;
   const open = event.newState === "open";
   buttonOf(pop)?.setAttribute("aria-expanded", String(open));
-  if (!open) return;
+  if (open) settle(pop);
+}
+
+function settle(pop) {
   place(pop);
   (pop.querySelector("[data-filter-find]") ?? pop.querySelector("[role=menuitem], summary"))?.focus();
 }

@@ -1,0 +1,121 @@
+"""Valid records and values for any entity, made from its declaration."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import select
+
+from crm.core.entity import Entity, Face, all_faces, db, face_named
+from crm.core.fields import Field
+from crm.models.access import AuditEntry
+
+_counter = itertools.count(1)
+
+
+def sample(declared: Field, number: int | None = None) -> Any:
+    """A value that the field takes; another one for another number."""
+    number = next(_counter) if number is None else number
+    match declared.kind:
+        case "choice":
+            assert declared.choices is not None
+            return list(declared.choices)[number % len(declared.choices)]
+        case "choices":
+            assert declared.choices is not None
+            return [list(declared.choices)[number % len(declared.choices)].value]
+        case "tags":
+            return [f"tag{number}", "änder"]
+        case "email":
+            return f"person{number}@example.com"
+        case "phone":
+            return f"+1202555{number % 10000:04}"
+        case "url":
+            return f"https://example.com/{number}"
+        case "country":
+            return ("DE", "MY", "US")[number % 3]
+        case "language":
+            return ("de", "ms", "en")[number % 3]
+        case "currency":
+            return ("EUR", "MYR", "USD")[number % 3]
+        case "money" | "decimal":
+            return Decimal(number % 1000) + Decimal("0.50")
+        case "integer":
+            low = declared.minimum or 0
+            return low + number % ((declared.maximum or low + 1000) - low + 1)
+        case "date":
+            return dt.date(1990, 1, 1) + dt.timedelta(days=number % 5000)
+        case "datetime":
+            return dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(hours=number % 5000)
+        case "boolean":
+            return number % 2 == 0
+    return f"{declared.label} Ärger {number}"[: declared.max_length]
+
+
+def form_values(face: Face) -> dict[str, Any]:
+    """Public name → value for everything that a person may set, such that the whole is valid."""
+    values: dict[str, Any] = {}
+    for declared in face.form_fields:
+        values[declared.name] = make(_face_of(declared)).id if declared.kind == "reference" else sample(declared)
+    for low, high in (("price_from", "price_to"), ("issued_on", "valid_until"), ("hours_from", "hours_to")):
+        if low in values and high in values:
+            values[low], values[high] = (1, 9) if low == "hours_from" else sorted((values[low], values[high]))
+    if "roles" in values:
+        values["roles"] = list(face.defaults["roles"])
+    return values
+
+
+def as_form(face: Face, values: dict[str, Any]) -> dict[str, Any]:
+    """What a browser posts for these values."""
+    return {name: value if isinstance(value, list) and face.field(name).kind == "choices"
+            else face.field(name).text(value) for name, value in values.items()}  # fmt: skip
+
+
+def make(face: Face, **given: Any) -> Any:
+    """A flushed record that shows the face, with what the database requires and a title to find it by."""
+    entity = face.entity
+    if entity is AuditEntry:
+        make(face_named("role"))  # the database writes the entry
+        return newest(face)
+    values: dict[str, Any] = {name: list(v) if isinstance(v, list) else v for name, v in face.defaults.items()}
+    by_column = {declared.attribute: declared for declared in entity.fields().values()}
+    for column in entity.__table__.columns:
+        attribute = column.key
+        required = not column.nullable and column.server_default is None and column.computed is None
+        declared = by_column.get(attribute)
+        titled = declared is not None and declared.name == face.about.title and declared.name != "id"
+        if attribute in ("id", "xmin") or attribute in given or attribute in values or not (required or titled):
+            continue
+        if column.computed is not None:
+            continue
+        values[attribute] = _value(entity, attribute, column, declared)
+    record = entity(**(values | given))
+    db.session.add(record)
+    db.session.flush()
+    return record
+
+
+def _value(entity: type[Entity], attribute: str, column: Any, declared: Field | None) -> Any:
+    if column.foreign_keys or (declared is not None and declared.kind == "reference"):
+        if declared is not None:
+            return make(_face_of(declared)).id
+        target = next(iter(column.foreign_keys)).column.table
+        other = next(face for face in all_faces() if face.entity.__table__ is target)
+        return make(other).id
+    if declared is not None:
+        return sample(declared)
+    if column.type.python_type is int:
+        return next(_counter)
+    if column.type.python_type is dict:
+        return {}
+    return f"{attribute}{next(_counter)}"
+
+
+def _face_of(declared: Field) -> Face:
+    return face_named(declared.refers_to)
+
+
+def newest(face: Face) -> Any:
+    return db.session.scalars(select(face.entity).order_by(face.entity.id.desc()).limit(1)).one()

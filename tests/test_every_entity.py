@@ -1,0 +1,345 @@
+"""Every face of every declared entity: a new one is tested by existing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import re
+
+import html5lib
+import pytest
+from sqlalchemy import delete, func, select
+
+import crm.commands  # noqa: F401 - declares the commands
+from crm.core.command import commands_of
+from crm.core.entity import SORT_KEYS, Face, all_faces, db
+from crm.models.access import AuditEntry, UserRole
+from crm.queries.conditions import WITH_PERIOD, WITHOUT_VALUE
+from crm.queries.listing import PAGE_SIZE
+from tests.conftest import Person
+from tests.factories import as_form, form_values, make, newest, sample
+
+FACES = [face for face in all_faces() if face.about.screen]
+WRITABLE = [face for face in FACES if face.about.create]
+
+
+def names(faces: list[Face]) -> list[str]:
+    return [face.name for face in faces]
+
+
+every = pytest.mark.parametrize("face", FACES, ids=names(FACES))
+every_writable = pytest.mark.parametrize("face", WRITABLE, ids=names(WRITABLE))
+
+
+@pytest.fixture
+def admin(session, as_user) -> Person:
+    return as_user("admin")
+
+
+def parsed(answer) -> str:
+    """The page, once an HTML parser has found nothing wrong with it."""
+    html5lib.HTMLParser(strict=True).parse(answer.get_data(as_text=True))
+    return answer.get_data(as_text=True)
+
+
+def seen(person: Person, face: Face, rest: str = "", status: int = 200, **query) -> str:
+    answer = person.client.get(f"/admin/{face.plural}/{rest}", query_string=query)
+    assert answer.status_code == status, answer.get_data(as_text=True)[:2000]
+    return answer.get_data(as_text=True)
+
+
+def page(person: Person, face: Face, rest: str = "", status: int = 200, **query) -> str:
+    """Like `seen`, and an HTML parser finds nothing wrong with it; slow, so once for each kind of page."""
+    answer = person.client.get(f"/admin/{face.plural}/{rest}", query_string=query)
+    assert answer.status_code == status, answer.get_data(as_text=True)[:2000]
+    return parsed(answer)
+
+
+@every
+def test_an_empty_list_says_what_it_is_for(face, admin):
+    assert face.label_plural in page(admin, face)
+
+
+@every
+def test_the_list_shows_a_record_and_leads_to_it(face, admin):
+    record = make(face)
+    shown = page(admin, face)
+    assert f"/admin/{face.plural}/details/?id={record.id}" in shown
+
+
+@every
+def test_search_finds_by_the_title_and_not_by_nonsense(face, admin):
+    record = make(face)
+    if not face.about.search:
+        seen(admin, face, status=422, search="abc")
+        return
+    term = str(getattr(record, face.about.search[0]))
+    assert f"details/?id={record.id}" in seen(admin, face, search=term)
+    assert f"details/?id={record.id}" not in seen(admin, face, search="zzz-no-such-thing")
+
+
+@every
+def test_each_filter_and_operator_answers(face, admin):
+    record = make(face)
+    for name in face.about.filters:
+        declared = face.fields[name]
+        for op in declared.operators:
+            value = _filter_value(declared, op)
+            shown = seen(admin, face, **{f"flt_{name}_{op}": value})
+            present = getattr(record, declared.attribute)
+            if op == "eq" and present is not None and declared.family not in ("list",):
+                found = seen(admin, face, **{f"flt_{name}_eq": declared.text(present)})
+                assert f"details/?id={record.id}" in found, (name, declared.text(present))
+            if op in WITHOUT_VALUE:
+                assert (f"details/?id={record.id}" in shown) is ((present in (None, [])) is (op == "empty")), (name, op)
+
+
+def _filter_value(declared, op: str) -> str:
+    if op in WITHOUT_VALUE:
+        return "1"
+    if op in WITH_PERIOD:
+        return "3 months"
+    if declared.kind == "reference":
+        return "1,2" if op in ("in", "not_in") else "1"
+    first, second = (declared.text(sample(declared, number)) for number in (1, 2))
+    if op == "between":
+        return f"{first},{second}"
+    return first.split(",")[0]
+
+
+@every
+def test_each_order_works_both_ways(face, admin):
+    make(face), make(face)
+    for name in ("id", *face.about.sort):
+        column = getattr(face.entity, SORT_KEYS.get(name, name))
+        for desc in (False, True):
+            shown = seen(admin, face, sort=name, desc="1" if desc else "0")
+            found = [int(number) for number in re.findall(rf'data-href="/admin/{face.plural}/details/\?id=(\d+)"', shown)]
+            order = [column.desc(), face.entity.id.desc()] if desc else [column, face.entity.id]
+            statement = select(face.entity.id).where(*face.where()).order_by(*order).limit(PAGE_SIZE)
+            assert found == list(db.session.scalars(statement))
+
+
+@every
+@pytest.mark.parametrize("query", [
+    {"flt_nothing_eq": "1"}, {"sort": "nothing"}, {"page": "-1"}, {"page": "99999"}, {"after": "zzz"}, {"nothing": "1"},
+    {"search": "a\x00b"}, {"flt_created_at_eq": "31/02/2024"}, {"limit": "1e9"},
+], ids=lambda query: next(iter(query)))  # fmt: skip
+def test_what_a_list_cannot_answer_is_refused(face, admin, query):
+    seen(admin, face, status=422, **query)
+
+
+@every
+def test_the_page_of_a_record_with_its_history_and_what_belongs_to_it(face, admin):
+    record = make(face)
+    assert record.title.split()[0] in page(admin, face, "details/", id=record.id)
+    history = admin.client.get(f"/admin/{face.plural}/history/", query_string={"id": record.id})
+    assert history.status_code == 200
+    for relation in face.about.related:
+        answer = admin.client.get(f"/admin/{face.plural}/related/", query_string={"id": record.id, "relation": relation})
+        assert answer.status_code == 200
+    page(admin, face, "related/", 404, id=record.id, relation="__class__")
+
+
+@every_writable
+def test_a_record_is_made_as_typed_and_audited(face, admin):
+    page(admin, face, "new/")
+    values = form_values(face)
+    before = newest_id(face)
+    answer = admin.client.post(f"/admin/{face.plural}/new/", data=as_form(face, values))
+    assert answer.status_code == 303, _faults(answer)
+    record = newest(face)
+    assert record.id != before
+    assert {name: face.value(record, name) for name in values} == values
+    first = _audit(record)[0]
+    assert (first.action, first.actor_id, first.via) == ("create", admin.user_id, "screen")
+
+
+@every_writable
+def test_a_change_changes_that_field_alone_and_is_audited(face, admin):
+    record = make(face)
+    if not face.about.edit:
+        page(admin, face, "edit/", 403, id=record.id)
+        return
+    declared = next(one for one in face.form_fields if one.kind in ("text", "long_text") and one.name in face.fields)
+    shown = page(admin, face, "edit/", id=record.id)
+    data = {name: value for name, value in _hidden(shown).items() if name != "csrf_token"}
+    answer = admin.client.post(f"/admin/{face.plural}/edit/", query_string={"id": record.id},
+                               data=data | {declared.name: "New text"})  # fmt: skip
+    assert answer.status_code == 303, _faults(answer)
+    db.session.refresh(record)
+    assert getattr(record, declared.attribute) == "New text"
+    last = _audit(record)[-1]
+    assert (last.action, list(last.changes), last.actor_id) == ("update", [declared.attribute], admin.user_id)
+
+
+@every_writable
+def test_a_stale_save_shows_both_and_changes_nothing(face, admin):
+    record = make(face)
+    if not face.about.edit:
+        return
+    declared = next(one for one in face.form_fields if one.kind in ("text", "long_text") and one.name in face.fields)
+    data = {name: value for name, value in _hidden(page(admin, face, "edit/", id=record.id)).items()}
+    setattr(record, declared.attribute, "Theirs")
+    db.session.flush()
+    # Within one transaction xmin stays; what the form carries is made older instead.
+    data["_version"] = "1"
+    answer = admin.client.post(f"/admin/{face.plural}/edit/", query_string={"id": record.id},
+                               data=data | {declared.name: "Mine"})  # fmt: skip
+    assert answer.status_code == 409
+    shown = parsed(answer)
+    assert "Theirs" in shown
+    assert "Mine" in shown
+    db.session.expire_all()
+    assert getattr(record, declared.attribute) == "Theirs"
+
+
+@every_writable
+def test_wrong_values_are_named_and_nothing_is_made(face, admin):
+    before = newest_id(face)
+    answer = admin.client.post(f"/admin/{face.plural}/new/", data={one.name: "\x00" for one in face.form_fields})
+    assert answer.status_code == 422
+    assert "NUL" in parsed(answer)
+    assert newest_id(face) == before
+
+
+@every
+def test_the_export_holds_what_the_list_shows(face, admin):
+    record = make(face)
+    answer = admin.client.get(f"/admin/{face.plural}/export/csv/")
+    assert answer.status_code == 200
+    rows = list(csv.DictReader(io.StringIO(answer.get_data(as_text=True).lstrip("\ufeff"))))
+    assert str(record.id) in {row["id"] for row in rows}
+    assert admin.client.get(f"/admin/{face.plural}/export/xls%00/").status_code == 422
+
+
+@every
+def test_the_picker_finds_by_text(face, admin):
+    record = make(face)
+    items = admin.client.get(f"/admin/{face.plural}/lookup/").get_json()["items"]
+    assert record.id in {item["id"] for item in items}
+
+
+@every
+def test_each_command_asks_before_it_does_anything(face, admin):
+    record = make(face)
+    before = record.updated_at
+    for made in commands_of(face):
+        shown = seen(admin, face, "action/", action=made.verb, rowid=record.id)
+        assert made.label in shown
+        for name in made.asks:
+            assert f'name="{name}"' in shown
+    db.session.refresh(record)
+    assert record.updated_at == before
+    page(admin, face, "action/", 404, action="no_such_verb", rowid=record.id)
+
+
+@every
+def test_deleting_asks_first(face, admin):
+    record = make(face)
+    address = f"/admin/{face.plural}/delete/"
+    if not face.about.delete:
+        # Also an administrator has no right that doesn't exist; nothing may be left to a missing check.
+        admin.client.post(address, data={"id": record.id, "confirm": "1"})
+        assert db.session.get(face.entity, record.id) is not None
+        return
+    assert admin.client.get(address).status_code == 405
+    assert "Delete" in parsed(admin.client.post(address, data={"id": record.id}))
+    assert db.session.get(face.entity, record.id) is not None
+    number = record.id
+    assert admin.client.post(address, data={"id": number, "confirm": "1"}).status_code == 303
+    db.session.expire_all()
+    assert db.session.get(face.entity, number) is None
+    assert _entries(face, number)[-1] == "delete"
+
+
+ROUTES = (("GET", ""), ("GET", "new/"), ("POST", "new/"), ("GET", "details/?id={id}"), ("GET", "edit/?id={id}"),
+          ("POST", "edit/?id={id}"), ("POST", "delete/?id={id}"), ("GET", "history/?id={id}"),
+          ("GET", "related/?id={id}&relation=contacts"), ("GET", "export/csv/"), ("GET", "lookup/"))  # fmt: skip
+
+
+@every
+def test_nobody_gets_in_without_signing_in(face, session, client):
+    record = make(face)
+    commands = [("POST", f"action/?action={made.verb}&rowid={{id}}&confirm=1") for made in commands_of(face)]
+    for method, rest in (*ROUTES, *commands):
+        answer = client.open(f"/admin/{face.plural}/{rest.format(id=record.id)}", method=method)
+        assert answer.status_code == 302, (method, rest)
+        assert answer.location.startswith("/login?next=")
+
+
+@every
+def test_without_a_right_everything_is_refused_and_nothing_changes(face, admin, as_user):
+    record = make(face)
+    nobody = as_user("auditor")
+    _take_all_roles(nobody)
+    before, entries = newest_id(face), len(_entries(face, record.id))
+    commands = [("POST", f"action/?action={made.verb}&rowid={{id}}&confirm=1") for made in commands_of(face)]
+    for method, rest in (*ROUTES, *commands):
+        answer = nobody.client.open(f"/admin/{face.plural}/{rest.format(id=record.id)}", method=method,
+                                    data=None if method == "GET" else {"confirm": "1", "reason": "x"})  # fmt: skip
+        assert answer.status_code == 403, (method, rest)
+    assert (newest_id(face), len(_entries(face, record.id))) == (before, entries)
+
+
+HOSTILE_IDS = ("", "0", "-1", "1 OR 1=1", "9" * 40, "9223372036854775808", "1.5", "\x00", "C-", "C-99999999999999999999",
+               "../etc/passwd", "１２", "[]", "{'a': 1}", "null", "true", "\ud800".encode("utf-8", "surrogatepass"))  # fmt: skip
+
+
+@every
+def test_hostile_ids_are_not_found_and_never_an_error(face, admin):
+    make(face)
+    for given in HOSTILE_IDS:
+        for rest in ("details/", "edit/", "history/", "related/"):
+            answer = admin.client.get(f"/admin/{face.plural}/{rest}", query_string={"id": given})
+            assert answer.status_code in (403, 404), (rest, given, answer.status_code)
+        answer = admin.client.post(f"/admin/{face.plural}/action/", data={"action": "block", "rowid": given, "confirm": "1"})
+        assert answer.status_code in (403, 404, 422), given
+
+
+HOSTILE_VALUES = ("'; DROP TABLE party; --", "%", "_", "\\", "<script>alert(1)</script>", "9" * 400, "-" * 300, "NaN", "1e999",
+                  "∞", "２", "a" * 5000, "\ud83d".encode("utf-8", "surrogatepass"))  # fmt: skip
+
+
+@every
+def test_hostile_values_in_lists_are_refused_or_harmless(face, admin):
+    make(face)
+    filters = [f"flt_{name}_{op}" for name in face.about.filters for op in face.fields[name].operators]
+    # Each filter meets one value, the next filter the next one; what every list has meets them all.
+    pairs = list(zip(filters, itertools.cycle(HOSTILE_VALUES), strict=False))
+    pairs += itertools.product(("search", "sort", "after", "before", "page", "limit"), HOSTILE_VALUES)
+    for name, value in pairs:
+        answer = admin.client.get(f"/admin/{face.plural}/", query_string={name: value})
+        assert answer.status_code in (200, 422), (name, value, answer.status_code)
+        assert "<script>alert(1)" not in answer.get_data(as_text=True)
+
+
+def newest_id(face: Face) -> int | None:
+    return db.session.scalar(select(func.max(face.entity.id)))
+
+
+def _entries(face: Face, number: int) -> list[str]:
+    return list(db.session.scalars(select(AuditEntry.action).where(
+        AuditEntry.entity == face.entity.__tablename__, AuditEntry.record_id == number).order_by(AuditEntry.id)))  # fmt: skip
+
+
+def _audit(record) -> list[AuditEntry]:
+    return list(db.session.scalars(select(AuditEntry).where(
+        AuditEntry.entity == record.__tablename__, AuditEntry.record_id == record.id).order_by(AuditEntry.id)))  # fmt: skip
+
+
+def _hidden(page_text: str) -> dict[str, str]:
+    tree = html5lib.parse(page_text, namespaceHTMLElements=False)
+    return {field.get("name"): field.get("value", "") for field in tree.iter("input")
+            if field.get("type") == "hidden" and field.get("name", "").startswith("_")}  # fmt: skip
+
+
+def _take_all_roles(person: Person) -> None:
+    db.session.execute(delete(UserRole).where(UserRole.user_id == person.user_id))
+    db.session.commit()
+
+
+def _faults(answer) -> str:
+    """What a refused form says is wrong."""
+    return " | ".join(re.findall(r'<li><a href="#[^"]*">[^<]*</a>:[^<]*', answer.get_data(as_text=True)))
