@@ -1,8 +1,9 @@
 """Runs one job: claims it, lets its function work chunk by chunk, and commits effect and checkpoint together.
 
-A job function is a generator `def load(job) -> Iterator[Step]`. It gets the job as it was when this run began: a
-plain record outside the session, whose `id`, `args`, `checkpoint` and `asked_by_id` may be read at any time. It
-never commits; after each `yield` its chunk is committed, so records it loaded before must be loaded anew.
+A job function is a generator `def load(job) -> Iterator[Step]`. It gets the job as it was when this run
+began: a plain record outside the session, whose `id`, `args`, `checkpoint` and `asked_by_id` may be read at
+any time. It never commits; after each `yield` its chunk is committed, so records it loaded before must be
+loaded anew.
 """
 
 from __future__ import annotations

@@ -66,9 +66,16 @@ def end_blocks() -> int:
 
 
 def _end_some_blocks() -> int:
-    due = select(Party.id).where(
-        Party.status == Status.BLOCKED, Party.block_state == BlockState.BLOCKED,
-        Party.blocked_until <= func.current_date()).order_by(Party.id).limit(CHUNK)  # fmt: skip
+    due = (
+        select(Party.id)
+        .where(
+            Party.status == Status.BLOCKED,
+            Party.block_state == BlockState.BLOCKED,
+            Party.blocked_until <= func.current_date(),
+        )
+        .order_by(Party.id)
+        .limit(CHUNK)
+    )
     ids = list(db.session.scalars(due))
     refused = perform_set(unblock, ids, by=None, values={"reason": "The block was set until this day"})
     return len(ids) - len(refused)

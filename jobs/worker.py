@@ -1,6 +1,6 @@
 """The workers: processes that wait for the bell and run one job at a time, each in a process of its own.
 
-Asked to end, a worker gives the chunk that runs a moment to come to its end and leaves the rest to the next one.
+Asked to end, a worker gives the chunk that runs a moment to come to its end, and leaves the rest to the next.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A command for all that match a list's query: fixed when it is confirmed, done in the background in parts."""
+"""A command for all that match a list's query: fixed when confirmed, done in the background in parts."""
 
 from __future__ import annotations
 
@@ -54,9 +54,14 @@ def perform_next(
     Answers (done, refused); (0, 0) when none is left. Right and row scope are asked anew: `by` may have lost
     them since, which refuses the records.
     """
-    ids = list(db.session.scalars(
-        select(JobItem.record_id).where(JobItem.job_id == job_id, JobItem.state == ItemState.WAITING)
-        .order_by(JobItem.record_id).limit(limit)))  # fmt: skip
+    ids = list(
+        db.session.scalars(
+            select(JobItem.record_id)
+            .where(JobItem.job_id == job_id, JobItem.state == ItemState.WAITING)
+            .order_by(JobItem.record_id)
+            .limit(limit)
+        )
+    )
     if not ids:
         return 0, 0
     if by is None or allowed(by, f"{face.name}.{made.verb}") is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, exists, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import BigInteger, Text
 
 from crm.core.command import Refused
@@ -26,14 +27,18 @@ OWNING_ROLES = ("sales_rep", "manager")
 
 
 def ask_for_demo(*, customers: int, seed: int, by: int | None) -> Job:
-    """Ask for demo data in the background. Raises Refused when some is there."""
+    """Ask for demo data in the background. Raises Refused when some is there, or on its way."""
     _refuse(customers)
-    return ask(TASK, label=f"Load demo data: {customers:,} customers", args={"customers": customers, "seed": seed},
-               by=by, unique_key=TASK, total=all_records(customers))  # fmt: skip
+    label, args = f"Load demo data: {customers:,} customers", {"customers": customers, "seed": seed}
+    try:
+        with db.session.begin_nested():
+            return ask(TASK, label=label, args=args, by=by, unique_key=TASK, total=all_records(customers))
+    except IntegrityError:
+        raise Refused("demo data is being loaded already") from None
 
 
 def load_demo(*, customers: int, seed: int) -> int:
-    """Load everything within this transaction. Answers how many parties; raises Refused when some are there."""
+    """Load all of it within this transaction; answers how many parties. Raises Refused if some are there."""
     _refuse(customers)
     return load_part(1, all_records(customers), customers=customers, seed=seed)
 
@@ -56,9 +61,9 @@ def _refuse(customers: int) -> None:
 
 
 def load_part(first: int, last: int, *, customers: int, seed: int) -> int:
-    """The records from one number to another, both included; numbers above `customers` are vendors and partners.
+    """The records from one number to another, both included; answers how many parties were made.
 
-    Answers how many parties were made. Flushes nothing and commits nothing.
+    Numbers above `customers` are vendors and partners. The caller commits.
     """
     known: dict[str, Any] = {
         "first": first, "last": last, "customers": customers, "all": all_records(customers),
@@ -89,16 +94,21 @@ def _pick(salt: int, array: str) -> str:
     return f"({array})[1 + {_roll(salt, f'greatest(1, cardinality({array}))')}]"  # NULL from an empty one
 
 
+def _name(name: str) -> str:
+    return f"split_part({name}, '|', 1)"
+
+
 def _latin(name: str) -> str:
     """The Latin letters of a name, for an address."""
-    spelled = f"coalesce(nullif(split_part({name}, '|', 2), ''), {name})"
-    return f"regexp_replace(crm_sort_key({spelled}), '[^a-z]+', '', 'g')"
+    return f"split_part({name}, '|', 2)"
 
 
 def _full(given: str, family: str) -> str:
-    given, family = f"split_part({given}, '|', 1)", f"split_part({family}, '|', 1)"
-    return (f"CASE WHEN family_first THEN {family} || between_names || {given} "
-            f"ELSE {given} || between_names || {family} END")  # fmt: skip
+    given, family = _name(given), _name(family)
+    return (
+        f"CASE WHEN family_first THEN {family} || between_names || {given} "
+        f"ELSE {given} || between_names || {family} END"
+    )
 
 
 def _choice(salt: int, **shares: int) -> str:
@@ -114,34 +124,40 @@ def _choice(salt: int, **shares: int) -> str:
 _PLACES = """
 places AS MATERIALIZED (
   SELECT *, row_number() OVER () - 1 AS nr FROM ROWS FROM (jsonb_to_recordset(CAST(:places AS jsonb)) AS (
-    country text, language text, currency text, dial text[], digits int, women text[], men text[], families text[],
-    families_of_women text[], family_first bool, "between" text, cities text[], streets text[], firms text[]))
-    AS p (country, language, currency, dial, digits, women, men, families, families_of_women, family_first,
-          between_names, cities, streets, firms)
+    country text, language text, currency text, dial text[], digits int, women text[], men text[],
+    families text[], families_of_women text[], family_first bool, "between" text, cities text[],
+    streets text[], firms text[])) AS place (country, language, currency, dial, digits, women, men, families,
+    families_of_women, family_first, between_names, cities, streets, firms)
 )"""
 
+# Nothing in these statements comes from outside: they are put together from the constants of this module.
 _PICKED = f"""
 picked AS MATERIALIZED (
-  SELECT i, i > :customers AS extra, female, country, language, currency, digits, family_first, between_names, firms,
-         {_roll(2, 100)} < 45 OR i > :customers AS org, {_pick(3, "dial")} AS dial,
+  SELECT i, i > :customers AS extra, female, country, language, currency, digits, family_first, between_names,
+         {_roll(2, 100)} < 45 OR i > :customers AS org,
+         {_pick(3, "dial")} AS dial,
          {_pick(4, "CASE WHEN female THEN women ELSE men END")} AS given,
-         {_pick(5, "CASE WHEN female AND cardinality(families_of_women) > 0 THEN families_of_women ELSE families END")}
-           AS family,
-         {_pick(6, "families")} AS firm_family, {_pick(7, "men")} AS second_given,
-         {_pick(8, "cities")} AS city, {_pick(9, "streets")} AS street,
+         {_pick(5, "CASE WHEN female THEN families_of_women ELSE families END")} AS family,
+         {_pick(6, "families")} AS firm_family,
+         {_pick(7, "men")} AS second_given,
+         {_pick(8, "cities")} AS city,
+         {_pick(9, "streets")} AS street,
+         {_pick(12, "firms")} AS firm_name,
          CURRENT_TIMESTAMP - interval '730 days' * (1 - i::float / (:all + 1))
            - interval '1 hour' * {_roll(10, 24)} AS born
-    FROM (SELECT i, {_roll(1, 2)} = 0 AS female FROM generate_series(CAST(:first AS bigint), :last) AS i) AS numbers
+    FROM (SELECT i, {_roll(1, 2)} = 0 AS female
+            FROM generate_series(CAST(:first AS bigint), :last) AS i) AS numbers
     JOIN places ON places.nr = {_roll(11, "(SELECT count(*) FROM places)")}
 ), ready AS MATERIALIZED (
-  SELECT *, {_full("given", "family")} AS person, format({_pick(12, "firms")}, split_part(firm_family, '|', 1)) AS firm,
-         {_latin("given")} || '.' || {_latin("family")} || i AS mailbox, {_latin("firm_family")} || '-' || i AS slug,
-         CASE WHEN extra THEN 'active' ELSE {_choice(13, active=68, prospect=17, inactive=9, churned=6)} END AS lifecycle,
-         CASE WHEN extra THEN 'none' ELSE {_choice(14, blocked=3, blacklisted=1, none=96)} END
-           AS block_state,
+  SELECT *, {_full("given", "family")} AS person, format(firm_name, {_name("firm_family")}) AS firm,
+         {_latin("given")} || '.' || {_latin("family")} || i AS mailbox,
+         {_latin("firm_family")} || '-' || i AS slug,
+         CASE WHEN extra THEN 'active'
+              ELSE {_choice(13, active=68, prospect=17, inactive=9, churned=6)} END AS lifecycle,
+         CASE WHEN extra THEN 'none' ELSE {_choice(14, blocked=3, blacklisted=1, none=96)} END AS block_state,
          dial || lpad({_roll(15, "(10 ^ digits)::bigint")}::text, digits, '0') AS phone
     FROM picked
-)"""
+)"""  # noqa: S608
 
 # Column of the party → SQL over `ready`.
 _PARTY: dict[str, str] = {
@@ -155,8 +171,8 @@ _PARTY: dict[str, str] = {
              f"WHEN extra THEN CASE WHEN {_roll(22, 2)} = 0 THEN ARRAY['partner'] ELSE ARRAY['dealer'] END "
              f"WHEN org THEN CASE WHEN {_roll(22, 30)} = 0 THEN ARRAY['business_customer', 'vendor'] "
              "ELSE ARRAY['business_customer'] END ELSE ARRAY['end_customer'] END",
-    "first_name": "CASE WHEN NOT org THEN split_part(given, '|', 1) END",
-    "last_name": "CASE WHEN NOT org THEN split_part(family, '|', 1) END",
+    "first_name": f"CASE WHEN NOT org THEN {_name('given')} END",
+    "last_name": f"CASE WHEN NOT org THEN {_name('family')} END",
     "gender": "CASE WHEN NOT org THEN CASE WHEN female THEN 'female' ELSE 'male' END END",
     "date_of_birth": f"CASE WHEN NOT org THEN date '1946-01-01' + {_roll(23, 21900)} END",
     "language": "language",
@@ -174,7 +190,8 @@ _PARTY: dict[str, str] = {
                    "THEN born + (CURRENT_TIMESTAMP - born) * 0.9 END",
     "stage": "CASE lifecycle WHEN 'prospect' THEN 'prospect' WHEN 'active' THEN "
              f"CASE WHEN {_roll(32, 4)} = 0 THEN 'loyalty' ELSE 'active' END END",
-    "sub_stage": f"CASE lifecycle WHEN 'prospect' THEN {_choice(33, lead_capture=40, qualification=35, nurturing=25)} "
+    "sub_stage": "CASE lifecycle WHEN 'prospect' THEN "
+                 f"{_choice(33, lead_capture=40, qualification=35, nurturing=25)} "
                  "WHEN 'churned' THEN 'win_back' END",
     "customer_since": "CASE WHEN lifecycle <> 'prospect' THEN (born + interval '3 days')::date END",
     "email": "email", "email_given": "email",
@@ -193,41 +210,44 @@ _PARTY: dict[str, str] = {
     "preferred_payment_method": _choice(40, bank=45, card=40, cash=15),
     "communication_frequency": _choice(41, monthly=50, quarterly=30, when_needed=20),
     "income_level": f"CASE WHEN NOT org THEN {_choice(42, budget=35, mid_market=50, luxury=15)} END",
-    "life_stage": f"CASE WHEN NOT org THEN {_choice(43, student=10, family=35, professional=40, retiree=15)} END",
+    "life_stage": "CASE WHEN NOT org THEN "
+                  f"{_choice(43, student=10, family=35, professional=40, retiree=15)} END",
     "created_at": "born", "updated_at": "born",
 }  # fmt: skip
 
-_DOMAIN = "(ARRAY['example.com', 'example.org', 'example.net'])[1 + {roll}]"
+_CONTACT_PHONE = f"""dial || lpad({_roll(50, "(10 ^ digits)::bigint")}::text, digits, '0')"""
 _SQL = f"""
-WITH {_PLACES}, {_PICKED}, with_email AS MATERIALIZED (
-  SELECT *, CASE WHEN org THEN 'info.' || slug ELSE mailbox END || '@' || {_DOMAIN.format(roll=_roll(16, 3))} AS email
+WITH {_PLACES}, {_PICKED}, known AS MATERIALIZED (
+  SELECT *, CASE WHEN org THEN 'info.' || slug ELSE mailbox END || '@' ||
+            (ARRAY['example.com', 'example.org', 'example.net'])[1 + {_roll(16, 3)}] AS email
     FROM ready
 ), made AS (
-  INSERT INTO party ({", ".join(_PARTY)}) SELECT {", ".join(_PARTY.values())} FROM with_email ORDER BY i
-  RETURNING id, account_number
-), known AS (
-  SELECT made.id AS party_id, with_email.* FROM made JOIN with_email ON made.account_number = {_PARTY["account_number"]}
+  INSERT INTO party ({", ".join(_PARTY)}) SELECT {", ".join(_PARTY.values())} FROM known ORDER BY i
+  RETURNING id AS party_id, account_number
+), owned AS (
+  SELECT party_id, known.* FROM made JOIN known ON made.account_number = {_PARTY["account_number"]}
 ), contacts AS (
-  INSERT INTO contact (party_id, name, first_name, last_name, email, email_given, phone, phone_given, designation,
-                       department, is_primary, created_at, updated_at)
-  SELECT party_id, {_full("given_name", "family")}, split_part(given_name, '|', 1), split_part(family, '|', 1), mail,
-         mail, dial || lpad({_roll(50, "(10 ^ digits)::bigint")}::text, digits, '0'),
-         dial || lpad({_roll(50, "(10 ^ digits)::bigint")}::text, digits, '0'), {_pick(51, ":titles")},
+  INSERT INTO contact (party_id, name, first_name, last_name, email, email_given, phone, phone_given,
+                       designation, department, is_primary, created_at, updated_at)
+  SELECT party_id, {_full("person.given", "person.family")}, {_name("person.given")},
+         {_name("person.family")}, mail, mail, {_CONTACT_PHONE}, {_CONTACT_PHONE}, {_pick(51, ":titles")},
          {_pick(52, ":departments")}, is_first, born, born
-    FROM known CROSS JOIN LATERAL (VALUES
-      (true, given, mailbox || '@example.com'),
-      (false, second_given, {_latin("second_given")} || '.' || {_latin("family")} || i || '@example.org')
-    ) AS person (is_first, given_name, mail)
-   WHERE org AND (is_first OR (given_name <> given AND {_roll(53, 3)} = 0))
+    FROM owned CROSS JOIN LATERAL (VALUES
+      (true, given, family, mailbox || '@example.com'),
+      (false, second_given, firm_family,
+       {_latin("second_given")} || '.' || {_latin("firm_family")} || i || '@example.org')
+    ) AS person (is_first, given, family, mail)
+   WHERE org AND (is_first OR {_roll(53, 3)} = 0)
 ), addresses AS (
-  INSERT INTO address (party_id, kind, is_default, address, city, state, postal_code, country, area_type, created_at,
-                       updated_at)
-  SELECT party_id, place.kind, place.kind = 'main', format(street, 1 + {_roll(54, 120)} + extra_house),
-         split_part(city, '|', 1), nullif(split_part(city, '|', 2), ''), nullif(split_part(city, '|', 3), ''), country,
+  INSERT INTO address (party_id, kind, is_default, address, city, state, postal_code, country, area_type,
+                       created_at, updated_at)
+  SELECT party_id, place.kind, place.kind = 'main', format(street, 1 + {_roll(54, 120)} + houses_on),
+         split_part(city, '|', 1), nullif(split_part(city, '|', 2), ''), split_part(city, '|', 3), country,
          {_choice(55, urban=60, suburban=28, rural=12)}, born, born
-    FROM known CROSS JOIN LATERAL (VALUES ('main', 0), ('shipping', 7), ('billing', 12)) AS place (kind, extra_house)
+    FROM owned
+    CROSS JOIN (VALUES ('main', 0), ('shipping', 7), ('billing', 12)) AS place (kind, houses_on)
    WHERE place.kind = 'main' OR (org AND place.kind = 'shipping' AND {_roll(56, 4)} = 0)
       OR (org AND place.kind = 'billing' AND {_roll(57, 5)} = 0)
 )
 SELECT count(*) FROM made
-"""
+"""  # noqa: S608

@@ -10,11 +10,12 @@ import phonenumbers
 import pytest
 from sqlalchemy import func, select, text
 
-from crm.commands import access, demo
+from crm.commands import demo
 from crm.core.command import Refused
 from crm.core.entity import face_named
 from crm.core.jobs import Job, JobState
-from crm.models.parties import Address, Contact, Customer, Kind, Party, Partner, Status, Vendor
+from crm.models.access import Role, User
+from crm.models.parties import Address, Contact, Customer, Kind, Partner, Party, Status, Vendor
 from jobs import demo as demo_job
 from jobs import runner
 
@@ -22,7 +23,9 @@ from jobs import runner
 @pytest.fixture
 def loaded(session: Any) -> Any:
     for role in ("admin", "sales_rep", "manager", "auditor"):
-        access.create_user(email=f"demo-{role}@example.com", role=role, password="long-enough-password")
+        held = list(session.scalars(select(Role).where(Role.name == role)))
+        session.add(User(name=role, email=f"demo-{role}@example.com", roles=held))
+    session.flush()
     assert demo.load_demo(customers=500, seed=7) == 512
     session.flush()
     return session
@@ -41,7 +44,9 @@ def test_the_numbers_are_what_was_asked_for(loaded: Any) -> None:
 def test_every_record_reads_back_through_its_own_fields(loaded: Any) -> None:
     """What the field's own parser refuses, or changes, could not have been typed by a person."""
     for entity in (Party, Contact, Address):
-        fields = [field for field in entity.fields().values() if field.editable and field.family != "reference"]
+        fields = [
+            field for field in entity.fields().values() if field.editable and field.family != "reference"
+        ]
         for row in loaded.scalars(select(entity)):
             for field in fields:
                 value = getattr(row, field.attribute)
@@ -58,7 +63,9 @@ def test_there_are_several_countries_scripts_statuses_and_owners(loaded: Any) ->
     statuses = Counter(loaded.scalars(select(Party.status)))
     assert set(statuses) == set(Status)
     assert statuses[Status.ACTIVE] > 250
-    owners = loaded.execute(text("SELECT DISTINCT u.email FROM party p JOIN app_user u ON u.id = p.owner_id ORDER BY 1"))
+    owners = loaded.execute(
+        text("SELECT DISTINCT u.email FROM party p JOIN app_user u ON u.id = p.owner_id ORDER BY 1")
+    )
     assert [email for (email,) in owners] == ["demo-manager@example.com", "demo-sales_rep@example.com"]
     kinds = Counter(loaded.scalars(select(Party.kind)))
     assert min(kinds[Kind.INDIVIDUAL], kinds[Kind.ORGANIZATION]) > 150
@@ -84,9 +91,11 @@ def test_every_organisation_has_one_primary_contact_and_everybody_one_default_ad
 
 
 def test_dates_are_spread_over_two_years(loaded: Any) -> None:
-    days = text("SELECT count(DISTINCT created_at::date), min(now() - created_at) >= '0 s', max(now() - created_at) "
-                "BETWEEN '700 days' AND '732 days', bool_and(customer_since IS NULL OR customer_since >= "
-                "created_at::date) FROM party")  # fmt: skip
+    days = text(
+        "SELECT count(DISTINCT created_at::date), min(now() - created_at) >= '0 s', max(now() - created_at) "
+        "BETWEEN '700 days' AND '732 days', bool_and(customer_since IS NULL OR customer_since >= "
+        "created_at::date) FROM party"
+    )
     number, *good = loaded.execute(days).one()
     assert number > 300
     assert good == [True, True, True]
@@ -97,6 +106,13 @@ def test_a_second_time_is_refused(loaded: Any) -> None:
         demo.load_demo(customers=10, seed=1)
     with pytest.raises(Refused, match="demo data is there already"):
         demo.ask_for_demo(customers=10, seed=1, by=None)
+
+
+def test_while_it_is_loaded_it_is_not_asked_for_again(session: Any) -> None:
+    demo.ask_for_demo(customers=10, seed=1, by=None)
+    with pytest.raises(Refused, match="being loaded already"):
+        demo.ask_for_demo(customers=10, seed=1, by=None)
+    assert session.scalar(select(func.count()).select_from(Job)) == 1
 
 
 @pytest.mark.parametrize("customers", [0, -1, demo.MOST + 1])
@@ -110,9 +126,13 @@ def test_the_same_seed_makes_the_same_people_whatever_the_parts(session: Any) ->
         with session.begin_nested() as undone:
             for first, last in parts:
                 demo.load_part(first, last, customers=100, seed=seed)
-            rows = session.execute(text(
-                "SELECT p.account_number, p.name, p.email, p.phone, p.status, p.annual_revenue, string_agg(a.address, ';' "
-                "ORDER BY a.kind) FROM party p JOIN address a ON a.party_id = p.id GROUP BY p.id ORDER BY 1")).all()  # fmt: skip
+            rows = session.execute(
+                text(
+                    "SELECT p.account_number, p.name, p.email, p.phone, p.status, p.annual_revenue, "
+                    "string_agg(a.address, ';' ORDER BY a.kind) "
+                    "FROM party p JOIN address a ON a.party_id = p.id GROUP BY p.id ORDER BY 1"
+                )
+            ).all()
             undone.rollback()
         return [tuple(row) for row in rows]
 

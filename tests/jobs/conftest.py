@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import secrets
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from flask import Flask
 from redis import Redis
 from sqlalchemy import NullPool, create_engine, text
 
 from app import create_app
-
 from crm.commands import access
 from crm.core import jobs as table
 from crm.core.audit import Acting, acting_as
@@ -33,6 +25,7 @@ from crm.servers import Servers
 from jobs import queue, runner
 from tests.conftest import Own, _copy, _drop, _settings
 from tests.jobs import trial
+from tests.jobs.processes import Forked, kill_tree, serve
 
 
 @dataclass
@@ -71,7 +64,7 @@ def expected(chunks: int) -> list[str]:
 
 @pytest.fixture(scope="session")
 def jobs_database(worker_id: str) -> Iterator[Own]:
-    """One database for all tests of jobs, emptied after each: making the app takes longer than most of them."""
+    """One database for all tests of jobs, emptied after each: making the app takes longer than most."""
     number = 1 + int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 1
     copied = _copy(f"desk_jobs_{worker_id}")
     servers = replace(copied, redis_url=f"{copied.redis_url}?db={number}")
@@ -95,7 +88,9 @@ def desk(jobs_database: Own) -> Iterator[Desk]:
         with jobs_database.app.app_context(), acting_as(Acting(via="test")):
             yield made
             db.session.rollback()
-        with create_engine(jobs_database.servers.owner_database_url, poolclass=NullPool).begin() as connection:
+        with create_engine(
+            jobs_database.servers.owner_database_url, poolclass=NullPool
+        ).begin() as connection:
             connection.execute(text("SET LOCAL lock_timeout = '10s'"))
             connection.execute(text(_EMPTY))
     finally:
@@ -112,41 +107,19 @@ def real_bell(desk: Desk) -> Iterator[Bell]:
 
 
 @pytest.fixture
-def start(desk: Desk, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """`start("work", "1")` runs real workers, `start("schedule")` a scheduler; each in a session of its own."""
-    running: list[subprocess.Popen[bytes]] = []
-    home = json.loads(os.environ["DESK_TEST_SERVERS"])["home"]
+def start(desk: Desk, tmp_path: Path) -> Iterator[Callable[..., Forked]]:
+    """`start("work", 2)` runs two real workers, `start("schedule")` a scheduler."""
+    running: list[Forked] = []
     log = tmp_path / "processes.log"
-    environ = {**os.environ, "DESK_OWN": json.dumps(asdict(desk.servers)), "CRM_HOME": home}
 
-    def begin(*argv: str) -> subprocess.Popen[bytes]:
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.jobs.worker_process", *argv],
-                env=environ, stdout=output, stderr=output, start_new_session=True, cwd=Path(__file__).parents[2],
-            )  # fmt: skip
-        running.append(process)
-        return process
+    def begin(what: str, number: int | str = 1) -> Forked:
+        running.append(Forked(lambda: serve(desk.app, desk.servers, what, int(number)), log))
+        return running[-1]
 
     yield begin
     for process in running:
         kill_tree(process)
     print(log.read_text() if log.exists() else "")  # pytest shows it when the test fails
-
-
-def tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """The process and all below it: a job's own process is in a process group of its own."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        root = psutil.Process(process.pid)
-        return [root, *root.children(recursive=True)]
-    return []
-
-
-def kill_tree(process: subprocess.Popen[bytes]) -> None:
-    for member in tree(process):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            member.send_signal(signal.SIGKILL)
-    process.wait()
 
 
 def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import zlib
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -45,8 +46,10 @@ def test_savepoints_neither_ring_early_nor_silence_what_was_asked_before(desk: D
 
 
 def test_a_refused_row_of_a_batch_does_not_silence_the_others(desk: Desk) -> None:
-    failed, running = (Job(task="jobs.trial.chunks", label="Trial", state=state)
-                       for state in (JobState.FAILED, JobState.RUNNING))  # fmt: skip
+    failed, running = (
+        Job(task="jobs.trial.chunks", label="Trial", state=state)
+        for state in (JobState.FAILED, JobState.RUNNING)
+    )
     db.session.add_all([failed, running])
     db.session.flush()
     outcomes = perform(retry, [failed.id, running.id], by=None, values={})
@@ -59,10 +62,10 @@ def test_a_refused_row_of_a_batch_does_not_silence_the_others(desk: Desk) -> Non
 def test_only_the_number_travels(desk: Desk, real_bell: Bell) -> None:
     number = desk.ask(secret="alice@example.com")
     connection = Redis.from_url(desk.servers.redis_url)
-    (name,) = connection.lrange(f"rq:queue:{queue.QUEUE}", 0, -1)
-    kept = connection.hgetall(b"rq:job:" + name)
+    (ring,) = queue.open_queue(connection).get_job_ids()
+    kept: dict[Any, Any] = connection.hgetall(f"rq:job:{ring}")
     assert json.loads(zlib.decompress(kept[b"data"])) == ["jobs.runner.run", None, [number], {}]
-    everything = b" ".join(bytes(part) for pair in kept.items() for part in pair)
+    everything = b" ".join(part for pair in kept.items() for part in pair)
     assert b"alice" not in everything
 
 

@@ -1,4 +1,4 @@
-"""Commands on everything that matches: fixed when confirmed, in parts, with a reason for each refused record."""
+"""Commands on all that match: fixed when confirmed, in parts, with a reason for each refused record."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make_customers(number: int, **more: Any) -> None:
 
 def reasons(job_id: int) -> dict[str | None, int]:
     counted = select(JobItem.reason, func.count()).where(JobItem.job_id == job_id).group_by(JobItem.reason)
-    return {reason: number for reason, number in db.session.execute(counted)}
+    return dict(db.session.execute(counted).all())
 
 
 @pytest.mark.parametrize("verb", ["block", "deactivate"])  # with and without a set form
@@ -40,10 +40,13 @@ def test_a_command_on_many_says_for_each_what_became_of_it(
     monkeypatch.setattr(commands, "CHUNK", 50 if verb == "deactivate" else 500)
     many = 120 if verb == "deactivate" else MANY
     make_customers(many)
-    first = db.session.scalar(select(func.min(Party.id)))
+    first = db.session.scalars(select(Party.id).order_by(Party.id)).first()
+    assert first is not None
     db.session.execute(
-        update(Party).where(Party.id < first + 30).values(block_state="blocked", block_reason="unpaid", lifecycle="inactive")
-    )  # fmt: skip
+        update(Party)
+        .where(Party.id < first + 30)
+        .values(block_state="blocked", block_reason="unpaid", lifecycle="inactive")
+    )
     db.session.execute(update(Party).where(Party.id == first + 100).values(archived_at=func.now()))
     user = desk.user()
     job = ask_for_all(Customer, verb, [], {"reason": "fraud"}, by=user)
@@ -60,7 +63,9 @@ def test_a_command_on_many_says_for_each_what_became_of_it(
     assert reasons(number) == {None: many - 31, already: 30, parties.ARCHIVED: 1}
     changed = select(func.count()).where(Party.status_reason == "fraud")
     assert db.session.scalar(changed) == many - 31
-    audited = text("SELECT count(*) FROM audit_entry WHERE action = 'update' AND via = :via AND actor_id = :actor")
+    audited = text(
+        "SELECT count(*) FROM audit_entry WHERE action = 'update' AND via = :via AND actor_id = :actor"
+    )
     assert db.session.scalar(audited, {"via": f"job {number}", "actor": user.id}) == many - 31
 
 
@@ -68,13 +73,20 @@ def test_the_list_s_query_decides_what_is_meant(desk: Desk) -> None:
     make_customers(5)
     make_customers(3, industry="Logistics")
     make_customers(2, roles=["vendor"], industry="Logistics")
-    job = ask_for_all(Customer, "block", [("flt_industry_eq", "logistics"), ("sort", "name"), ("csrf_token", "x")],
-                      {"reason": "x", "until": "2100-01-31"}, by=desk.user())  # fmt: skip
+    job = ask_for_all(
+        Customer,
+        "block",
+        [("flt_industry_eq", "logistics"), ("sort", "name"), ("csrf_token", "x")],
+        {"reason": "x", "until": "2100-01-31"},
+        by=desk.user(),
+    )
     number, label = job.id, job.label
     db.session.commit()
     assert (desk.job(number).total, label) == (3, "Block: 3 customers")
     runner.run(number)
-    blocked = select(func.count()).where(Party.status == Status.BLOCKED, Party.blocked_until == dt.date(2100, 1, 31))
+    blocked = select(func.count()).where(
+        Party.status == Status.BLOCKED, Party.blocked_until == dt.date(2100, 1, 31)
+    )
     assert db.session.scalar(blocked) == 3
 
 
@@ -90,7 +102,12 @@ def test_a_killed_batch_goes_on_and_does_nothing_twice(desk: Desk, monkeypatch: 
     assert desk.job(number).done == 40
     assert runner.run(number) == "done"
     assert desk.job(number).result == {"done": 100, "refused": 0}
-    assert db.session.scalar(text("SELECT count(*) FROM audit_entry WHERE action = 'update' AND entity = 'party'")) == 100
+    assert (
+        db.session.scalar(
+            text("SELECT count(*) FROM audit_entry WHERE action = 'update' AND entity = 'party'")
+        )
+        == 100
+    )
 
 
 def test_a_right_that_is_lost_meanwhile_refuses_the_rest(desk: Desk) -> None:
@@ -123,7 +140,9 @@ def test_own_customers_only_where_the_right_reaches_no_further(desk: Desk) -> No
     make_customers(3, owner_id=user.id)
     job = ask_for_all(Customer, "deactivate", [], {}, by=user)
     number = job.id
-    db.session.execute(update(Party).where(Party.id == select(func.max(Party.id)).scalar_subquery()).values(owner_id=None))
+    db.session.execute(
+        update(Party).where(Party.id == select(func.max(Party.id)).scalar_subquery()).values(owner_id=None)
+    )
     db.session.commit()
     assert desk.job(number).total == 3
     runner.run(number)
@@ -160,11 +179,19 @@ def test_nothing_left_to_do_is_the_end(desk: Desk) -> None:
 
 TOMORROW = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
 STANDINGS: list[dict[str, Any]] = [
-    {}, {"lifecycle": "prospect"}, {"block_state": "blocked", "block_reason": "unpaid"},
-    {"block_state": "blocked", "block_reason": "a", "blocked_until": TOMORROW, "blocked_at": dt.datetime(2026, 1, 1)},
-    {"block_state": "blacklisted", "block_reason": "fraud"}, {"archived_at": dt.datetime(2026, 1, 1)},
-    {"archived_at": dt.datetime(2026, 1, 1), "block_state": "blocked", "block_reason": "b"},
-]  # fmt: skip
+    {},
+    {"lifecycle": "prospect"},
+    {"block_state": "blocked", "block_reason": "unpaid"},
+    {
+        "block_state": "blocked",
+        "block_reason": "a",
+        "blocked_until": TOMORROW,
+        "blocked_at": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    },
+    {"block_state": "blacklisted", "block_reason": "fraud"},
+    {"archived_at": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)},
+    {"archived_at": dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "block_state": "blocked", "block_reason": "b"},
+]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +204,9 @@ STANDINGS: list[dict[str, Any]] = [
         (parties.unblock, {"reason": "paid"}),
     ],
 )
-def test_the_set_form_does_what_the_single_form_does(session: Any, made: Command, values: dict[str, Any]) -> None:
+def test_the_set_form_does_what_the_single_form_does(
+    session: Any, made: Command, values: dict[str, Any]
+) -> None:
     assert made.set_form is not None
 
     def outcome(as_set: bool) -> tuple[list[str | None], list[tuple[Any, ...]]]:
@@ -193,9 +222,19 @@ def test_the_set_form_does_what_the_single_form_does(session: Any, made: Command
                 said = [one.reason or None for one in perform(made, ids, by=None, values=values)]
             session.flush()
             after = session.execute(
-                select(Party.lifecycle, Party.block_state, Party.block_reason, Party.blocked_until, Party.archived_at,
-                       Party.status, Party.status_reason, Party.blocked_at.is_(None)).where(Party.id.in_(ids))
-                .order_by(Party.id)).all()  # fmt: skip
+                select(
+                    Party.lifecycle,
+                    Party.block_state,
+                    Party.block_reason,
+                    Party.blocked_until,
+                    Party.archived_at,
+                    Party.status,
+                    Party.status_reason,
+                    Party.blocked_at.is_(None),
+                )
+                .where(Party.id.in_(ids))
+                .order_by(Party.id)
+            ).all()
             undone.rollback()
         return said, [tuple(row) for row in after]
 
@@ -208,7 +247,12 @@ def test_the_set_form_refuses_what_is_out_of_reach(session: Any) -> None:
     inside, outside = Party(name="in"), Party(name="out")
     session.add_all([inside, outside])
     session.flush()
-    refused = perform_set(parties.block, [outside.id, inside.id, 10**12], by=None,
-                          values={"reason": "x", "until": None}, where=[Party.name == "in"])  # fmt: skip
+    refused = perform_set(
+        parties.block,
+        [outside.id, inside.id, 10**12],
+        by=None,
+        values={"reason": "x", "until": None},
+        where=[Party.name == "in"],
+    )
     assert refused == dict.fromkeys([outside.id, 10**12], "there is no such record for you")
     assert (inside.block_state, outside.block_state) == (BlockState.BLOCKED, BlockState.NONE)

@@ -33,9 +33,19 @@ def test_every_asked_name_resolves() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["os.system", "jobs.runner.run", "jobs.trial.plain", "jobs.trial.gone", "jobs.gone.load", "crm.core.jobs.ask",
-     "jobs.trial.time.sleep", "jobs..load", "jobs.trial.__class__", ""],
-)  # fmt: skip
+    [
+        "os.system",
+        "jobs.runner.run",
+        "jobs.trial.plain",
+        "jobs.trial.gone",
+        "jobs.gone.load",
+        "crm.core.jobs.ask",
+        "jobs.trial.time.sleep",
+        "jobs..load",
+        "jobs.trial.__class__",
+        "",
+    ],
+)
 def test_nothing_else_does(name: str) -> None:
     with pytest.raises(runner.UnknownTask):
         runner.resolve(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,10 +20,13 @@ from crm.models.access import AuditEntry, LoginAttempt, UserSession
 from crm.models.parties import BlockState, Party, Status
 from jobs import schedule
 from tests.jobs.conftest import Desk, until
+from tests.jobs.processes import Forked
 
 # Advisory locks are per database, but the view shows those of all.
-HELD = ("locktype = 'advisory' AND objid = :lock AND granted AND database = "
-        "(SELECT oid FROM pg_database WHERE datname = current_database())")  # fmt: skip
+HELD = (
+    "locktype = 'advisory' AND objid = :lock AND granted AND database = "
+    "(SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 @contextmanager
@@ -93,7 +95,7 @@ def test_a_duty_that_fails_does_not_end_the_others(desk: Desk, caplog: pytest.Lo
     assert "could not fail" in caplog.text
 
 
-def test_sigterm_ends_it_within_two_seconds(desk: Desk, start: Callable[..., subprocess.Popen[bytes]]) -> None:
+def test_sigterm_ends_it_within_two_seconds(desk: Desk, start: Callable[..., Forked]) -> None:
     process = start("schedule")
     lock = text(f"SELECT count(*) FROM pg_locks WHERE {HELD}")
     until(lambda: db.session.execute(lock, {"lock": schedule.LOCK}).scalar())
@@ -128,14 +130,18 @@ def test_while_the_queue_is_away_nothing_is_rung(desk: Desk, caplog: pytest.LogC
 def test_blocks_end_on_their_day(desk: Desk) -> None:
     today = dt.datetime.now(dt.UTC).date()
     for name, until_day, state in (
-        ("due", today, "blocked"), ("overdue", today - dt.timedelta(days=3), "blocked"),
-        ("later", today + dt.timedelta(days=1), "blocked"), ("open", None, "blocked"),
+        ("due", today, "blocked"),
+        ("overdue", today - dt.timedelta(days=3), "blocked"),
+        ("later", today + dt.timedelta(days=1), "blocked"),
+        ("open", None, "blocked"),
         ("blacklisted", today, "blacklisted"),
-    ):  # fmt: skip
+    ):
         db.session.add(Party(name=name, block_state=state, block_reason="x", blocked_until=until_day))
     db.session.commit()
     assert schedule.end_blocks() == 2
-    free = db.session.scalars(select(Party.name).where(Party.block_state == BlockState.NONE).order_by(Party.name))
+    free = db.session.scalars(
+        select(Party.name).where(Party.block_state == BlockState.NONE).order_by(Party.name)
+    )
     assert list(free) == ["due", "overdue"]
     assert db.session.scalar(select(func.count()).where(Party.status == Status.ACTIVE)) == 2
     assert schedule.end_blocks() == 0
@@ -152,8 +158,9 @@ def test_what_the_scheduler_does_stands_in_the_history(desk: Desk) -> None:
         return schedule.end_blocks()
 
     schedule.run(ended=ended, duties=(schedule.Duty("end blocks", 9, once),))
-    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.record_id == number,
-                                                        AuditEntry.action == "update")).one()  # fmt: skip
+    entry = db.session.scalars(
+        select(AuditEntry).where(AuditEntry.record_id == number, AuditEntry.action == "update")
+    ).one()
     assert (entry.actor_id, entry.via) == (None, "scheduler")
 
 

@@ -15,13 +15,17 @@ from crm.models.parties import Party
 
 PER_CHUNK = 10
 
-# What the next chunk does besides its effect; tests in the same process set it.
-before_step: Callable[[int], None] = lambda chunk: None
+
+def nothing(chunk: int) -> None:
+    """What a chunk does besides its effect, unless a test has something else in mind."""
+
+
+before_step: Callable[[int], None] = nothing
 tidied: list[int] = []
 
 
 def chunks(job: Job) -> Iterator[Step]:
-    """`args`: `chunks`, `seconds` each of them takes, `fail_at`, `refuse_at`, `deadlock_at` a chunk's number."""
+    """`args`: `chunks`, `seconds` each takes, `fail_at`, `refuse_at`, `deadlock_at` a chunk's number."""
     wanted, first = job.args["chunks"], job.checkpoint.get("next", 0)
     try:
         for chunk in range(first, wanted):
@@ -35,8 +39,12 @@ def chunks(job: Job) -> Iterator[Step]:
             if job.args.get("refuse_at") == chunk:
                 raise Refused("the moon is full")
             if job.args.get("deadlock_at") == chunk:
-                db.session.execute(text("DO $$ BEGIN RAISE EXCEPTION 'in the way' USING ERRCODE = '40P01'; END $$"))
-            yield Step(done=chunk + 1, total=wanted, checkpoint={"next": chunk + 1}, result={"chunks": chunk + 1})
+                db.session.execute(
+                    text("DO $$ BEGIN RAISE EXCEPTION 'in the way' USING ERRCODE = '40P01'; END $$")
+                )
+            yield Step(
+                done=chunk + 1, total=wanted, checkpoint={"next": chunk + 1}, result={"chunks": chunk + 1}
+            )
     finally:
         tidied.append(job.id)
 
