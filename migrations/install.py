@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlalchemy import text
@@ -40,15 +41,42 @@ def _grants(app_role: str) -> list[str]:
 
 def differences(connection: Any, app_role: str) -> list[str]:
     """What the database lacks, or has beyond the declarations; empty when they agree."""
+    return [*_triggers(connection), *_functions(connection), *_rights(connection, app_role)]
+
+
+def _triggers(connection: Any) -> list[str]:
     rows = connection.execute(text(
-        "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+        "SELECT c.relname, t.tgname, t.tgenabled = 'O' FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
         "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND NOT t.tgisinternal"))  # fmt: skip
-    there, wanted = {(row[0], row[1]) for row in rows}, audit.installed_names()
-    found = [f"trigger {name} on {table} is missing" for table, name in sorted(wanted - there)]
-    found += [f"trigger {name} on {table} is not declared" for table, name in sorted(there - wanted)]
+    there = {(row[0], row[1]): row[2] for row in rows}
+    wanted = audit.installed_names()
+    found = [f"trigger {name} on {table} is missing" for table, name in sorted(wanted - there.keys())]
+    found += [f"trigger {name} on {table} is not declared" for table, name in sorted(there.keys() - wanted)]
+    off = sorted(key for key, enabled in there.items() if not enabled)
+    return found + [f"trigger {name} on {table} is switched off" for table, name in off]
+
+
+def _functions(connection: Any) -> list[str]:
+    """Functions whose text isn't what `install` would write."""
+    rows = connection.execute(text(
+        "SELECT p.proname, p.prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
+        "WHERE n.nspname = 'public'"))  # fmt: skip
+    there = {row[0]: row[1] for row in rows}
+    found = []
+    for statement in (*BASE_FUNCTIONS, *audit.install_statements()):
+        made = re.match(r"CREATE OR REPLACE FUNCTION (\w+)\(.*? AS (\$\w*\$)(.*)\2\s*\Z", statement, re.DOTALL)
+        if made is not None and there.get(made[1]) != made[3]:
+            found.append(f"function {made[1]}() is {'not as declared' if made[1] in there else 'missing'}")
+    return found
+
+
+def _rights(connection: Any, app_role: str) -> list[str]:
+    """What the app may write and shouldn't: whole tables, or single columns of them."""
+    found = []
     for table in sorted(READ_ONLY):
         for right in ("INSERT", "UPDATE", "DELETE"):
-            if connection.execute(text("SELECT has_table_privilege(:role, :table, :right)"),
+            ask = "has_table_privilege" if right == "DELETE" else "has_any_column_privilege"
+            if connection.execute(text(f"SELECT {ask}(:role, :table, :right)"),
                                   {"role": app_role, "table": table, "right": right}).scalar():  # fmt: skip
                 found.append(f"{app_role} may {right} {table}")
     return found

@@ -1,0 +1,231 @@
+"""The database is what the code says: built revision by revision, taken down again, and compared."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from alembic.script import ScriptDirectory
+from psycopg import errors
+
+from crm.core import audit
+from crm.core.entity import entities
+from crm.logins import dsn
+from crm.servers import Servers, prepare_database
+from migrations import database
+from tests.conftest import _copy, _drop
+
+REVISIONS = [one.revision for one in ScriptDirectory.from_config(database.config()).walk_revisions()][::-1]
+AUDIT = ("audit_entry", "audit_value")
+CHANGES = {
+    "audit_entry": (
+        "INSERT INTO audit_entry (entity, record_id, action) VALUES ('party', 1, 'create')",
+        "UPDATE audit_entry SET actor_id = NULL",
+        "DELETE FROM audit_entry",
+        "TRUNCATE audit_entry",
+    ),
+    "audit_value": (
+        "INSERT INTO audit_value (entry_id, field, salt) VALUES (1, 'name', 'x')",
+        "UPDATE audit_value SET before = NULL",
+        "DELETE FROM audit_value",
+        "TRUNCATE audit_value",
+    ),
+}
+
+
+@dataclass
+class Empty:
+    """A database with its logins and nothing in it."""
+
+    owner_url: str
+    app_url: str
+
+    def ask(self, sql: str, *values: Any, login: str = "owner") -> list[tuple[Any, ...]]:
+        with psycopg.connect(dsn(self.owner_url if login == "owner" else self.app_url)) as connection:
+            cursor = connection.execute(sql.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture
+def empty(servers: Servers, worker_id: str) -> Iterator[Empty]:
+    assert servers.superuser_url
+    name = f"desk_{worker_id}_bare_{secrets.token_hex(3)}"
+    made = Empty(*prepare_database(servers.superuser_url, name))
+    try:
+        yield made
+    finally:
+        _drop(name, servers.superuser_url)
+        with psycopg.connect(dsn(servers.superuser_url), autocommit=True) as connection:
+            for login in ("app", "owner"):
+                connection.execute(f'DROP ROLE "{name}_{login}"'.encode())
+
+
+@pytest.fixture(scope="module")
+def own(servers: Servers, worker_id: str) -> Iterator[Empty]:
+    """A copy of the migrated template; what a test changes it puts right again with an upgrade."""
+    name = f"desk_{worker_id}_compared"
+    copied = _copy(name)
+    yield Empty(copied.owner_database_url, copied.database_url)
+    assert servers.superuser_url
+    _drop(name, servers.superuser_url)
+
+
+def tables(empty: Empty) -> set[str]:
+    rows = empty.ask("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return {row[0] for row in rows}
+
+
+def test_the_revisions_are_one_line_of_numbers() -> None:
+    assert [f"{number:04}" for number in range(1, len(REVISIONS) + 1)] == REVISIONS
+
+
+def test_built_up_revision_by_revision_taken_down_to_nothing_and_built_again(empty: Empty) -> None:
+    assert database.state(empty.owner_url) == (None, REVISIONS[-1])
+    for revision in REVISIONS:
+        database.upgrade(empty.owner_url, empty.app_url, revision)
+        assert database.state(empty.owner_url)[0] == revision
+    database.upgrade(empty.owner_url, empty.app_url)
+    assert database.check(empty.owner_url, empty.app_url) == []
+    assert tables(empty) == {entity.__tablename__ for entity in entities()} | {"alembic_version"}
+    for revision in [*REVISIONS[-2::-1], "base"]:
+        database.downgrade(empty.owner_url, revision)
+    assert tables(empty) == {"alembic_version"}
+    database.upgrade(empty.owner_url, empty.app_url)
+    assert database.check(empty.owner_url, empty.app_url) == []
+
+
+def test_a_second_upgrade_changes_nothing(own: Empty) -> None:
+    database.upgrade(own.owner_url, own.app_url)
+    assert database.check(own.owner_url, own.app_url) == []
+
+
+@pytest.fixture
+def spoil(own: Empty) -> Iterator[Callable[[str], list[str]]]:
+    """Change the database behind the code's back; answers what `check` finds then."""
+    done: list[str] = []
+
+    def run(sql: str, undo: str) -> list[str]:
+        own.ask(sql)
+        done.append(undo)
+        return database.check(own.owner_url, own.app_url)
+
+    yield run
+    for undo in done:
+        own.ask(undo)
+    database.upgrade(own.owner_url, own.app_url)
+    assert database.check(own.owner_url, own.app_url) == []
+
+
+@pytest.mark.parametrize("name", sorted(name for table, name in audit.installed_names() if table == "party"))
+def test_a_trigger_that_is_gone_is_found_and_put_back(spoil: Callable[..., list[str]], own: Empty, name: str) -> None:
+    found = spoil(f"DROP TRIGGER {name} ON party", "SELECT 1")
+    assert found == [f"trigger {name} on party is missing"]
+
+
+def test_a_trigger_that_nobody_declared_is_found(spoil: Callable[..., list[str]]) -> None:
+    found = spoil(
+        "CREATE TRIGGER sly BEFORE UPDATE ON party FOR EACH ROW EXECUTE FUNCTION crm_touch()",
+        "DROP TRIGGER sly ON party",
+    )
+    assert found == ["trigger sly on party is not declared"]
+
+
+def test_a_trigger_that_is_switched_off_is_found(spoil: Callable[..., list[str]]) -> None:
+    name = "audit_party_update"
+    found = spoil(f"ALTER TABLE party DISABLE TRIGGER {name}", f"ALTER TABLE party ENABLE TRIGGER {name}")
+    assert found == [f"trigger {name} on party is switched off"]
+
+
+def test_a_trigger_function_that_does_something_else_is_found(spoil: Callable[..., list[str]]) -> None:
+    found = spoil(
+        "CREATE OR REPLACE FUNCTION audit_party_update() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+        "SET search_path = pg_catalog, public, pg_temp AS $$ BEGIN RETURN NULL; END $$",
+        "SELECT 1",
+    )
+    assert found == ["function audit_party_update() is not as declared"]
+
+
+@pytest.mark.parametrize("right", ["INSERT", "UPDATE", "DELETE"])
+@pytest.mark.parametrize("table", AUDIT)
+def test_a_right_on_the_audit_is_found(spoil: Callable[..., list[str]], own: Empty, table: str, right: str) -> None:
+    [(app_role,)] = own.ask("SELECT current_user", login="app")
+    found = spoil(f'GRANT {right} ON {table} TO "{app_role}"', "SELECT 1")
+    assert found == [f"{app_role} may {right} {table}"]
+
+
+def test_a_right_on_one_column_of_the_audit_is_found(spoil: Callable[..., list[str]], own: Empty) -> None:
+    [(app_role,)] = own.ask("SELECT current_user", login="app")
+    found = spoil(
+        f'GRANT UPDATE (changes) ON audit_entry TO "{app_role}"',
+        f'REVOKE UPDATE (changes) ON audit_entry FROM "{app_role}"',
+    )
+    assert found == [f"{app_role} may UPDATE audit_entry"]
+
+
+def test_a_column_that_nobody_declared_is_found(spoil: Callable[..., list[str]]) -> None:
+    found = spoil("ALTER TABLE party ADD COLUMN sly text", "ALTER TABLE party DROP COLUMN sly")
+    assert len(found) == 1
+    assert "remove_column" in found[0]
+    assert "sly" in found[0]
+
+
+@pytest.mark.parametrize("table", AUDIT)
+def test_the_app_may_read_the_audit_and_never_write_it(own: Empty, table: str) -> None:
+    own.ask(f"SELECT * FROM {table}", login="app")
+    for statement in CHANGES[table]:
+        with pytest.raises(errors.InsufficientPrivilege):
+            own.ask(statement, login="app")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE party DISABLE TRIGGER ALL",
+        "ALTER TABLE party DISABLE TRIGGER audit_party_update",
+        "DROP TRIGGER audit_party_update ON party",
+        "SET session_replication_role = replica",
+        "CREATE OR REPLACE FUNCTION crm_touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "DROP FUNCTION audit_party_update() CASCADE",
+        "SELECT audit_party_update()",
+        "CREATE TABLE public.sly (id int)",
+        "CREATE FUNCTION public.sly() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "TRUNCATE party",
+        "UPDATE alembic_version SET version_num = '0000'",
+    ],
+)
+def test_the_app_cannot_get_round_the_triggers(own: Empty, statement: str) -> None:
+    with pytest.raises(errors.InsufficientPrivilege):
+        own.ask(statement, login="app")
+
+
+def test_the_app_cannot_become_the_owner_or_the_superuser(own: Empty, servers: Servers) -> None:
+    [(owner,)] = own.ask("SELECT current_user")
+    assert servers.superuser_url
+    with psycopg.connect(dsn(servers.superuser_url)) as connection:
+        superuser = connection.info.user
+    for role in (owner, superuser):
+        for statement in (f'SET ROLE "{role}"', f'SET SESSION AUTHORIZATION "{role}"'):
+            with pytest.raises(errors.InsufficientPrivilege):
+                own.ask(statement, login="app")
+
+
+def test_what_the_app_writes_is_audited_whatever_way_it_writes(own: Empty) -> None:
+    [(number,)] = own.ask("INSERT INTO party (name) VALUES ('Ann') RETURNING id", login="app")
+    own.ask("UPDATE party SET name = 'Bea', industry = 'Steel' WHERE id = %s", number, login="app")
+    own.ask("DELETE FROM party WHERE id = %s", number, login="app")
+    written = own.ask("SELECT id, action, changes FROM audit_entry WHERE entity = 'party' AND record_id = %s "
+                      "ORDER BY id", number, login="app")  # fmt: skip
+    assert [action for _, action, _ in written] == ["create", "update", "delete"]
+    changed = written[1][2]
+    assert changed["industry"] == [None, "Steel"]
+    assert set(changed["name"]) == {"hash"}
+    kept = own.ask(
+        "SELECT before, after FROM audit_value WHERE entry_id = %s AND field = 'name'",
+        written[1][0],
+        login="app",
+    )
+    assert kept == [("Ann", "Bea")]
