@@ -33,7 +33,7 @@ lint: dev
 
 # Writes the exact versions anew, from requirements*.in alone.
 pins:
-	@$(PYTHON) tools/pins.py
+	@$(PYTHON) .ci/pins.py
 
 venv:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found: install it"; exit 1; }

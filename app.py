@@ -8,9 +8,9 @@ if __name__ == "__main__":
     from crm.bootstrap import ensure_venv
 
     ensure_venv(ROOT)  # goes on in .venv, which it makes first where there is none
-    from app import main
+    from importlib import import_module
 
-    sys.exit(main())
+    sys.exit(import_module("app").main())
 
 # ruff: noqa: E402 - nothing below may be imported before .venv is there
 import json
@@ -33,7 +33,6 @@ from admin_views.screens import add_screens
 from crm import api
 from crm.commands import access
 from crm.commands.demo import load_demo
-
 from crm.config import Settings, StartError, load
 from crm.core import jobs as job_table
 from crm.core.audit import Acting, act, acting_as
@@ -63,7 +62,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin", "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }  # fmt: skip
 ERRORS = {
-    400: ("That didn't work", "The page was open for too long, or came from elsewhere. Go back, load it again and retry."),
+    400: ("That didn't work", "The page was open for too long, or came from elsewhere. Load it again and retry."),
     403: ("Not for you", "Your roles don't allow this. An administrator can tell why, and change it."),
     404: ("Not found", "There is nothing here, or nothing that you may see."),
     405: ("Not this way", "This address can't be used like that."),
@@ -92,9 +91,13 @@ class _Sessions(SecureCookieSessionInterface):
 
 
 def create_app(settings: Settings | None = None, servers: Servers | None = None) -> Flask:
-    """The whole app. Without `servers` it attaches to those of the settings; raises StartError where they are down."""
-    settings = settings or load(os.environ)
-    servers = servers or attach(settings)
+    """The whole app, on running servers. With nothing given, as the `flask` command asks for it, the commands alone:
+    most of them start or find the servers themselves."""
+    if settings is None or servers is None:
+        bare = Flask(__name__)
+        for name, command in main.commands.items():
+            bare.cli.add_command(command, name)
+        return bare
     check_declarations()
     app = Desk(__name__, static_folder="admin_views/static", static_url_path="/static",
                template_folder="admin_views/templates")  # fmt: skip
@@ -125,9 +128,9 @@ def _add_edges(app: Flask) -> None:
 
     @app.before_request
     def know_who_acts() -> None:
-        if request.method in ("POST", "PATCH", "PUT", "DELETE") and request.blueprint != api.blueprint.name:
-            if current_user.is_authenticated:
-                act(db.session(), Acting(current_user.id, "screen"))
+        changes = request.method in ("POST", "PATCH", "PUT", "DELETE") and request.blueprint != api.blueprint.name
+        if changes and current_user.is_authenticated:
+            act(db.session(), Acting(current_user.id, "screen"))
 
     @app.after_request
     def add_headers(answer: Response) -> Response:
@@ -188,44 +191,40 @@ def _add_errors(app: Flask) -> None:
         return api.problem_response(fault) if request.path.startswith("/api/v1/") else page(500)
 
 
+def serve() -> Flask:
+    """What the web server runs. Raises StartError where the servers are down."""
+    settings = load(os.environ)
+    return create_app(settings, attach(settings))
+
+
 # The command line
 
 
-def main() -> int:
-    """`python3 app.py …`: the same commands as `flask …`; an error is one clear line."""
-    try:
-        result = commands(standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except click.ClickException as fault:
-        fault.show()
-        return fault.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    except StartError as fault:
-        click.echo(str(fault), err=True)
-        return 1
-
-
-class Commands(click.Group):
-    """Errors of starting and of input are one line, not a traceback."""
+class Line(click.Command):
+    """Errors of starting and of input are one line, not a traceback; what a command answers is its exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
-        except StartError as fault:
+            code = super().invoke(ctx)
+        except (StartError, WrongInput) as fault:
             raise click.ClickException(str(fault)) from None
-        except WrongInput as fault:
-            raise click.ClickException(str(fault)) from None
+        if isinstance(code, int) and code:
+            ctx.exit(code)
 
 
-@click.group(cls=Commands)
-def commands() -> None:
+class Lines(click.Group):
+    command_class = Line
+    group_class = type
+
+
+@click.group(cls=Lines)
+def main() -> None:
     """Customer Desk."""
 
 
 @contextmanager
 def desk() -> Iterator[Flask]:
-    """The app for one command: its servers are started for it where they don't run, its database is brought up to date."""
+    """The app for one command: its servers are started where they don't run, its database is brought up to date."""
     settings = load(os.environ)
     with running(settings) as servers:
         prepare(settings, servers)
@@ -255,27 +254,29 @@ def _first_administrator(settings: Settings) -> list[str]:
     return [f"Administrator: {user.email}", f"Password:      {said}"]
 
 
-@commands.command()
+@main.command()
 def up() -> int:
     """Start everything: servers, web, workers, scheduler."""
     settings = load(os.environ)
     told: list[str] = []
-    return supervise(settings, prepare=lambda servers: told.extend(prepare(settings, servers)), ready_message=lambda: told)
+    return supervise(
+        settings, prepare=lambda servers: told.extend(prepare(settings, servers)), ready_message=lambda: told
+    )
 
 
-@commands.command()
+@main.command()
 def web() -> None:
     """Serve the screens and the API (gunicorn)."""
     settings = load(os.environ)
     attach(settings)
     os.execv(sys.executable, [  # noqa: S606 - our own arguments
-        sys.executable, "-m", "gunicorn", "app:create_app()", "--chdir", str(ROOT), "--worker-class", "gthread",
+        sys.executable, "-m", "gunicorn", "app:serve()", "--chdir", str(ROOT), "--worker-class", "gthread",
         "--workers", str(settings.web_workers), "--threads", "4", "--bind", f"{settings.host}:{settings.port}",
         "--graceful-timeout", "4", "--timeout", "120", "--log-level", "warning", "--no-control-socket",
     ])  # fmt: skip
 
 
-@commands.command()
+@main.command()
 @click.option("-n", "number", type=click.IntRange(1, 64), default=None, help="How many workers")
 def worker(number: int | None) -> int:
     """Work on background jobs."""
@@ -285,7 +286,7 @@ def worker(number: int | None) -> int:
         return workers.work(number or settings.workers, servers.redis_url)
 
 
-@commands.command()
+@main.command()
 def scheduler() -> int:
     """Ring forgotten jobs and do what is due."""
     settings = load(os.environ)
@@ -293,15 +294,12 @@ def scheduler() -> int:
         return schedule.run()
 
 
-@commands.group()
-def db_() -> None:
+@main.group("db")
+def database_() -> None:
     """Upgrade, downgrade and check the database."""
 
 
-commands.add_command(db_, "db")
-
-
-@db_.command()
+@database_.command()
 @click.argument("revision", default="head")
 def upgrade(revision: str) -> None:
     """Bring the database to the newest revision."""
@@ -310,7 +308,7 @@ def upgrade(revision: str) -> None:
     click.echo("The database is up to date.")
 
 
-@db_.command()
+@database_.command()
 @click.argument("revision")
 def downgrade(revision: str) -> None:
     """Take the database back to a revision."""
@@ -319,7 +317,7 @@ def downgrade(revision: str) -> None:
     click.echo(f"The database is at {revision}.")
 
 
-@db_.command()
+@database_.command()
 @click.option("--json", "as_json", is_flag=True)
 def check(as_json: bool) -> int:
     """Compare the database with the code: tables, triggers, grants."""
@@ -330,7 +328,7 @@ def check(as_json: bool) -> int:
     return 1 if found else 0
 
 
-@commands.group()
+@main.group()
 def users() -> None:
     """People who sign in."""
 
@@ -351,7 +349,7 @@ def create_user(email: str, role: str, name: str | None, password_stdin: bool, a
         _tell(as_json, shown, [f"{user.email} can sign in."] + ([] if given else [f"One-time password: {password}"]))
 
 
-@commands.group()
+@main.group()
 def keys() -> None:
     """Keys for programs."""
 
@@ -371,7 +369,7 @@ def create_key(name: str, email: str, scopes: tuple[str, ...], days: int | None)
         click.echo(secret)
 
 
-@commands.command()
+@main.command()
 @click.option("--customers", type=click.IntRange(1, 2_000_000), default=500)
 @click.option("--seed", type=int, default=1)
 @click.option("--json", "as_json", is_flag=True)
@@ -382,11 +380,13 @@ def demo(customers: int, seed: int, as_json: bool) -> None:
         _tell(as_json, {"customers": made}, [f"{made:,} customers were made."])
 
 
-@commands.command("import")
+@main.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--entity", default="customers", show_default=True, help="What the rows are")
 @click.option("--match", type=click.Choice(MATCHABLE), default=None, help="What known records are found by")
-@click.option("--duplicates", type=click.Choice([str(each.value) for each in Duplicates]), default="skip", show_default=True)
+@click.option(
+    "--duplicates", type=click.Choice([str(each.value) for each in Duplicates]), default="skip", show_default=True
+)
 @click.option("--country", default=None, help="Two-letter code: the country of phone numbers that name none")
 @click.option("--dry-run", is_flag=True, help="Say what would happen, write nothing")
 @click.option("--wait", is_flag=True, help="Wait for the end; works here where no worker does")
@@ -397,14 +397,14 @@ def import_(file: Path, entity: str, match: str | None, duplicates: str, country
     """Import a file of records; ends with one line of JSON with the counts."""
     with desk():
         try:
-            code = cli_import(file, entity, match=match, duplicates=Duplicates(duplicates), country=country, dry_run=dry_run,
-                              wait=wait, again=again, quiet=as_json)  # fmt: skip
+            code = cli_import(file, entity, match=match, duplicates=Duplicates(duplicates), country=country,
+                              dry_run=dry_run, wait=wait, again=again, quiet=as_json)  # fmt: skip
         except ImportNotPossible as fault:
             raise click.ClickException(str(fault)) from None
     click.get_current_context().exit(code)
 
 
-@commands.command()
+@main.command()
 @click.option("--json", "as_json", is_flag=True)
 def doctor(as_json: bool) -> int:
     """Look at everything that must be right, and say what to do where it isn't."""

@@ -17,7 +17,7 @@ from crm.models.access import User
 
 blueprint = Blueprint("access", __name__)
 login_manager = LoginManager()
-TOKEN = "desk_session"
+TOKEN = "desk_session"  # noqa: S105 - the name under which the cookie holds it
 
 
 @login_manager.request_loader

@@ -37,7 +37,6 @@ LOOKUP_ROWS = 20
 class EntityView(BaseModelView):
     """Screens of one face. Subclass it only where a domain needs more."""
 
-
     # Which right a route needs; a route that isn't named here is refused. `None`: the route decides by the command.
     rights: dict[str, str | None] = {
         "index_view": "read", "create_view": "create", "edit_view": "edit", "details_view": "read",
@@ -71,7 +70,7 @@ class EntityView(BaseModelView):
     def get_pk_value(self, model: Any) -> Any:
         return model.id
 
-    def get_one(self, id: Any) -> Any:  # noqa: A002 - Flask-Admin's name
+    def get_one(self, id: Any) -> Any:
         return find(self.face, current_user, str(id))
 
     def is_accessible(self) -> bool:
@@ -269,7 +268,9 @@ class EntityView(BaseModelView):
         return redirect(url_for("jobs.details_view", id=job.id), 303)
 
     def _perform(self, made: Command, ids: list[int], values: Mapping[str, Any]) -> Any:
-        outcomes = perform(made, ids, by=current_user, values=values, where=row_scope(self.face, current_user, made.verb))
+        outcomes = perform(
+            made, ids, by=current_user, values=values, where=row_scope(self.face, current_user, made.verb)
+        )
         refused = [outcome for outcome in outcomes if not outcome.done]
         if len(outcomes) == 1:
             return self._one_done(made, outcomes[0])
@@ -307,7 +308,7 @@ class EntityView(BaseModelView):
         whom = rows[0].title if number == 1 else f"{'' if exact else 'about '}{number:,} {self._words(number)}"
         back = url_for(".details_view", id=rows[0].id) if number == 1 else url_for(".index_view")
         return self._confirm_page(
-            f"{made.label}: {whom}?", what, [row.title for row in rows], max(0, number - len(rows)),
+            f"{made.label}{':' if ' ' in made.label else ''} {whom}?", what, [row.title for row in rows], max(0, number - len(rows)),
             url_for(".action_view"), pairs, made.label, tone=made.tone, icon=made.icon, cancel_url=back,
             fields=[described(field) for field in form._fields.values()], errors=summary(form, errors),
             status=422 if errors else 200)  # fmt: skip
@@ -326,8 +327,8 @@ class EntityView(BaseModelView):
 
     def _list_pairs(self) -> list[tuple[str, str]]:
         """The list's own query among what a batch action was posted with."""
-        return [(name, value) for name, value in request.values.items(multi=True)
-                if name == "search" or name.startswith("flt_")]  # fmt: skip
+        names = [name for name in request.values if name == "search" or name.startswith("flt_")]
+        return [(name, value) for name in names for value in request.values.getlist(name)]
 
     def _ticked(self) -> list[int] | None:
         """The ticked rows; None for all that match."""

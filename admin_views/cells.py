@@ -15,7 +15,6 @@ from babel.numbers import get_currency_precision
 from flask_login import current_user
 from markupsafe import Markup, escape
 
-from crm.core.entity import Face
 from crm.core.fields import Choice, Field
 
 EMPTY = Markup('<span class="faint">—</span>')
@@ -42,8 +41,7 @@ def moment(value: dt.datetime) -> Markup:
 
 
 def pill(word: str, tone: str = "neutral", *, plain: bool = False) -> Markup:
-    extra = " pill-plain" if plain else ""
-    return Markup('<span class="pill pill-{}{}">{}</span>').format(tone, Markup(extra), word)
+    return Markup('<span class="pill pill-{}{}">{}</span>').format(tone, " pill-plain" if plain else "", word)
 
 
 def _link(address: str, word: str) -> Markup:
@@ -56,8 +54,13 @@ def _money(field: Field, value: Decimal, currency: str | None) -> Markup:
     return Markup('<span class="num">{}{}</span>').format(f"{value:,.{places}f}", unit)
 
 
-def render(field: Field, value: Any, *, record: Any = None, url_of: Callable[[str, Any], str | None] | None = None) -> Markup:
+def render(
+    field: Field, value: Any, *, record: Any = None, url_of: Callable[[str, Any], str | None] | None = None
+) -> Markup:
     """One value. `url_of(face name, record)` answers the page of a referred record, where the person may open it."""
+    if value is None and as_given(field, record):
+        return Markup('<span class="muted" title="As it was given, without its country code">{}</span>').format(
+            as_given(field, record))  # fmt: skip
     if value is None or value == "" or value == []:
         return EMPTY
     match field.kind:
@@ -102,14 +105,19 @@ def render(field: Field, value: Any, *, record: Any = None, url_of: Callable[[st
     return Markup('<span class="clip" title="{}">{}</span>').format(value, value)
 
 
+def as_given(field: Field, record: Any) -> str | None:
+    """The text that was given where it has no normal form, such as a phone number without its country."""
+    return getattr(record, f"{field.attribute}_given", None) if field.keeps_given and record is not None else None
+
+
 def initials(name: str) -> str:
     words = [word for word in re.split(r"[\s\-_.@]+", name) if word and word[0].isalnum()]
-    return "".join(word[0] for word in (words[0], words[-1]) if word)[: 2 if len(words) > 1 else 1].upper() if words else "?"
+    return (
+        "".join(word[0] for word in (words[0], words[-1]) if word)[: 2 if len(words) > 1 else 1].upper()
+        if words
+        else "?"
+    )
 
 
 def tone_of(record: Any) -> int:
     return zlib.crc32(f"{type(record).__name__}{record.id}".encode()) % AVATAR_TONES
-
-
-def subtitle(face: Face, record: Any) -> str:
-    return getattr(record, "code", None) or ""

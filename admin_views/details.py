@@ -11,7 +11,7 @@ from flask_login import current_user
 from markupsafe import Markup
 from sqlalchemy import func, inspect, select
 
-from admin_views.cells import initials, moment, pill, render, tone_of
+from admin_views.cells import as_given, initials, moment, pill, render, tone_of
 from admin_views.forms import DeclaredField, DeskForm
 from admin_views.lists import command_items, endpoint, may, page_of
 from crm.core.entity import Face, all_faces, db, face_named
@@ -52,9 +52,10 @@ def _section(face: Face, record: Any, title: str, names: tuple[str, ...]) -> dic
     rows = []
     for name in names:
         value = face.value(record, name)
-        if value is None or value == "" or value == []:
-            continue
         declared = face.field(name)
+        if (value in (None, "", []) and not as_given(declared, record)) or (
+                declared.of and face.value(record, declared.of) is None):  # fmt: skip
+            continue
         rows.append({"label": declared.label, "html": render(declared, value, record=record, url_of=page_of)})
     return {"title": title, "rows": rows}
 
@@ -76,7 +77,14 @@ def _related_tabs(face: Face, record: Any) -> list[dict[str, Any]]:
 def _history_tab(face: Face, record: Any) -> list[dict[str, Any]]:
     if not face.about.audited:
         return []
-    return [{"id": "history", "label": "History", "count": None, "url": url_for(endpoint(face, "history_view"), id=record.id)}]
+    return [
+        {
+            "id": "history",
+            "label": "History",
+            "count": None,
+            "url": url_for(endpoint(face, "history_view"), id=record.id),
+        }
+    ]
 
 
 def _face_of_relation(face: Face, relation: str) -> Face:
@@ -225,7 +233,9 @@ def clashes(face: Face, record: Any, given: Mapping[str, Any], first: Mapping[st
     return found
 
 
-def conflict(face: Face, record: Any, names: list[str], given: Mapping[str, Any], first: Mapping[str, str]) -> dict[str, Any]:
+def conflict(
+    face: Face, record: Any, names: list[str], given: Mapping[str, Any], first: Mapping[str, str]
+) -> dict[str, Any]:
     """What the conflict page shows: each field as it was, as the person wants it, as it is now."""
     latest = next(iter(history(record, 1)), None)
     fields = [{"name": name, "label": face.field(name).label, "original": first.get(name, ""),

@@ -31,7 +31,7 @@ def neutral(text: str) -> str:
 def export_names(face: Face) -> list[str]:
     """Every field of the forms and pages, by the names that import and API use."""
     names = ["id", *(name for section in (*face.about.detail, *face.about.sections) for name in section.fields)]
-    names += face.embedded_names + ["created_at", "updated_at"]
+    names += [*face.embedded_names, "created_at", "updated_at"]
     return list(dict.fromkeys(name for name in names if name in face.fields or name in face.embedded_names))
 
 

@@ -82,7 +82,9 @@ def _attributes(pairs: Mapping[str, Any]) -> Markup:
 
 def draw(declared: Field, text: str, ident: str, *, bad: bool = False, named: str = "") -> Markup:
     """The control of a field with its present text; `named` is the title of a referred record."""
-    text = "".join(char for char in text if char >= " " or char in "\n\t")  # what was refused is shown without what breaks a page
+    text = "".join(
+        char for char in text if char >= " " or char in "\n\t"
+    )  # what was refused is shown without what breaks a page
     described = [f"{ident}-error"] * bad + [f"{ident}-help"] * bool(declared.help)
     common = {"class": "input", "id": ident, "name": declared.name, "aria-invalid": "true" if bad else None,
               "aria-describedby": " ".join(described) or None,
@@ -101,7 +103,9 @@ def _text_input(declared: Field, text: str, common: dict[str, Any], _named: str)
         pairs["class"] = "input num"
     control = Markup("<input{}>").format(_attributes(pairs))
     if declared.kind == "money" and declared.currency:
-        return Markup('<span class="affix">{}<span class="affix-text">{}</span></span>').format(control, declared.currency)
+        return Markup('<span class="affix">{}<span class="affix-text">{}</span></span>').format(
+            control, declared.currency
+        )
     return control
 
 
@@ -142,7 +146,11 @@ def _picker(declared: Field, text: str, common: dict[str, Any], named: str) -> M
     target = face_named(declared.refers_to)
     address = url_for(f"{target.plural.replace('-', '_')}.lookup_view")
     chosen = Markup('<option value="{}" selected>{}</option>').format(text, named or f"#{text}") if text else ""
-    pairs = common | {"data-picker": True, "data-url": address, "data-placeholder": f"Search {target.label_plural.lower()}"}
+    pairs = common | {
+        "data-picker": True,
+        "data-url": address,
+        "data-placeholder": f"Search {target.label_plural.lower()}",
+    }
     return Markup('<select{}><option value=""></option>{}</select>').format(_attributes(pairs), chosen)
 
 

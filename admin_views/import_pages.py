@@ -85,33 +85,24 @@ def _choice(name: str, label: str, value: Any, reason: str, choices: Mapping[str
     }
 
 
-def detected(
-    table: Table, plan: Plan, reasons: Mapping[str, str], repair: str | None
-) -> list[dict[str, Any]]:
+def detected(table: Table, plan: Plan, reasons: Mapping[str, str], repair: str | None) -> list[dict[str, Any]]:
     """How the file is read, each with its reason and the other possibilities."""
     options, found = table.options, table.found
     shown = []
     if found.kind == "text":
         delimiters = {
-            sign: f"{word.capitalize()} ({'tab' if sign == chr(9) else sign})"
-            for sign, word in DELIMITERS.items()
+            sign: f"{word.capitalize()} ({'tab' if sign == chr(9) else sign})" for sign, word in DELIMITERS.items()
         }
+        shown.append(_choice("encoding", "Encoding", options.encoding, reasons.get("encoding", ""), ENCODINGS))
         shown.append(
-            _choice("encoding", "Encoding", options.encoding, reasons.get("encoding", ""), ENCODINGS)
-        )
-        shown.append(
-            _choice(
-                "delimiter", "Between values", options.delimiter, reasons.get("delimiter", ""), delimiters
-            )
+            _choice("delimiter", "Between values", options.delimiter, reasons.get("delimiter", ""), delimiters)
         )
         quotes = {'"': 'Double (")', "'": "Single (')", "": "None"}
         shown.append(_choice("quote", "Quotes", options.quote, reasons.get("quote", ""), quotes))
     else:
         shown.append(_choice("sheet", "Sheet", options.sheet, reasons.get("sheet", ""), _sheets(found)))
     headers = {"0": "None: the first row is data"} | {str(n): f"Row {n}" for n in range(1, 11)}
-    shown.append(
-        _choice("header", "Names of the columns", options.header, reasons.get("header", ""), headers)
-    )
+    shown.append(_choice("header", "Names of the columns", options.header, reasons.get("header", ""), headers))
     if repair or options.repair:
         reason = f"Accents look misread: {repair}" if repair else "Misread accents are mended"
         shown.append(
@@ -136,13 +127,9 @@ def styles(table: Table, plan: Plan, known: Mapping[str, Landing]) -> list[dict[
     for number, style in column_styles(table, plan.columns, known).items():
         header, chosen = table.columns[number].name, plan.styles.get(number, style.value)
         if style.kind == "date":
-            shown.append(
-                _choice(f"style_{number}", f"Dates in “{header}”", chosen, style.reason, DATE_STYLES)
-            )
+            shown.append(_choice(f"style_{number}", f"Dates in “{header}”", chosen, style.reason, DATE_STYLES))
         elif style.reason != "whole numbers" or chosen != style.value:
-            shown.append(
-                _choice(f"style_{number}", f"Numbers in “{header}”", chosen, style.reason, NUMBER_STYLES)
-            )
+            shown.append(_choice(f"style_{number}", f"Numbers in “{header}”", chosen, style.reason, NUMBER_STYLES))
     if any(known[name].field.kind == "phone" for name in plan.columns.values()):
         shown.append(
             _choice(
@@ -162,8 +149,7 @@ def map_context(record: Import, face: Face, table: Table, plan: Plan) -> dict[st
     reasons = record.plan.get("found", {}).get("reasons", {})
     repair = table.found.repair_offered or record.plan.get("found", {}).get("repair")
     suggested = {
-        found.column: found
-        for found in suggest(table.columns, [landing.target() for landing in known.values()])
+        found.column: found for found in suggest(table.columns, [landing.target() for landing in known.values()])
     }
     columns = []
     for column in table.columns:
@@ -262,9 +248,7 @@ def count_cards(counts: Mapping[str, int | None]) -> list[dict[str, Any]]:
     for name, (label, tone, hint) in OUTCOME_WORDS.items():
         number = counts.get(name) or 0
         if number or name == "created":
-            cards.append(
-                {"label": label, "value": f"{number:,}", "hint": hint, "tone": tone if number else ""}
-            )
+            cards.append({"label": label, "value": f"{number:,}", "hint": hint, "tone": tone if number else ""})
     return cards
 
 

@@ -89,9 +89,7 @@ class ImportView(EntityView):
         face = next((face for face in faces if given.get("entity") in (face.name, face.plural)), None)
         file = request.files.get("file")
         if face is None:
-            return self._upload_page(
-                faces, "", errors=[_error("entity", "What is in it", "choose what the rows are")]
-            )
+            return self._upload_page(faces, "", errors=[_error("entity", "What is in it", "choose what the rows are")])
         if file is None or not file.filename:
             return self._upload_page(faces, face.name, errors=[_error("file", "File", "choose a file")])
         return self._receive(faces, face, file)
@@ -111,9 +109,7 @@ class ImportView(EntityView):
                 match=given.get("match") if given.get("match") in MATCHABLE else None,
             )
         except FileRefused as refusal:
-            return self._upload_page(
-                faces, face.name, errors=[_error("file", file.filename or "File", str(refusal))]
-            )
+            return self._upload_page(faces, face.name, errors=[_error("file", file.filename or "File", str(refusal))])
         except start.AlreadyImported as fault:
             url = url_for(".progress_view", id=fault.before.id) if _reachable(fault.before) else None
             return self._upload_page(faces, face.name, already={"text": f"{fault}.", "url": url})
@@ -219,18 +215,14 @@ class ImportView(EntityView):
             chosen = pages.read_options(options, request.form)
             table = start.reopen(record, face, chosen)
         except FileRefused as refusal:
-            return self._map_page(
-                record, face, start.reopen(record, face), errors=[_error("", "", f"{refusal}.")]
-            )
+            return self._map_page(record, face, start.reopen(record, face), errors=[_error("", "", f"{refusal}.")])
         before = start.reopen(record, face, options)
         same = [column.name for column in table.columns] == [column.name for column in before.columns]
         columns = suggested_columns(face, table)
         styles = None
         if same:
             styles = _styles()
-            columns = {
-                column.index: request.form.get(f"column_{column.index}", "") for column in table.columns
-            }
+            columns = {column.index: request.form.get(f"column_{column.index}", "") for column in table.columns}
             columns = {number: name for number, name in columns.items() if name}
         try:
             start.replan(
@@ -365,9 +357,7 @@ class ImportView(EntityView):
         if path is None:
             abort(404)
         stem = record.file_name.rsplit(".", 1)[0]
-        return send_file(
-            path, mimetype=MIME, as_attachment=True, download_name=f"{stem} refused.csv", max_age=0
-        )
+        return send_file(path, mimetype=MIME, as_attachment=True, download_name=f"{stem} refused.csv", max_age=0)
 
     @expose("/template/<plural>/")
     def template_view(self, plural: str) -> Any:
@@ -383,11 +373,7 @@ class ImportView(EntityView):
 
     def _found(self) -> tuple[Import, Face]:
         given = request.args.get("id", "")
-        record = (
-            db.session.get(Import, int(given))
-            if given.isascii() and given.isdigit() and len(given) < 19
-            else None
-        )
+        record = db.session.get(Import, int(given)) if given.isascii() and given.isdigit() and len(given) < 19 else None
         if record is None or not _reachable(record):
             abort(404)
         return record, face_named(record.entity)

@@ -45,7 +45,9 @@ def hint(record: Any) -> str:
     return " · ".join(str(part) for part in (getattr(record, "code", None), getattr(record, "email", None)) if part)
 
 
-def context(face: Face, query: ListQuery, page: Page, number: int, exact: bool, extras: dict[str, Any]) -> dict[str, Any]:
+def context(
+    face: Face, query: ListQuery, page: Page, number: int, exact: bool, extras: dict[str, Any]
+) -> dict[str, Any]:
     base = url_for(endpoint(face, "index_view"))
     names = face.about.columns
     words = f"{number:,}" if exact else f"about {_rounded(number):,}"

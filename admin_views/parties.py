@@ -50,9 +50,13 @@ def _alerts(record: Party) -> list[dict[str, str]]:
     if record.block_state is not BlockState.NONE:
         until = f" until {format_date(record.blocked_until, 'd MMMM y', locale='en')}" if record.blocked_until else ""
         since = f"since {format_date(record.blocked_at, 'd MMMM y', locale='en')}" if record.blocked_at else ""
-        alerts.append({"tone": "bad", "title": f"{record.block_state.label} {since}{until}", "text": record.block_reason or ""})
+        alerts.append(
+            {"tone": "bad", "title": f"{record.block_state.label} {since}{until}", "text": record.block_reason or ""}
+        )
     if record.archived_at is not None:
-        alerts.append({"tone": "warning", "title": "Archived", "text": "It can be read, not changed. Restore it to work with it."})
+        alerts.append(
+            {"tone": "warning", "title": "Archived", "text": "It can be read, not changed. Restore it to work with it."}
+        )
     for name, label in (("email", "e-mail"), ("phone", "phone number")):
         if getattr(record, f"{name}_state") == "bounced":
             alerts.append({"tone": "warning", "title": f"The {label} doesn't work",

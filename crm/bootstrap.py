@@ -82,9 +82,7 @@ def _is_done(root, name):  # type: (str, str) -> bool
 
 def _works(python, probe="import pip"):  # type: (str, str) -> bool
     try:
-        return (
-            subprocess.call([python, "-c", probe], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
-        )
+        return subprocess.call([python, "-c", probe], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
     except OSError:
         return False
 

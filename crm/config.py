@@ -84,13 +84,9 @@ class Settings:
 
 def load(environ: Mapping[str, str], *, as_root: bool | None = None, root: Path = PROJECT_ROOT) -> Settings:
     """Read the settings from `environ`; raises ConfigError with one line naming the first wrong variable."""
-    given = {
-        name: value.strip() for name, value in environ.items() if name.startswith("CRM_") and value.strip()
-    }
+    given = {name: value.strip() for name, value in environ.items() if name.startswith("CRM_") and value.strip()}
     for name in sorted(given.keys() - KNOWN):
-        raise ConfigError(
-            f"{name} is no setting of Customer Desk: unset it, or see the README for the right name"
-        )
+        raise ConfigError(f"{name} is no setting of Customer Desk: unset it, or see the README for the right name")
 
     database_url = _database_url(given, "CRM_DATABASE_URL")
     owner_database_url = _database_url(given, "CRM_OWNER_DATABASE_URL")
@@ -104,14 +100,10 @@ def load(environ: Mapping[str, str], *, as_root: bool | None = None, root: Path 
         variable = "CRM_DATABASE_URL" if database_url else "CRM_REDIS_URL"
         raise ConfigError(f"CRM_SECRET_KEY is missing: with {variable} set, give a random one and keep it")
     if secret_key is None and not is_loopback(host):
-        raise ConfigError(
-            f"CRM_SECRET_KEY is missing: CRM_HOST={host} opens to the network, give a random one first"
-        )
+        raise ConfigError(f"CRM_SECRET_KEY is missing: CRM_HOST={host} opens to the network, give a random one first")
 
     as_root = os.geteuid() == 0 if as_root is None else as_root
-    home, notice = _home(
-        given.get("CRM_HOME"), root=root, postgres_as_other_user=as_root and database_url is None
-    )
+    home, notice = _home(given.get("CRM_HOME"), root=root, postgres_as_other_user=as_root and database_url is None)
     cores = os.cpu_count() or 1
     return Settings(
         home=home,
@@ -196,9 +188,7 @@ def _check_logins(database_url: str | None, owner_database_url: str | None) -> N
         there, missing = "CRM_DATABASE_URL", "CRM_OWNER_DATABASE_URL"
         if database_url is None:
             there, missing = missing, there
-        raise ConfigError(
-            f"{missing} is missing: {there} is set, and both are needed (app's login, owner's login)"
-        )
+        raise ConfigError(f"{missing} is missing: {there} is set, and both are needed (app's login, owner's login)")
     if database_url is None or owner_database_url is None:
         return
     app, owner = urlsplit(database_url), urlsplit(owner_database_url)
@@ -208,9 +198,7 @@ def _check_logins(database_url: str | None, owner_database_url: str | None) -> N
             "(CRM_OWNER_DATABASE_URL is the owner's)"
         )
     if app.path != owner.path:
-        raise ConfigError(
-            "CRM_DATABASE_URL and CRM_OWNER_DATABASE_URL name different databases: name the same one"
-        )
+        raise ConfigError("CRM_DATABASE_URL and CRM_OWNER_DATABASE_URL name different databases: name the same one")
 
 
 def _redis_url(value: str | None) -> str | None:
@@ -232,9 +220,7 @@ def _split(name: str, value: str) -> "_Parts":
         parts = urlsplit(value)
         return _Parts(parts.hostname, parts.port, parts.path, parts.query)
     except ValueError:
-        raise ConfigError(
-            f"{name} is no valid URL (host and port are checked; escape special characters)"
-        ) from None
+        raise ConfigError(f"{name} is no valid URL (host and port are checked; escape special characters)") from None
 
 
 @dataclass(frozen=True)
@@ -253,9 +239,7 @@ def _host(value: str) -> str:
         label = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
         if re.fullmatch(rf"{label}(\.{label})*", value) and not re.fullmatch(r"[\d.]+", value):
             return value.lower()
-    raise ConfigError(
-        f"CRM_HOST={value} is no address: give an IP address or host name, for example 127.0.0.1"
-    )
+    raise ConfigError(f"CRM_HOST={value} is no address: give an IP address or host name, for example 127.0.0.1")
 
 
 def _number(given: Mapping[str, str], name: str, *, default: int, highest: int) -> int:
@@ -275,9 +259,7 @@ def _email(value: str | None) -> str | None:
 
 def _password(value: str | None) -> str | None:
     if value is not None and len(value) < MIN_PASSWORD:
-        raise ConfigError(
-            f"CRM_ADMIN_PASSWORD is too short: give at least {MIN_PASSWORD} characters, or leave it out"
-        )
+        raise ConfigError(f"CRM_ADMIN_PASSWORD is too short: give at least {MIN_PASSWORD} characters, or leave it out")
     return value
 
 
@@ -301,9 +283,7 @@ def _smtp_url(value: str | None) -> str | None:
 
 def _oidc(given: Mapping[str, str]) -> dict[str, str]:
     prefix = "CRM_OIDC_"
-    found = {
-        name.removeprefix(prefix).lower(): value for name, value in given.items() if name.startswith(prefix)
-    }
+    found = {name.removeprefix(prefix).lower(): value for name, value in given.items() if name.startswith(prefix)}
     if not found:
         return {}
     for key in OIDC_NEEDED:

@@ -28,14 +28,10 @@ class Check:
     detail: str
 
 
-def examine(
-    settings: Settings, migrations: Callable[[Servers], tuple[bool, str]] | None = None
-) -> Iterator[Check]:
+def examine(settings: Settings, migrations: Callable[[Servers], tuple[bool, str]] | None = None) -> Iterator[Check]:
     """Look at everything in turn; `migrations` tells whether the database is at the newest revision."""
     yield _python()
-    yield Check(
-        "settings", True, f"read from the environment; instance in {settings.home}, {settings.address}"
-    )
+    yield Check("settings", True, f"read from the environment; instance in {settings.home}, {settings.address}")
     yield from _home(settings)
     yield _port(settings)
     try:
@@ -55,9 +51,7 @@ def _python() -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
     wanted = ".".join(map(str, _OLDEST_PYTHON))
     enough = sys.version_info >= _OLDEST_PYTHON
-    return Check(
-        "python", enough, version if enough else f"{version} is too old: {wanted} or newer is needed"
-    )
+    return Check("python", enough, version if enough else f"{version} is too old: {wanted} or newer is needed")
 
 
 def _home(settings: Settings) -> Iterator[Check]:
@@ -76,9 +70,7 @@ def _home(settings: Settings) -> Iterator[Check]:
 def _secrets(home: Home) -> Iterator[Check]:
     if home.secrets.exists():
         mode = home.secrets.stat().st_mode & 0o777
-        detail = (
-            "readable by its owner only" if mode == 0o600 else f"mode is {mode:o}: chmod 600 {home.secrets}"
-        )
+        detail = "readable by its owner only" if mode == 0o600 else f"mode is {mode:o}: chmod 600 {home.secrets}"
         yield Check("secrets", mode == 0o600, detail)
 
 
@@ -111,9 +103,7 @@ def _database(servers: Servers) -> Iterator[Check]:
     if row is None:
         return
     broken, missing, fsync = row
-    yield Check(
-        "extensions", not missing, f"missing: {', '.join(missing)}" if missing else "pg_trgm, unaccent"
-    )
+    yield Check("extensions", not missing, f"missing: {', '.join(missing)}" if missing else "pg_trgm, unaccent")
     damaged = f"{broken} damaged pages were read: check the disk, restore a backup"
     yield Check("data pages", not broken, damaged if broken else "no damaged page was read")
     yield Check("fsync", fsync == "on", "on" if fsync == "on" else "off: a power cut loses data, turn it on")
@@ -130,17 +120,9 @@ def _valkey(settings: Settings, servers: Servers) -> Iterator[Check]:
         client.close()
     version = str(info.get("valkey_version") or info.get("redis_version") or "0")
     fit = int(version.split(".")[0]) >= _OLDEST_VALKEY
-    yield Check(
-        "Valkey", fit, version if fit else f"{version} is too old: {_OLDEST_VALKEY} or newer is needed"
-    )
-    kept = bool(info.get("aof_enabled")) or (
-        settings.redis_url is not None and bool(info.get("rdb_last_save_time"))
-    )
+    yield Check("Valkey", fit, version if fit else f"{version} is too old: {_OLDEST_VALKEY} or newer is needed")
+    kept = bool(info.get("aof_enabled")) or (settings.redis_url is not None and bool(info.get("rdb_last_save_time")))
     yield Check("Valkey keeps its data", kept, "on disk" if kept else "no: set appendonly yes")
     policy = str(info.get("maxmemory_policy", "unknown"))
-    told = (
-        policy
-        if policy == "noeviction"
-        else f"{policy}: set maxmemory-policy noeviction, or jobs are thrown away"
-    )
+    told = policy if policy == "noeviction" else f"{policy}: set maxmemory-policy noeviction, or jobs are thrown away"
     yield Check("Valkey evicts nothing", policy == "noeviction", told)

@@ -85,9 +85,7 @@ def prepare(settings: Settings) -> Home:
             f"{home.path} can't be written to ({error.strerror}): set CRM_HOME to a folder of yours"
         ) from error
     if as_root and settings.database_url is None and (closed := closed_folder(home.path)):
-        raise HomeError(
-            f"{closed} is closed to PostgreSQL's own user: set another CRM_HOME, or chmod o+x {closed}"
-        )
+        raise HomeError(f"{closed} is closed to PostgreSQL's own user: set another CRM_HOME, or chmod o+x {closed}")
     return home
 
 
@@ -104,12 +102,7 @@ def _make_private_in_tmp(folder: Path, mode: int) -> None:
         folder.chmod(mode)
     except FileExistsError:
         found = folder.lstat()
-        if (
-            found.st_uid != os.geteuid()
-            or not folder.is_dir()
-            or folder.is_symlink()
-            or found.st_mode & 0o022
-        ):
+        if found.st_uid != os.geteuid() or not folder.is_dir() or folder.is_symlink() or found.st_mode & 0o022:
             raise HomeError(f"{folder} belongs to somebody else: set CRM_HOME to a shorter path") from None
 
 
@@ -134,9 +127,7 @@ def read_secrets(home: Home) -> dict[str, str]:
     try:
         found = json.loads(home.secrets.read_text())
     except PermissionError as error:
-        raise HomeError(
-            f"{home.path} belongs to another user: start as that user, or set CRM_HOME"
-        ) from error
+        raise HomeError(f"{home.path} belongs to another user: start as that user, or set CRM_HOME") from error
     except ValueError as error:
         raise HomeError(f"{home.secrets} is damaged: bring it back from a backup of the folder") from error
     return {str(name): str(value) for name, value in found.items()}

@@ -41,9 +41,7 @@ def prepare_database(
             connection.execute(
                 sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA public").format(sql.Identifier(extension))
             )
-    return _changed(superuser_url, name, owner, logins[owner]), _changed(
-        superuser_url, name, app, logins[app]
-    )
+    return _changed(superuser_url, name, owner, logins[owner]), _changed(superuser_url, name, app, logins[app])
 
 
 def _ensure_login(connection: psycopg.Connection[tuple[object, ...]], login: str, password: str) -> None:
@@ -51,13 +49,10 @@ def _ensure_login(connection: psycopg.Connection[tuple[object, ...]], login: str
     if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login]).fetchone():
         connection.execute(sql.SQL("CREATE ROLE {}").format(role))
     # The server gets the verifier only, so that the password is in no log and no statistics.
-    verifier = connection.pgconn.encrypt_password(
-        password.encode(), login.encode(), b"scram-sha-256"
-    ).decode()
+    verifier = connection.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
     connection.execute(
         sql.SQL(
-            "ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS"
-            " PASSWORD {}"
+            "ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS PASSWORD {}"
         ).format(role, sql.Literal(verifier))
     )
     memberships = "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = %s::regrole"

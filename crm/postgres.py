@@ -111,9 +111,7 @@ class Postgres:
         owner = self.data.stat().st_uid
         wanted = account.uid if account else os.geteuid()
         if owner != wanted:
-            raise HomeError(
-                f"{self.data} belongs to {_user_name(owner)}: start as that user or set another CRM_HOME"
-            )
+            raise HomeError(f"{self.data} belongs to {_user_name(owner)}: start as that user or set another CRM_HOME")
         if not version.exists():
             raise HomeError(f"{self.data} holds no database: move it away, or set CRM_HOME to another folder")
         theirs, ours = version.read_text().strip(), _major(programs)
@@ -148,9 +146,7 @@ class Postgres:
             finally:
                 processes.kill_session(child.pid)
             if code != 0:
-                raise PostgresError(
-                    f"PostgreSQL could not make its data folder: {processes.last_line(log)} ({log})"
-                )
+                raise PostgresError(f"PostgreSQL could not make its data folder: {processes.last_line(log)} ({log})")
         finally:
             secret.unlink(missing_ok=True)
         fresh.rename(self.data)
@@ -180,9 +176,7 @@ class Postgres:
         process = self.process
         while process is not None:
             if process.poll() is not None:
-                raise PostgresError(
-                    f"PostgreSQL did not start: {processes.last_line(self._log)} ({self._log})"
-                )
+                raise PostgresError(f"PostgreSQL did not start: {processes.last_line(self._log)} ({self._log})")
             try:
                 psycopg.connect(dsn(self.superuser_url), connect_timeout=5).close()
                 return
@@ -240,9 +234,7 @@ def _account(data: Path) -> Account | None:
         owner = _user_name(data.stat().st_uid)
         if owner in _ACCOUNTS:
             return _lookup(owner)
-    if _lookup(_ACCOUNTS[0]) is None and (
-        useradd := shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
-    ):
+    if _lookup(_ACCOUNTS[0]) is None and (useradd := shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")):
         options = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
         # A failure (a read-only /etc) is no matter: the next account of the list is taken.
         subprocess.run(
@@ -253,9 +245,7 @@ def _account(data: Path) -> Account | None:
     for name in _ACCOUNTS:
         if account := _lookup(name):
             return account
-    raise PostgresError(
-        "PostgreSQL does not run as root and no user could be made for it: start as another user"
-    )
+    raise PostgresError("PostgreSQL does not run as root and no user could be made for it: start as another user")
 
 
 def _lookup(name: str) -> Account | None:
@@ -294,9 +284,7 @@ def _programs(account: Account | None, home: Home) -> Path:
     if _runs(installed, account):
         return installed
     if account is None:
-        raise PostgresError(
-            f"PostgreSQL's programs in {installed} don't run: set CRM_DATABASE_URL to a server"
-        )
+        raise PostgresError(f"PostgreSQL's programs in {installed} don't run: set CRM_DATABASE_URL to a server")
     place = home.path / f"postgres-{_major(installed)}"
     copy = place / package.name / "pginstall" / "bin"
     if not _runs(copy, account):

@@ -121,9 +121,7 @@ def claim(settings: Settings, *, address: str | None = None) -> tuple[Home, Clai
     return home, held, records
 
 
-def start(
-    settings: Settings, *, durable: bool = True, held: tuple[Home, Claim, Records] | None = None
-) -> Embedded:
+def start(settings: Settings, *, durable: bool = True, held: tuple[Home, Claim, Records] | None = None) -> Embedded:
     """Start what is embedded, connect-test what isn't; the caller stops it (or uses it with `with`).
 
     durable=False gives up safety on a power cut for speed: for tests only.
@@ -160,9 +158,7 @@ def attach(settings: Settings) -> Servers:
     servers = _described(settings)
     _check_database("CRM_DATABASE_URL" if settings.database_url else None, servers.database_url)
     if not valkey.answers(servers.redis_url):
-        raise ServersDown(
-            "the server of CRM_REDIS_URL does not answer" if settings.redis_url else _NOT_RUNNING
-        )
+        raise ServersDown("the server of CRM_REDIS_URL does not answer" if settings.redis_url else _NOT_RUNNING)
     return servers
 
 
@@ -204,8 +200,7 @@ def _check_database(variable: str | None, url: str) -> None:
         raise ServersDown(f"the server of {variable} does not answer: {reason}") from error
     if faults:
         raise UnsafeLogin(
-            f"{faults[0]}: use a login without any rights of its own"
-            + (f" in {variable}" if variable else "")
+            f"{faults[0]}: use a login without any rights of its own" + (f" in {variable}" if variable else "")
         )
     if fault:
         raise PostgresError(f"{variable}: {fault}")

@@ -199,9 +199,7 @@ def check_port(settings: Settings) -> None:
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as error:
-        raise PortTaken(
-            f"CRM_HOST={settings.host} can't be resolved: give an address of this machine"
-        ) from error
+        raise PortTaken(f"CRM_HOST={settings.host} can't be resolved: give an address of this machine") from error
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -211,9 +209,7 @@ def check_port(settings: Settings) -> None:
                 raise PortTaken(f"port {settings.port} is taken by another program: set CRM_PORT") from error
             if error.errno == errno.EACCES:
                 raise PortTaken(f"port {settings.port} is for root only: set CRM_PORT above 1023") from error
-            raise PortTaken(
-                f"can't listen on CRM_HOST={settings.host} ({error.strerror}): set CRM_HOST"
-            ) from error
+            raise PortTaken(f"can't listen on CRM_HOST={settings.host} ({error.strerror}): set CRM_HOST") from error
 
 
 def healthy(settings: Settings) -> bool:

@@ -22,6 +22,4 @@ def load(job: Job) -> Iterator[Step]:
         last = min(total, done + (PART if done else FIRST_PART))
         load_part(done + 1, last, customers=customers, seed=seed)
         done = last
-        yield Step(
-            done=done, total=total, checkpoint={"done": done}, result={"customers": min(done, customers)}
-        )
+        yield Step(done=done, total=total, checkpoint={"done": done}, result={"customers": min(done, customers)})

@@ -87,10 +87,7 @@ def _try(file: Path, face: Face, say: Callable[[str], None], chosen: dict[str, A
 
 def _tell_plan(record: Import, say: Callable[[str], None]) -> None:
     plan = Plan.from_data(record.plan)
-    say(
-        f"{record.file_name}: {', '.join(plan.columns.values())}; "
-        f"known records are found by {plan.match or 'nothing'}"
-    )
+    say(f"{record.file_name}: {', '.join(plan.columns.values())}; known records are found by {plan.match or 'nothing'}")
 
 
 def _end(job: Job, import_id: int, say: Callable[[str], None]) -> int:

@@ -163,9 +163,7 @@ def look(job_id: int) -> Job:
 
 
 def _apart(job_id: int) -> Job:
-    job = db.session.scalars(
-        select(Job).where(Job.id == job_id).execution_options(populate_existing=True)
-    ).one()
+    job = db.session.scalars(select(Job).where(Job.id == job_id).execution_options(populate_existing=True)).one()
     db.session.expunge(job)
     return job
 

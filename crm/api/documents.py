@@ -186,10 +186,7 @@ def read_asked(asks: Mapping[str, Field], given: Mapping[str, Any]) -> dict[str,
 
 def loads(face: Face) -> list[Any]:
     """What to load with the records, so that none of them asks again."""
-    return [
-        selectinload(getattr(face.entity, name))
-        for name in dict.fromkeys(e.relation for e in face.about.embeds)
-    ]
+    return [selectinload(getattr(face.entity, name)) for name in dict.fromkeys(e.relation for e in face.about.embeds)]
 
 
 def documents(face: Face, records: Iterable[Entity], actor: Actor) -> list[dict[str, Any]]:
@@ -225,9 +222,7 @@ def _names(references: list[Field], rows: list[Any], face: Face, actor: Actor) -
         statement = visible(face, actor).where(face.entity.id.in_(sorted(ids)))
         title = face.entity.about.title if face.entity.about else ""
         if title in inspect(face.entity).column_attrs:
-            pairs = db.session.execute(
-                statement.with_only_columns(face.entity.id, getattr(face.entity, title))
-            )
+            pairs = db.session.execute(statement.with_only_columns(face.entity.id, getattr(face.entity, title)))
             found |= {(target, record_id): str(name) for record_id, name in pairs}
         else:
             found |= {(target, record.id): record.title for record in db.session.scalars(statement)}

@@ -60,16 +60,14 @@ def _key() -> ApiKey:
 def _buckets() -> Buckets:
     made = current_app.extensions.get("crm_api_buckets")
     if made is None:
-        made = Buckets(
-            current_app.config.get("API_PER_MINUTE", PER_MINUTE), current_app.config.get("API_BURST", BURST)
-        )
+        made = Buckets(current_app.config.get("API_PER_MINUTE", PER_MINUTE), current_app.config.get("API_BURST", BURST))
         made = current_app.extensions.setdefault("crm_api_buckets", made)
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def actor() -> User:
     """The user whose key this is."""
-    return g.api_key.user  # type: ignore[no-any-return]
+    return g.api_key.user
 
 
 def face_at(plural: str) -> Face:
@@ -90,6 +88,4 @@ def require(face: Face, scope: str, *verbs: str) -> None:
         raise Problem(403, f"This key lacks the scope {wanted}.")
     for verb in ("read", *verbs):
         if allowed(actor(), f"{face.name}.{verb}") is None:
-            raise Problem(
-                403, f"The user of this key may not {verb.replace('_', ' ')} {face.label_plural.lower()}."
-            )
+            raise Problem(403, f"The user of this key may not {verb.replace('_', ' ')} {face.label_plural.lower()}.")

@@ -38,9 +38,7 @@ def offered(face: Face) -> tuple[str, ...]:
 Found = list[tuple[Any, str]]
 
 
-def look_up(
-    face: Face, given: Mapping[str, str], actor: Actor, *, load: list[Any]
-) -> tuple[Found, str | None]:
+def look_up(face: Face, given: Mapping[str, str], actor: Actor, *, load: list[Any]) -> tuple[Found, str | None]:
     """([(record, what matched)], cursor of the next ones), ordered by id. Raises BadLookup."""
     names = [name for name in NAMES if name in given]
     if len(names) != 1:
@@ -116,7 +114,7 @@ def _with_plus(raw: str) -> str:
 
 def _country(given: Mapping[str, str]) -> str | None:
     try:
-        return _COUNTRY.parse(given.get("country"))  # type: ignore[no-any-return]
+        return _COUNTRY.parse(given.get("country"))
     except ValueError as fault:
         raise BadLookup("country", str(fault)) from None
 

@@ -105,9 +105,7 @@ def _ref(kind: str, name: str) -> dict[str, str]:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def _parameter(
-    name: str, where: str, text: str, kind: str = "string", *, required: bool = False
-) -> dict[str, Any]:
+def _parameter(name: str, where: str, text: str, kind: str = "string", *, required: bool = False) -> dict[str, Any]:
     return {"name": name, "in": where, "required": required, "description": text, "schema": {"type": kind}}
 
 
@@ -123,9 +121,7 @@ _PARAMETERS = {
     },
     "cursor": _parameter("cursor", "query", "The `next` of the page before"),
     "desc": _parameter("desc", "query", "1 for the other way round"),
-    "ifMatch": _parameter(
-        "If-Match", "header", "The ETag you read: 412 when it has changed since", required=True
-    ),
+    "ifMatch": _parameter("If-Match", "header", "The ETag you read: 412 when it has changed since", required=True),
     "ifMatchOptional": _parameter("If-Match", "header", "The ETag you read: 412 when it has changed since"),
     "ifNoneMatch": _parameter("If-None-Match", "header", "The ETag you have: 304 when it is still so"),
     "idempotencyKey": _parameter(
@@ -201,9 +197,7 @@ def _property(field: Field, *, read: bool = False) -> dict[str, Any]:
         made["maxLength"] = field.max_length
     if not read and field.kind == "integer":
         made |= {
-            name: bound
-            for name, bound in (("minimum", field.minimum), ("maximum", field.maximum))
-            if bound is not None
+            name: bound for name, bound in (("minimum", field.minimum), ("maximum", field.maximum)) if bound is not None
         }
     if field.name != "id" and not field.required:
         made["type"] = [made["type"], "null"]
@@ -357,9 +351,7 @@ def _list_parameters(face: Face) -> list[Any]:
         for name in offered(face)
     ]
     if offered(face):
-        made.append(
-            _parameter("country", "query", "Completes a phone number without its country code, such as MY")
-        )
+        made.append(_parameter("country", "query", "Completes a phone number without its country code, such as MY"))
     if about.sort:
         sort = _parameter("sort", "query", "What the list is ordered by; the newest first without it")
         sort["schema"]["enum"] = ["id", *about.sort]

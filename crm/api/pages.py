@@ -85,9 +85,7 @@ def _example(method: str, path: str, operation: dict[str, Any], schemas: dict[st
             required = named.get("required", [])
             schema = schemas[named["$ref"].rsplit("/", 1)[1]] if "$ref" in named else named
         names = required or list(schema["properties"])[:1]
-        body = json.dumps(
-            {name: _sample(name, schema["properties"][name]) for name in names}, ensure_ascii=False
-        )
+        body = json.dumps({name: _sample(name, schema["properties"][name]) for name in names}, ensure_ascii=False)
         lines.append(f"-H 'Content-Type: application/json' -d '{body}'")
     return " \\\n  ".join([*lines, f"https://desk.example.com{path.replace('{id}', '12')}"])
 

@@ -63,9 +63,7 @@ def _fault(value: Any, depth: int) -> str:
         if any("\ud800" <= char <= "\udfff" for char in value):
             return "contains a broken character (half of a surrogate pair); send it again"
     elif isinstance(value, dict):
-        return next(
-            (fault for pair in value.items() for part in pair if (fault := _fault(part, depth + 1))), ""
-        )
+        return next((fault for pair in value.items() for part in pair if (fault := _fault(part, depth + 1))), "")
     elif isinstance(value, list):
         return next((fault for part in value if (fault := _fault(part, depth + 1))), "")
     return ""

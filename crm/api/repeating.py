@@ -74,9 +74,7 @@ def _again(given: str, wanted: str) -> Response:
             "This Idempotency-Key was used for another request; make a new one.",
             errors={"Idempotency-Key": "was used for another request"},
         )
-    return answer_text(
-        row.document["body"], row.status, row.document["headers"] | {"Idempotent-Replayed": "true"}
-    )
+    return answer_text(row.document["body"], row.status, row.document["headers"] | {"Idempotent-Replayed": "true"})
 
 
 def _hash() -> str:
@@ -85,9 +83,7 @@ def _hash() -> str:
         meaning = json.dumps(json.loads(request.get_data() or b"{}"), sort_keys=True).encode()
     except (ValueError, RecursionError):
         meaning = request.get_data()
-    return hashlib.sha256(
-        b"\n".join([request.method.encode(), request.full_path.encode(), meaning])
-    ).hexdigest()
+    return hashlib.sha256(b"\n".join([request.method.encode(), request.full_path.encode(), meaning])).hexdigest()
 
 
 def _forget_old() -> None:

@@ -92,9 +92,7 @@ def record(plural: str, given: str) -> Response:
         case "DELETE" if face.about.delete:
             return _delete(face, given)
     raise _not_allowed(
-        ", ".join(
-            ["GET, HEAD", *(["PATCH"] if face.about.edit else []), *(["DELETE"] if face.about.delete else [])]
-        )
+        ", ".join(["GET, HEAD", *(["PATCH"] if face.about.edit else []), *(["DELETE"] if face.about.delete else [])])
     )
 
 
@@ -112,9 +110,7 @@ def command(plural: str, given: str, verb: str) -> Response:
     def work() -> Response:
         values = made.read(read_asked(made.asks, reading.body()))
         record = _reached(face, given, made.verb)
-        outcome = perform(
-            made, [record.id], by=actor(), values=values, where=row_scope(face, actor(), made.verb)
-        )[0]
+        outcome = perform(made, [record.id], by=actor(), values=values, where=row_scope(face, actor(), made.verb))[0]
         if not outcome.done:
             raise Problem(409, f"Not done: {outcome.reason}.")
         return _document(face, record.id)

@@ -35,34 +35,6 @@ def _free(party: Party) -> bool:
     return party.archived_at is None
 
 
-@command(Party, "Activate", asks={"reason": OPTIONAL_REASON}, icon="check",
-         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.ACTIVE)  # fmt: skip
-def activate(party: Party, *, by: User, reason: str | None) -> None:
-    """Count as active again."""
-    _move(party, Lifecycle.ACTIVE, reason)
-
-
-@command(Party, "Deactivate", asks={"reason": OPTIONAL_REASON}, icon="pause",
-         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.INACTIVE)  # fmt: skip
-def deactivate(party: Party, *, by: User, reason: str | None) -> None:
-    """Count as inactive, with everything kept."""
-    _move(party, Lifecycle.INACTIVE, reason)
-
-
-@command(Party, "Mark as prospect", asks={"reason": OPTIONAL_REASON}, icon="flag",
-         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.PROSPECT)  # fmt: skip
-def mark_prospect(party: Party, *, by: User, reason: str | None) -> None:
-    """Count as a prospect: no completed order yet."""
-    _move(party, Lifecycle.PROSPECT, reason)
-
-
-@command(Party, "Mark as churned", asks={"reason": REASON}, tone="warning", icon="user-x",
-         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.CHURNED)  # fmt: skip
-def mark_churned(party: Party, *, by: User, reason: str) -> None:
-    """Count as lost, and say why."""
-    _move(party, Lifecycle.CHURNED, reason)
-
-
 class _Standing(Protocol):
     """What decides on a block: a party, or a row with these columns."""
 
@@ -141,6 +113,48 @@ def unblock_many(ids: Sequence[int], *, by: User | None, reason: str | None) -> 
     return _change_many(ids, lambda row: _why_not_unblock(row, BlockState.BLOCKED), _unblocked(reason))
 
 
+@command(Party, "Reassign", asks={"owner": field_of("reference", refers_to="user", label="Account manager", required=True),
+                                  "note": field_of("long_text", label="Hand-over note", max_length=2000)},
+         icon="user", applies=_free)  # fmt: skip
+def reassign(party: Party, *, by: User, owner: int, note: str | None) -> None:
+    """Give it to another account manager."""
+    _refuse_archived(party)
+    new = db.session.get(User, owner)
+    if new is None or not new.active:
+        raise Refused("there is no active user with that number")
+    if party.owner_id == owner:
+        raise Refused(f"{new.name} is its account manager already")
+    party.owner_id, party.status_reason = owner, note or party.status_reason
+
+
+@command(Party, "Activate", asks={"reason": OPTIONAL_REASON}, icon="check",
+         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.ACTIVE)  # fmt: skip
+def activate(party: Party, *, by: User, reason: str | None) -> None:
+    """Count as active again."""
+    _move(party, Lifecycle.ACTIVE, reason)
+
+
+@command(Party, "Deactivate", asks={"reason": OPTIONAL_REASON}, icon="pause",
+         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.INACTIVE)  # fmt: skip
+def deactivate(party: Party, *, by: User, reason: str | None) -> None:
+    """Count as inactive, with everything kept."""
+    _move(party, Lifecycle.INACTIVE, reason)
+
+
+@command(Party, "Mark as prospect", asks={"reason": OPTIONAL_REASON}, icon="flag",
+         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.PROSPECT)  # fmt: skip
+def mark_prospect(party: Party, *, by: User, reason: str | None) -> None:
+    """Count as a prospect: no completed order yet."""
+    _move(party, Lifecycle.PROSPECT, reason)
+
+
+@command(Party, "Mark as churned", asks={"reason": REASON}, tone="warning", icon="user-x",
+         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.CHURNED)  # fmt: skip
+def mark_churned(party: Party, *, by: User, reason: str) -> None:
+    """Count as lost, and say why."""
+    _move(party, Lifecycle.CHURNED, reason)
+
+
 @command(Party, "Blacklist", asks={"reason": REASON}, confirm="They are refused everywhere, without an end.", tone="bad",
          icon="shield-alert", applies=lambda party: _free(party) and party.block_state is BlockState.NONE)  # fmt: skip
 def blacklist(party: Party, *, by: User, reason: str) -> None:
@@ -171,20 +185,6 @@ def restore(party: Party, *, by: User, reason: str | None) -> None:
     if party.archived_at is None:
         raise Refused("it isn't archived")
     party.archived_at, party.status_reason = None, reason
-
-
-@command(Party, "Reassign", asks={"owner": field_of("reference", refers_to="user", label="Account manager", required=True),
-                                  "note": field_of("long_text", label="Hand-over note", max_length=2000)},
-         icon="user", applies=_free)  # fmt: skip
-def reassign(party: Party, *, by: User, owner: int, note: str | None) -> None:
-    """Give it to another account manager."""
-    _refuse_archived(party)
-    new = db.session.get(User, owner)
-    if new is None or not new.active:
-        raise Refused("there is no active user with that number")
-    if party.owner_id == owner:
-        raise Refused(f"{new.name} is its account manager already")
-    party.owner_id, party.status_reason = owner, note or party.status_reason
 
 
 @command(Contact, "Set as primary", icon="star", applies=lambda contact: not contact.is_primary)

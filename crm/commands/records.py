@@ -62,7 +62,7 @@ def _read(declared: Field, raw: Any, actor: Actor, country: str | None) -> Any:
 
 def create(face: Face, values: Mapping[str, Any], by: Actor) -> Any:
     """A new record of the face, with its defaults. Raises WrongInput when the database refuses a value."""
-    record = face.entity()
+    record: Any = face.entity()
     for name, value in face.defaults.items():
         setattr(record, name, list(value) if isinstance(value, list) else value)
     _set(face, record, values)
@@ -116,7 +116,11 @@ def _flush(face: Face, record: Any, values: Mapping[str, Any], *, new: bool) -> 
 def _explained(face: Face, fault: IntegrityError, values: Mapping[str, Any]) -> WrongInput:
     """A constraint's name tells which field it guards."""
     diagnosis = getattr(fault.orig, "diag", None)
-    name = (getattr(diagnosis, "constraint_name", None) or "").split("_", 1)[-1].removeprefix(face.entity.__tablename__ + "_")
+    name = (
+        (getattr(diagnosis, "constraint_name", None) or "")
+        .split("_", 1)[-1]
+        .removeprefix(face.entity.__tablename__ + "_")
+    )
     fields = sorted((field for field in face.fields.values() if name.startswith(field.attribute)),
                     key=lambda field: len(field.attribute), reverse=True)  # fmt: skip
     state = getattr(fault.orig, "sqlstate", "")
@@ -128,5 +132,6 @@ def _explained(face: Face, fault: IntegrityError, values: Mapping[str, Any]) -> 
     if state == "23503" and fields:
         return WrongInput({fields[0].name: "points to a record that isn't there"})
     involved = fields[0].name if fields else next(iter(values), "id")
-    return WrongInput({involved: f"doesn't fit the other values ({name.replace('_', ' ') or 'a rule of the database'})"})
-
+    return WrongInput(
+        {involved: f"doesn't fit the other values ({name.replace('_', ' ') or 'a rule of the database'})"}
+    )

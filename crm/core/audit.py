@@ -29,7 +29,8 @@ class Acting:
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
-_acting: ContextVar[Acting] = ContextVar("acting", default=Acting(via="system", request_id=""))
+_NOBODY = Acting(via="system", request_id="")
+_acting: ContextVar[Acting] = ContextVar("acting", default=_NOBODY)
 _HAND_OVER = text("SELECT set_config('crm.actor', :actor, true), set_config('crm.via', :via, true), "
                   "set_config('crm.request', :request, true)")  # fmt: skip
 
@@ -100,8 +101,7 @@ def installed_names() -> set[tuple[str, str]]:
 def _touch(entity: type[Entity]) -> list[str]:
     table = entity.__tablename__
     return [
-        f'CREATE OR REPLACE TRIGGER touch_{table} BEFORE UPDATE ON "{table}" '
-        "FOR EACH ROW EXECUTE FUNCTION crm_touch()",
+        f'CREATE OR REPLACE TRIGGER touch_{table} BEFORE UPDATE ON "{table}" FOR EACH ROW EXECUTE FUNCTION crm_touch()',
     ]
 
 
@@ -158,7 +158,9 @@ def _change_body(entity: type[Entity], action: str) -> str:
     any_change = "true" if deleted else " OR ".join(differs(column) for column, _ in columns)
     picked, built, kept = [], [], []
     for number, (column, personal) in enumerate(columns):
-        picked.append(f'o."{column}"::text AS b{number}, {after(column)} AS a{number}, ({differs(column)}) AS c{number}')
+        picked.append(
+            f'o."{column}"::text AS b{number}, {after(column)} AS a{number}, ({differs(column)}) AS c{number}'
+        )
         if personal:
             picked.append(f"CASE WHEN {differs(column)} THEN gen_random_uuid()::text END AS s{number}")
             hashed = ", ".join(f"encode(sha256(convert_to(s{number} || coalesce({side}{number}, ''), 'UTF8')), 'hex')"

@@ -14,7 +14,6 @@ from sqlalchemy import select
 from crm.core.entity import Entity, Face, db
 from crm.core.fields import Field
 
-
 NOT_THERE = "there is no such record for you"
 
 
@@ -139,7 +138,7 @@ def perform(made: Command, ids: Iterable[int], *, by: Any, values: Mapping[str, 
     for record_id in wanted:
         record = found.get(record_id)
         if record is None:
-            outcomes.append(Outcome(record_id, f"{made.entity.label()} {record_id}", NOT_THERE))
+            outcomes.append(Outcome(record_id, f"{made.entity.noun()} {record_id}", NOT_THERE))
             continue
         title = record.title
         try:

@@ -13,8 +13,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
-    BigInteger, CheckConstraint, Column, ColumnElement, Computed, DateTime, FetchedValue, Identity, Index, MetaData,
-    Text, cast, event, func, inspect, literal_column,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Computed,
+    DateTime,
+    FetchedValue,
+    Identity,
+    Index,
+    MetaData,
+    Text,
+    cast,
+    event,
+    func,
+    inspect,
+    literal_column,
 )  # fmt: skip
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, declared_attr, mapped_column
 from sqlalchemy.types import UserDefinedType
@@ -89,7 +103,7 @@ class About:
     """Where an entity appears. Names are public field names; no widget, no Flask, no SQL.
 
     `within` is the path to the party whose owner decides the row scope; `sort` names NOT NULL fields only, each gets
-    the index (column, id).
+    the index (column, id). `archived` names the time that puts a record away, out of lists and pickers.
     """
 
     area: str
@@ -113,6 +127,7 @@ class About:
     edit: bool = True
     delete: bool = False
     importable: bool = False
+    archived: str = ""
     audited: bool = True
     help: str = ""
 
@@ -136,7 +151,7 @@ class Entity(Model):
     xmin: Mapped[str] = mapped_column("xmin", _Xid(), system=True, server_default=FetchedValue())
 
     @declared_attr.directive
-    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 - SQLAlchemy calls it on the class
+    def __mapper_args__(cls) -> dict[str, Any]:
         return {"version_id_col": cls.xmin, "version_id_generator": False}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -154,7 +169,7 @@ class Entity(Model):
         """What a person calls this record."""
         about = type(self).about
         value = getattr(self, about.title, None) if about else None
-        return str(value) if value not in (None, "") else f"{type(self).label()} {self.id}"
+        return str(value) if value not in (None, "") else f"{type(self).noun()} {self.id}"
 
     @classmethod
     def complete(cls, values: dict[str, Any]) -> None:
@@ -164,7 +179,7 @@ class Entity(Model):
         """What follows from there being a new record; runs once, after it has its number."""
 
     @classmethod
-    def label(cls) -> str:
+    def noun(cls) -> str:
         """`CreditRequest` → `Credit request`."""
         if cls.about and cls.about.label:
             return cls.about.label
@@ -329,8 +344,7 @@ def _add_derived_columns(cls: type[Entity]) -> None:
     if cls.about is None:
         return
     if "name" in vars(cls) and "name" in cls.about.sort:
-        setattr(cls, "sort_name", mapped_column(Text, Computed("crm_sort_key(name)", persisted=True),
-                                               nullable=False, sort_order=95))  # fmt: skip
+        cls.sort_name = mapped_column(Text, Computed("crm_sort_key(name)", persisted=True), nullable=False, sort_order=95)  # fmt: skip
     if cls.about.search:
         joined = " || ' ' || ".join(f"coalesce({_expression(cls, name)}, '')" for name in cls.about.search)
         computed = Computed(f"crm_sort_key({joined})", persisted=True)
@@ -358,7 +372,9 @@ def _declare(cls: type[Entity]) -> None:
         if declared.keeps_given:
             event.listen(getattr(cls, column.key), "set", _keep_given(declared), retval=True, propagate=True)
         if declared.kind == "email":
-            table.append_constraint(CheckConstraint(f"{column.name} = lower({column.name})", name=f"{column.name}_lower"))
+            table.append_constraint(
+                CheckConstraint(f"{column.name} = lower({column.name})", name=f"{column.name}_lower")
+            )
         if declared.kind == "reference" and not column.index:
             Index(f"ix_{table.name}_{column.name}", column)
     if SEARCH_TEXT in table.columns:
@@ -422,7 +438,9 @@ def check_declarations() -> None:
                     continue
                 if where == "title" and hasattr(face.entity, name):
                     continue
-                raise DeclarationError(f"{face.entity.__name__} ({face.name}).about.{where}: there is no field “{name}”")
+                raise DeclarationError(
+                    f"{face.entity.__name__} ({face.name}).about.{where}: there is no field “{name}”"
+                )
         for name in about.sort:
             if face.entity.__table__.c[SORT_KEYS.get(name, fields[name].attribute)].nullable and name not in SORT_KEYS:
                 raise DeclarationError(f"{face.entity.__name__} ({face.name}).about.sort: “{name}” may be NULL")

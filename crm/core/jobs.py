@@ -14,7 +14,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger, Connection, ForeignKey, Index, Text, UniqueConstraint, event, func, or_, select, text, update,
+    BigInteger,
+    Connection,
+    ForeignKey,
+    Index,
+    Text,
+    UniqueConstraint,
+    event,
+    func,
+    or_,
+    select,
+    text,
+    update,
 )  # fmt: skip
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
@@ -22,7 +33,14 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from crm.core.command import Refused, command
 from crm.core.entity import About, Entity, Section, db
 from crm.core.fields import (
-    Choice, boolean_field, choice_field, datetime_field, integer_field, long_text_field, reference_field, text_field,
+    Choice,
+    boolean_field,
+    choice_field,
+    datetime_field,
+    integer_field,
+    long_text_field,
+    reference_field,
+    text_field,
 )  # fmt: skip
 
 STALE_AFTER = dt.timedelta(seconds=20)

@@ -26,9 +26,7 @@ BOMS = (
 _HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 _UTF8_CHARACTER = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 # What UTF-8 looks like after somebody read it as cp1252: Ã¼, Ã©, â€™, Å‚ …
-_MOJIBAKE = re.compile(
-    "[ÃÂÅÄÐÑ][\u0080-\u00bf\u0152-\u0178\u2018-\u203a\u20ac\u2122]|â€[\u0080-\u02dc\u2018-\u2122]"
-)
+_MOJIBAKE = re.compile("[ÃÂÅÄÐÑ][\u0080-\u00bf\u0152-\u0178\u2018-\u203a\u20ac\u2122]|â€[\u0080-\u02dc\u2018-\u2122]")
 
 
 class Decided(NamedTuple):
@@ -76,9 +74,7 @@ def _utf16_without_mark(head: bytes) -> Decided | None:
     if odd > half * 0.6 and even < half * 0.05:
         return Decided("utf-16-le", "every second byte is empty: UTF-16 without a byte order mark")
     if even > half * 0.6 and odd < half * 0.05:
-        return Decided(
-            "utf-16-be", "every second byte is empty: UTF-16 (big-endian) without a byte order mark"
-        )
+        return Decided("utf-16-be", "every second byte is empty: UTF-16 (big-endian) without a byte order mark")
     return None
 
 
@@ -104,9 +100,7 @@ def _not_utf8(block: bytes, head: bytes) -> Decided:
         return Decided(
             guess.encoding, f"it is not UTF-8; it reads best as {guess.encoding} (a guess: check the samples)"
         )
-    return Decided(
-        "cp1252", "it is not valid UTF-8; Windows-1252 is the most common other encoding (a guess)"
-    )
+    return Decided("cp1252", "it is not valid UTF-8; Windows-1252 is the most common other encoding (a guess)")
 
 
 def looks_misread(text: str) -> str | None:
@@ -180,9 +174,7 @@ def parsed(text: str, delimiter: str, quote: str) -> list[list[str]]:
     """The rows of a piece of text; stops quietly at what the csv module cannot read (rows say it later)."""
     rows: list[list[str]] = []
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote or None, quoting=quoting
-    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote or None, quoting=quoting)
     try:
         for row in reader:
             rows.append(row)

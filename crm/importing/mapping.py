@@ -78,9 +78,7 @@ def suggest(columns: Sequence[Column], targets: Sequence[Target]) -> list[Sugges
     for sure, place, order, reason in candidates:
         if place not in chosen and order not in taken:
             taken.add(order)
-            chosen[place] = Suggestion(
-                columns[place].index, targets[order].name, round(min(sure, 1.0), 2), reason
-            )
+            chosen[place] = Suggestion(columns[place].index, targets[order].name, round(min(sure, 1.0), 2), reason)
     return [
         chosen.get(place) or Suggestion(column.index, None, 0.0, _why_not(column))
         for place, column in enumerate(columns)
@@ -139,9 +137,7 @@ def _by_values(column: Column, target: Target, sure: float, reason: str) -> tupl
             return 0.5, "its values are web addresses"
         if target.name == "country" and any(len(value) > 2 for value in values):
             return 0.5, "its values are names of countries"
-        if target.name == "phone" and sum(bool(_FORMATTED_PHONE.fullmatch(v)) for v in values) >= 0.9 * len(
-            values
-        ):
+        if target.name == "phone" and sum(bool(_FORMATTED_PHONE.fullmatch(v)) for v in values) >= 0.9 * len(values):
             return 0.5, "its values look like phone numbers"
     return 0.0, ""
 

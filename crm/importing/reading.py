@@ -127,9 +127,7 @@ def open_table(
     return Table(path, options, found, columns, limits)
 
 
-def _text_options(
-    path: Path, packed: bool, options: ReadOptions, limits: Limits
-) -> tuple[ReadOptions, dict[str, str]]:
+def _text_options(path: Path, packed: bool, options: ReadOptions, limits: Limits) -> tuple[ReadOptions, dict[str, str]]:
     reasons: dict[str, str] = {}
     if options.encoding is None:
         with open_bytes(path, packed=packed, limits=limits) as stream:
@@ -183,9 +181,7 @@ class _Lines:
             return _END
         self.number += 1
         if len(line) >= self._limit:
-            raise FileRefused(
-                f"line {self.number:,} is longer than {self._limit:,} characters: is this a table?"
-            )
+            raise FileRefused(f"line {self.number:,} is longer than {self._limit:,} characters: is this a table?")
         if not line.isascii():
             if self._repair:
                 line = repaired(line)

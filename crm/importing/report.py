@@ -96,8 +96,7 @@ def count_remarks(connection: Connection, import_id: int, remarks: Counter[str])
     lines = [f"{number:,} {sentence}" for sentence, number in sorted(remarks.items())]
     for field, number in dropped:
         lines.append(
-            f"{number:,} records were created without their {field.replace('_', ' ')}: "
-            "it belongs to another record"
+            f"{number:,} records were created without their {field.replace('_', ' ')}: it belongs to another record"
         )
     return lines
 
@@ -128,9 +127,7 @@ def sample_rows(connection: Connection, import_id: int, face: Face) -> list[dict
                     "after": after or "",
                 }
             )
-        shown = [
-            str(values[key]) for key in ("email", "phone", "main_city", "account_number") if values.get(key)
-        ]
+        shown = [str(values[key]) for key in ("email", "phone", "main_city", "account_number") if values.get(key)]
         found.append(
             {
                 "number": line,

@@ -55,9 +55,7 @@ class RowReader:
                 number,
                 table.columns[number].name,
                 known[name],
-                self._reader(
-                    known[name], plan.styles.get(number), repeats=_repeats(table.columns[number].values)
-                ),
+                self._reader(known[name], plan.styles.get(number), repeats=_repeats(table.columns[number].values)),
             )
             for number, name in ordered
         ]
@@ -100,9 +98,7 @@ class RowReader:
         except ValueError as fault:
             reasons.append(str(fault))
 
-    def _reader(
-        self, landing: Landing, style: str | None, *, repeats: bool
-    ) -> Callable[[str, dict[str, Any]], None]:
+    def _reader(self, landing: Landing, style: str | None, *, repeats: bool) -> Callable[[str, dict[str, Any]], None]:
         declared, key = landing.field, landing.key
         kind = declared.kind
         if kind == "phone":
@@ -136,9 +132,7 @@ class RowReader:
 
     def _person(self, raw: str) -> int:
         if self._people is None:
-            rows = db.session.execute(
-                select(User.id, User.email, User.name).where(User.active).order_by(User.id)
-            )
+            rows = db.session.execute(select(User.id, User.email, User.name).where(User.active).order_by(User.id))
             self._people = {}
             for ident, email, name in rows:
                 self._people.setdefault(name.casefold(), ident)
@@ -170,9 +164,7 @@ def _converter(landing: Landing, style: str | None) -> Callable[[str], Any]:
         return declared.parse
     if landing.name == "account_number":
         # 13085.0 is a number that went through a table with gaps.
-        return lambda raw: declared.parse(
-            _FLOAT_KEY.sub(r"\1", one_line(raw)) if raw.endswith(".0") else one_line(raw)
-        )
+        return lambda raw: declared.parse(_FLOAT_KEY.sub(r"\1", one_line(raw)) if raw.endswith(".0") else one_line(raw))
     joint = ", " if landing.embed is not None else " "
     return lambda raw: declared.parse(one_line(raw, joint))
 

@@ -57,9 +57,7 @@ class _Work:
 
     def sign(self, connection: Connection) -> None:
         """Name the person and the import in the history of whatever this transaction changes."""
-        with acting_as(
-            Acting(self.user_id, via=f"import {self.import_id}", request_id=f"import-{self.import_id}")
-        ):
+        with acting_as(Acting(self.user_id, via=f"import {self.import_id}", request_id=f"import-{self.import_id}")):
             hand_over(connection)
 
 
@@ -139,9 +137,7 @@ def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[
     counts: Counter[str] = Counter()
     # The first rows' differences are kept: twice the sample, because blank rows leave gaps in the numbers.
     watch = (work.plan.options.header or 0) + 2 * SAMPLE
-    loader = Loader(
-        lambda: connection, work.import_id, work.face, work.plan, work.rights, watch=watch, alone=False
-    )
+    loader = Loader(lambda: connection, work.import_id, work.face, work.plan, work.rights, watch=watch, alone=False)
     for _, outcomes in loader.chunks():
         counts += outcomes
         yield sum(counts.values()), None

@@ -60,9 +60,7 @@ class Part:
         """SQL: this row is the one the embedding means."""
         parts = []
         for name, value in self.embed.where:
-            parts.append(
-                f"{alias}.{name}" if value is True else f"{alias}.{name} = '{getattr(value, 'value', value)}'"
-            )
+            parts.append(f"{alias}.{name}" if value is True else f"{alias}.{name} = '{getattr(value, 'value', value)}'")
         return " AND ".join(parts) or "true"
 
     @property
@@ -71,11 +69,7 @@ class Part:
 
     @property
     def differs(self) -> str:
-        return (
-            "("
-            + " OR ".join(_changed(f"v.{key}", f"{self.alias}.{name}") for name, key in self.columns)
-            + ")"
-        )
+        return "(" + " OR ".join(_changed(f"v.{key}", f"{self.alias}.{name}") for name, key in self.columns) + ")"
 
     def join(self, record: str) -> str:
         """The existing one beside each record, where there is one."""
@@ -103,9 +97,7 @@ class Statements:
         self._sets_owner = sets_owner and "owner_id" in face.entity.__table__.c
         self._own = self._own_columns(mapped)
         self._updatable = [
-            name
-            for name in self._own
-            if name not in self.rules.only_new or name in {landing.key for landing in mapped}
+            name for name in self._own if name not in self.rules.only_new or name in {landing.key for landing in mapped}
         ]
         self._derived = {
             name: rule
@@ -130,9 +122,7 @@ class Statements:
             if landing.field.keeps_given:
                 names[f"{landing.key}_given"] = None
             if landing.name == "status":
-                names |= dict.fromkeys(
-                    ("lifecycle", "block_state", "block_reason", "blocked_at", "archived_at")
-                )
+                names |= dict.fromkeys(("lifecycle", "block_state", "block_reason", "blocked_at", "archived_at"))
         names |= dict.fromkeys(
             landing.key for landing in landings(self.face) if landing.field.required and not landing.embed
         )
@@ -244,9 +234,7 @@ class Statements:
 
     def compare(self, scope: str) -> str:
         """Whether a matched row changes anything; up to line `watch` what exactly."""
-        differences = [self._differs(name) for name in self._updatable] + [
-            part.differs for part in self.parts
-        ]
+        differences = [self._differs(name) for name in self._updatable] + [part.differs for part in self.parts]
         joins = " ".join(part.join(f"{self.table}.id") for part in self.parts)
         return f"""
             UPDATE import_row r

@@ -43,9 +43,7 @@ def keep(stream: IO[bytes], *, limit: int | None = UPLOAD_LIMIT) -> Stored:
             while block := stream.read(MIB):
                 size += len(block)
                 if limit is not None and size > limit:
-                    raise FileRefused(
-                        f"it is larger than {limit // MIB:,} MiB; `flask import` takes any size"
-                    )
+                    raise FileRefused(f"it is larger than {limit // MIB:,} MiB; `flask import` takes any size")
                 digest.update(block)
                 file.write(block)
     except OSError as error:

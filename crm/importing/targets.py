@@ -33,9 +33,7 @@ class Landing:
 
     def target(self) -> Target:
         options = tuple(label for _, label in self.field.options()) if self.field.kind == "choice" else ()
-        return Target(
-            self.name, self.field.label, self.field.kind, self.field.required, self.field.synonyms, options
-        )
+        return Target(self.name, self.field.label, self.field.kind, self.field.required, self.field.synonyms, options)
 
 
 def embed_key(embed: Embed, attribute: str) -> str:
@@ -149,7 +147,7 @@ def landings(face: Face) -> list[Landing]:
     for field in rules_of(face).targets(face):
         found[field.name] = Landing(field.name, field, "Status")
     for embed in face.about.embeds:
-        group = f"{embed.prefix.strip('_')} {embedded_entity(face, embed).label()}".strip().capitalize()
+        group = f"{embed.prefix.strip('_')} {embedded_entity(face, embed).noun()}".strip().capitalize()
         for name in embed.fields:
             field = face.field(embed.prefix + name)
             found[field.name] = Landing(field.name, replace(field, attribute=name), group, embed)

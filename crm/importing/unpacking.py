@@ -156,9 +156,7 @@ def _check_directory(path: Path, entries: list[zipfile.ZipInfo], limits: Limits)
     if "xl/workbook.xml" not in names and "xl/workbook.bin" not in names:
         if "mimetype" in names and "content.xml" in names:
             raise FileRefused("this is an OpenDocument file: save it as .xlsx or CSV")
-        inside = next(
-            (n for n in sorted(names) if n.lower().endswith((".csv", ".tsv", ".txt", ".xlsx"))), None
-        )
+        inside = next((n for n in sorted(names) if n.lower().endswith((".csv", ".tsv", ".txt", ".xlsx"))), None)
         hint = f": unpack it and send '{inside[:80]}'" if inside else ""
         raise FileRefused(f"this is a zip archive, not an Excel workbook{hint}")
     if len(entries) > 10_000:
@@ -171,9 +169,7 @@ def _check_directory(path: Path, entries: list[zipfile.ZipInfo], limits: Limits)
         )
     size = max(path.stat().st_size, 1)
     if unpacked > limits.ratio_matters_from and unpacked > limits.ratio * size:
-        raise FileRefused(
-            f"the workbook unpacks to {unpacked // size:,} times its size: that is a bomb, not a table"
-        )
+        raise FileRefused(f"the workbook unpacks to {unpacked // size:,} times its size: that is a bomb, not a table")
 
 
 def _check_cells(sheet: IO[bytes], limits: Limits) -> None:
@@ -191,15 +187,11 @@ def _check_cells(sheet: IO[bytes], limits: Limits) -> None:
             last_row = max(last_row, int(number))
         for letters in _WIDE_CELL.findall(text):
             if _column_number(letters) > limits.columns:
-                raise FileRefused(
-                    f"it has cells out in column {letters.decode()}; at most {limits.columns:,} columns"
-                )
+                raise FileRefused(f"it has cells out in column {letters.decode()}; at most {limits.columns:,} columns")
     if last_row > limits.workbook_rows:
         raise FileRefused(f"it has cells in row {last_row:,}; a sheet has at most {limits.workbook_rows:,}")
     if last_row > 10_000 and last_row > rows * 100:
-        raise FileRefused(
-            f"it has a lone cell far below its data, in row {last_row:,}: remove it or save it as CSV"
-        )
+        raise FileRefused(f"it has a lone cell far below its data, in row {last_row:,}: remove it or save it as CSV")
 
 
 def _column_number(letters: bytes) -> int:

@@ -120,9 +120,7 @@ def date_style(values: Iterable[str]) -> Style:
     if day_first and month_first:
         order = "dmy" if day_first >= month_first else "mdy"
         both = f"both styles occur ('{example_day}' and '{example_month}')"
-        return Style(
-            "date", order, f"{both}; {_WORDS[order]} is more frequent, the other rows are refused", True
-        )
+        return Style("date", order, f"{both}; {_WORDS[order]} is more frequent, the other rows are refused", True)
     if day_first:
         return Style("date", "dmy", f"'{example_day}' has a day before its month")
     if month_first:
@@ -130,9 +128,7 @@ def date_style(values: Iterable[str]) -> Style:
     if open_question:
         if dotted:
             return Style("date", "dmy", f"dates with points ('{dotted}') are written day first")
-        return Style(
-            "date", "dmy", "no date has a day above 12: day first is assumed, please check", ambiguous=True
-        )
+        return Style("date", "dmy", "no date has a day above 12: day first is assumed, please check", ambiguous=True)
     if serial and not other:
         return Style("date", "serial", "whole numbers around 45,000 are how Excel stores days")
     return Style("date", "ymd", "the dates say themselves which part is which")
@@ -265,9 +261,7 @@ def number_style(values: Iterable[str]) -> Style:
     if open_comma:
         return Style("number", "point", "commas always stand before three digits: thousands", ambiguous=True)
     if open_point:
-        return Style(
-            "number", "point", "points always stand before three digits: read as decimals, please check", True
-        )
+        return Style("number", "point", "points always stand before three digits: read as decimals, please check", True)
     return Style("number", "point", "whole numbers")
 
 

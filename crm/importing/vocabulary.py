@@ -9,13 +9,11 @@ WORDS: dict[str, str] = {
         "name, account, party name, nom, nombre, nazwa, kunde, kundenname, nama"
     ),
     "first_name": (
-        "first name, firstname, forename, given name, vorname, prénom, prenom, nombre de pila, imię, imie, "
-        "fname"
+        "first name, firstname, forename, given name, vorname, prénom, prenom, nombre de pila, imię, imie, fname"
     ),
     "middle_name": "middle name, second name, middle initial",
     "last_name": (
-        "last name, lastname, surname, family name, nachname, apellido, apellidos, nazwisko, lname, nom de "
-        "famille"
+        "last name, lastname, surname, family name, nachname, apellido, apellidos, nazwisko, lname, nom de famille"
     ),
     "company_name": (
         "company name, company, organization, organisation, organization name, organisation name, firm, "
@@ -33,8 +31,7 @@ WORDS: dict[str, str] = {
         "contact email, correo, correo electrónico, courriel, email 1, e mail 1 value, email1"
     ),
     "email2": (
-        "email 2, secondary email, second email, other email, alternate email, personal email, e mail 2 "
-        "value, email2"
+        "email 2, secondary email, second email, other email, alternate email, personal email, e mail 2 value, email2"
     ),
     "phone": (
         "phone, telephone, phone number, telephone number, tel, primary phone, work phone, business phone, "
@@ -47,17 +44,14 @@ WORDS: dict[str, str] = {
     ),
     "fax": "fax, fax number, telefax",
     "website": (
-        "website, web site, web, homepage, url, web address, company domain name, domain, webseite, site "
-        "web, www"
+        "website, web site, web, homepage, url, web address, company domain name, domain, webseite, site web, www"
     ),
     "industry": "industry, sector, branch, branche, line of business, vertical, secteur, industria",
     "tax_id": (
         "tax id, tax number, vat, vat number, vat id, vat no, tin, ein, gst number, tax registration "
         "number, ust id, steuernummer, nip, siret, cif"
     ),
-    "annual_revenue": (
-        "annual revenue, revenue, turnover, yearly revenue, sales volume, umsatz, chiffre d affaires"
-    ),
+    "annual_revenue": ("annual revenue, revenue, turnover, yearly revenue, sales volume, umsatz, chiffre d affaires"),
     "employees": (
         "employees, number of employees, no of employees, employee count, staff, headcount, company size, "
         "mitarbeiter, num employees"
@@ -87,16 +81,14 @@ WORDS: dict[str, str] = {
     "address2": "address 2, address line 2, address2, street 2, line 2, apartment, suite, unit",
     "city": "city, town, municipality, ort, stadt, ville, ciudad, miasto, mailing city, primary address city",
     "state": (
-        "state, province, state province, region, county, bundesland, state region, mailing state, federal "
-        "state"
+        "state, province, state province, region, county, bundesland, state region, mailing state, federal state"
     ),
     "postal_code": (
         "postal code, post code, postcode, zip, zip code, zip postal code, plz, code postal, codigo postal, "
         "mailing zip, pin code"
     ),
     "country": (
-        "country, country region, nation, land, pays, país, pais, kraj, country code, mailing country, "
-        "country name"
+        "country, country region, nation, land, pays, país, pais, kraj, country code, mailing country, country name"
     ),
 }
 

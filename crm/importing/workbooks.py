@@ -54,9 +54,7 @@ def choose_sheet(book: Workbook, words: Collection[str]) -> tuple[str, str]:
         filled = [sheet for sheet in book.sheets if sheet.rows > 0]
         if not filled:
             raise FileRefused("the workbook is empty")
-        return filled[
-            0
-        ].name, "no sheet looks like a table with names above its columns; this is the first with cells"
+        return filled[0].name, "no sheet looks like a table with names above its columns; this is the first with cells"
     if len(book.sheets) == 1:
         return tables[0].name, "it is the only sheet"
 
@@ -120,9 +118,7 @@ def _child(task: str, path: Path, limits: Limits, *more: str) -> Iterator[str]:
     if code == 6:
         raise FileRefused("the workbook is damaged or no Excel workbook")
     if code in (-24, -9, 152):
-        raise FileRefused(
-            f"reading the workbook took longer than {limits.workbook_seconds} s: save the sheet as CSV"
-        )
+        raise FileRefused(f"reading the workbook took longer than {limits.workbook_seconds} s: save the sheet as CSV")
     raise FileRefused(
         f"the workbook needs more than {limits.workbook_memory // MIB} MiB of memory or is damaged: "
         "save the sheet as CSV, which may be of any size"

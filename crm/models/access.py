@@ -12,8 +12,19 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from crm.core.entity import About, Entity, Section
 from crm.core.fields import (
-    Choice, FieldClass, boolean_field, choice_field, datetime_field, declare, email_field, integer_field,
-    language_field, long_text_field, reference_field, tags_field, text_field,
+    Choice,
+    FieldClass,
+    boolean_field,
+    choice_field,
+    datetime_field,
+    declare,
+    email_field,
+    integer_field,
+    language_field,
+    long_text_field,
+    reference_field,
+    tags_field,
+    text_field,
 )  # fmt: skip
 from crm.core.permissions import Grant, Scope
 
@@ -43,7 +54,9 @@ class RoleGrant(Entity):
                   detail=(Section("Grant", ("pattern", "role", "scope", "deny")),), icon="key-round")  # fmt: skip
 
     role_id: Mapped[int] = reference_field("role", table="role", on_delete="CASCADE", editable=False)
-    pattern: Mapped[str] = text_field(max_length=128, editable=False, help="Such as customer.block, customer.* or *.read")
+    pattern: Mapped[str] = text_field(
+        max_length=128, editable=False, help="Such as customer.block, customer.* or *.read"
+    )
     scope: Mapped[str] = text_field(max_length=16, editable=False, column={"server_default": "all"})
     deny: Mapped[bool] = boolean_field(editable=False, column={"server_default": text("false")})
     role: Mapped[Role] = relationship(back_populates="grants")

@@ -96,9 +96,7 @@ class Import(Entity):
     duplicates: Mapped[Duplicates] = choice_field(
         Duplicates, editable=False, column={"server_default": "skip"}, label="When a record is there already"
     )
-    match_by: Mapped[str | None] = text_field(
-        max_length=64, editable=False, label="Known records are found by"
-    )
+    match_by: Mapped[str | None] = text_field(max_length=64, editable=False, label="Known records are found by")
     rows: Mapped[int | None] = integer_field(editable=False)
     rows_created: Mapped[int | None] = integer_field(editable=False, label="Created")
     rows_updated: Mapped[int | None] = integer_field(editable=False, label="Updated")

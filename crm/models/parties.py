@@ -15,153 +15,53 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from crm.core.entity import About, Embed, Entity, Face, Section, add_face, db, literal_condition
 from crm.core.fields import (
-    Choice, Field, FieldClass, boolean_field, choice_field, choices_field, countries, country_field, currency_field,
+    Field,
+    FieldClass,
+    boolean_field,
+    choice_field,
+    choices_field,
+    countries,
+    country_field,
+    currency_field,
     date_field,
-    datetime_field, declare, email_field, integer_field, language_field, long_text_field, money_field, phone_field,
-    reference_field, tags_field, text_field, url_field,
+    datetime_field,
+    declare,
+    email_field,
+    integer_field,
+    language_field,
+    long_text_field,
+    money_field,
+    phone_field,
+    reference_field,
+    tags_field,
+    text_field,
+    url_field,
 )  # fmt: skip
 from crm.models.access import User
-
-
-class Kind(Choice):
-    INDIVIDUAL = "individual", "Individual", "info"
-    ORGANIZATION = "organization", "Organization", "neutral"
-
-
-class Gender(Choice):
-    MALE = "male"
-    FEMALE = "female"
-    OTHER = "other"
-    NOT_STATED = "not_stated", "Not stated"
-
-
-class PartyType(Choice):
-    INDIVIDUAL = "individual", "Individual", "info"
-    BUSINESS = "business", "Business", "info"
-    WHOLESALER = "wholesaler", "Wholesaler", "info"
-    VIP = "vip", "VIP", "warning"
-    GOVERNMENT = "government", "Government"
-    NGO = "ngo", "NGO"
-
-
-class PartyRole(Choice):
-    BUSINESS_CUSTOMER = "business_customer", "Business customer"
-    END_CUSTOMER = "end_customer", "End customer"
-    VENDOR = "vendor", "Vendor"
-    PARTNER = "partner", "Partner"
-    DEALER = "dealer", "Dealer"
-
-
-class Lifecycle(Choice):
-    PROSPECT = "prospect", "Prospect", "info"
-    ACTIVE = "active", "Active", "good"
-    INACTIVE = "inactive", "Inactive", "neutral"
-    CHURNED = "churned", "Churned", "warning"
-
-
-class BlockState(Choice):
-    NONE = "none", "Not blocked", "good"
-    BLOCKED = "blocked", "Blocked", "bad"
-    BLACKLISTED = "blacklisted", "Blacklisted", "bad"
-
-
-class Status(Choice):
-    """Lifecycle, block and archive told as one word."""
-
-    PROSPECT = "prospect", "Prospect", "info"
-    ACTIVE = "active", "Active", "good"
-    INACTIVE = "inactive", "Inactive", "neutral"
-    CHURNED = "churned", "Churned", "warning"
-    BLOCKED = "blocked", "Blocked", "bad"
-    BLACKLISTED = "blacklisted", "Blacklisted", "bad"
-    ARCHIVED = "archived", "Archived", "neutral"
-
-
-class Stage(Choice):
-    PROSPECT = "prospect"
-    ACTIVE = "active"
-    LOYALTY = "loyalty"
-
-
-class SubStage(Choice):
-    LEAD_CAPTURE = "lead_capture"
-    QUALIFICATION = "qualification"
-    NURTURING = "nurturing"
-    CONVERSION = "conversion"
-    PURCHASE_SUPPORT = "purchase_support"
-    ONBOARDING = "onboarding"
-    SERVICE_DELIVERY = "service_delivery"
-    UPSELLING = "upselling"
-    RETENTION = "retention"
-    ADVOCACY = "advocacy"
-    LIFETIME_VALUE = "lifetime_value"
-    WIN_BACK = "win_back", "Win-back"
-
-
-class ChannelState(Choice):
-    UNVERIFIED = "unverified", "Unverified", "neutral"
-    VERIFIED = "verified", "Verified", "good"
-    BOUNCED = "bounced", "Bounced or invalid", "bad"
-
-
-class PaymentMethod(Choice):
-    CASH = "cash"
-    CARD = "card"
-    BANK = "bank", "Bank transfer"
-    MOBILE_MONEY = "mobile_money"
-
-
-class DeliveryMethod(Choice):
-    PICKUP = "pickup"
-    COURIER = "courier"
-    OWN_LOGISTICS = "own_logistics"
-
-
-class ContactMethod(Choice):
-    EMAIL = "email", "E-mail"
-    PHONE = "phone"
-    SMS = "sms", "SMS"
-    NOTIFICATION = "notification"
-
-
-class Frequency(Choice):
-    DAILY = "daily"
-    WEEKLY = "weekly"
-    MONTHLY = "monthly"
-    QUARTERLY = "quarterly"
-    WHEN_NEEDED = "when_needed"
-
-
-class ServiceChannel(Choice):
-    WORKSHOP = "workshop"
-    MOBILE = "mobile", "Mobile service"
-    COLLECTION = "collection", "Collection and return"
-
-
-class IncomeLevel(Choice):
-    BUDGET = "budget"
-    MID_MARKET = "mid_market", "Mid-market"
-    LUXURY = "luxury"
-
-
-class LifeStage(Choice):
-    STUDENT = "student"
-    FAMILY = "family"
-    PROFESSIONAL = "professional"
-    RETIREE = "retiree"
-
-
-class AddressKind(Choice):
-    MAIN = "main", "Main"
-    BILLING = "billing", "Billing"
-    SHIPPING = "shipping", "Shipping"
-
-
-class AreaType(Choice):
-    URBAN = "urban"
-    SUBURBAN = "suburban"
-    RURAL = "rural"
-
+from crm.models.party_choices import (
+    AddressKind,
+    AreaType,
+    BlockState,
+    ChannelState,
+    ContactMethod,
+    DeliveryMethod,
+    Frequency,
+    Gender,
+    IdentifierKind,
+    IncomeLevel,
+    Kind,
+    Lifecycle,
+    LifeStage,
+    PartyRole,
+    PartyType,
+    PaymentMethod,
+    Purpose,
+    ServiceChannel,
+    Stage,
+    Status,
+    SubStage,
+    Weekday,
+)
 
 _ADDRESS = ("address", "city", "state", "postal_code", "country")
 
@@ -174,7 +74,7 @@ _PARTY = About(
              "income_level", "life_stage", "tags", "created_at", "updated_at", "date_of_birth", "name", "account_number",
              "tax_id"),
     sort=("name", "created_at", "updated_at"),
-    within=("owner",), importable=True,
+    within=("owner",), importable=True, archived="archived_at",
     related=("contacts", "addresses", "identifiers", "channel_preferences"),
     embeds=(Embed("addresses", _ADDRESS, where=(("is_default", True),)),
             Embed("addresses", _ADDRESS, "billing_", (("kind", AddressKind.BILLING),)),
@@ -256,30 +156,35 @@ class Party(Entity):
     blocked_until: Mapped[dt.date | None] = date_field(editable=False)
     archived_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Archived")
     status_reason: Mapped[str | None] = long_text_field(editable=False, label="Reason of the last change of status")
-    status: Mapped[Status] = choice_field(Status, editable=False, computed=(
-        "CASE WHEN archived_at IS NOT NULL THEN 'archived' WHEN block_state <> 'none' THEN block_state ELSE lifecycle END"))
+    status: Mapped[Status] = choice_field(
+        Status,
+        editable=False,
+        computed=(
+            "CASE WHEN archived_at IS NOT NULL THEN 'archived' WHEN block_state <> 'none' THEN block_state ELSE lifecycle END"
+        ),
+    )
     stage: Mapped[Stage | None] = choice_field(Stage, label="Lifecycle stage")
     sub_stage: Mapped[SubStage | None] = choice_field(SubStage)
     customer_since: Mapped[dt.date | None] = date_field(editable=False, synonyms=("date first purchase",))
 
     email: Mapped[str | None] = email_field(label="E-mail", required_on_screen=True, column={"index": True},
         synonyms=("e mail", "email address", "mail", "primary email"))  # fmt: skip
-    email_state: Mapped[ChannelState] = choice_field(ChannelState, label="E-mail is",
+    email_state: Mapped[ChannelState] = choice_field(ChannelState, of="email", label="E-mail is",
                                                      column={"server_default": "unverified"})  # fmt: skip
     email_state_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="E-mail so since")
     email2: Mapped[str | None] = email_field(label="Second e-mail", column={"index": True},
                                              synonyms=("secondary email", "email 2"))  # fmt: skip
-    email2_state: Mapped[ChannelState] = choice_field(ChannelState, label="Second e-mail is",
+    email2_state: Mapped[ChannelState] = choice_field(ChannelState, of="email2", label="Second e-mail is",
                                                       column={"server_default": "unverified"})  # fmt: skip
     email2_state_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Second e-mail so since")
     phone: Mapped[str | None] = phone_field(label="Phone", column={"index": True},
         synonyms=("telephone", "phone number", "tel", "mobile", "cell"))  # fmt: skip
-    phone_state: Mapped[ChannelState] = choice_field(ChannelState, label="Phone is",
+    phone_state: Mapped[ChannelState] = choice_field(ChannelState, of="phone", label="Phone is",
                                                      column={"server_default": "unverified"})  # fmt: skip
     phone_state_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Phone so since")
     phone2: Mapped[str | None] = phone_field(label="Second phone", column={"index": True},
                                              synonyms=("secondary phone", "phone 2"))  # fmt: skip
-    phone2_state: Mapped[ChannelState] = choice_field(ChannelState, label="Second phone is",
+    phone2_state: Mapped[ChannelState] = choice_field(ChannelState, of="phone2", label="Second phone is",
                                                       column={"server_default": "unverified"})  # fmt: skip
     phone2_state_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Second phone so since")
     fax: Mapped[str | None] = phone_field(synonyms=("fax number",))
@@ -296,7 +201,8 @@ class Party(Entity):
     tax_id: Mapped[str | None] = text_field(max_length=64, label="Tax ID", field_class=FieldClass.KYC,
         synonyms=("vat", "vat number", "tax number", "bin"))  # fmt: skip
     tax_id_key: Mapped[str | None] = mapped_column(
-        Text, Computed("upper(regexp_replace(tax_id, '[^[:alnum:]]', '', 'g'))", persisted=True), index=True)
+        Text, Computed("upper(regexp_replace(tax_id, '[^[:alnum:]]', '', 'g'))", persisted=True), index=True
+    )
     annual_revenue: Mapped[Decimal | None] = money_field(synonyms=("revenue", "turnover"), minimum=0)
     annual_revenue_currency: Mapped[str | None] = currency_field(label="Currency of the revenue")
     employees: Mapped[int | None] = integer_field(label="Number of employees", minimum=0,
@@ -329,7 +235,9 @@ class Party(Entity):
     owner: Mapped[User | None] = relationship(foreign_keys=owner_id)
     preferred_advisor: Mapped[User | None] = relationship(foreign_keys=preferred_advisor_id)
     preferred_dealer: Mapped[Party | None] = relationship(foreign_keys=preferred_dealer_id, remote_side="Party.id")
-    contacts: Mapped[list[Contact]] = relationship(back_populates="party", order_by="Contact.is_primary.desc(), Contact.id")
+    contacts: Mapped[list[Contact]] = relationship(
+        back_populates="party", order_by="Contact.is_primary.desc(), Contact.id"
+    )
     addresses: Mapped[list[Address]] = relationship(back_populates="party",
                                                     order_by="Address.is_default.desc(), Address.id")  # fmt: skip
     identifiers: Mapped[list[Identifier]] = relationship(back_populates="party", order_by="Identifier.id")
@@ -464,18 +372,9 @@ class Address(Entity):
         street = " ".join(part for part in (self.street, self.house, self.flat) if part)
         place = " ".join(part for part in (self.postal_code, self.city) if part)
         country = countries().get(self.country or "", self.country)
-        return ", ".join(part for part in (self.address or street, place, self.state, country) if part) or self.kind.label
-
-
-class IdentifierKind(Choice):
-    TAX_ID = "tax_id", "Tax ID"
-    VAT = "vat", "VAT number"
-    BIN = "bin", "Business identification number"
-    BUSINESS_LICENCE = "business_licence", "Business licence"
-    TRADE_LICENCE = "trade_licence", "Trade licence"
-    PASSPORT = "passport", "Passport"
-    IDENTITY_CARD = "identity_card", "Identity card"
-    DRIVING_LICENCE = "driving_licence", "Driving licence"
+        return (
+            ", ".join(part for part in (self.address or street, place, self.state, country) if part) or self.kind.label
+        )
 
 
 class Identifier(Entity):
@@ -503,22 +402,6 @@ class Identifier(Entity):
     verified_by: Mapped[User | None] = relationship()
 
     __table_args__ = (CheckConstraint("issued_on <= valid_until", name="validity"),)
-
-
-class Purpose(Choice):
-    SERVICE = "service"
-    MARKETING = "marketing"
-    BILLING = "billing"
-
-
-class Weekday(Choice):
-    MONDAY = "monday"
-    TUESDAY = "tuesday"
-    WEDNESDAY = "wednesday"
-    THURSDAY = "thursday"
-    FRIDAY = "friday"
-    SATURDAY = "saturday"
-    SUNDAY = "sunday"
 
 
 class ChannelPreference(Entity):

@@ -173,4 +173,3 @@ def _like(field: Field, column: Any, op: str, raw: str) -> ColumnElement[bool]:
         raise BadCondition(f"{field.label}: give 1 to 200 letters")
     pattern = like_literally(raw.strip()) + "%"
     return column.ilike(pattern if op == "starts" else "%" + pattern, escape="\\")
-

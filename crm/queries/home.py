@@ -23,7 +23,9 @@ def customer_counts(actor: Actor) -> dict[str, tuple[int, bool]]:
     face = face_named("customer")
     asked = {"all": [], "active": [("flt_status_eq", "active")], "blocked": [("flt_status_in", "blocked,blacklisted")],
              "new": [("flt_created_at_within_last", "7 days")]}  # fmt: skip
-    return {name: count(face, read_query(face, pairs) if pairs else ListQuery(), actor) for name, pairs in asked.items()}
+    return {
+        name: count(face, read_query(face, pairs) if pairs else ListQuery(), actor) for name, pairs in asked.items()
+    }
 
 
 def new_per_week(actor: Actor, today: dt.date) -> list[tuple[dt.date, int]]:
@@ -33,7 +35,7 @@ def new_per_week(actor: Actor, today: dt.date) -> list[tuple[dt.date, int]]:
     first = monday - dt.timedelta(weeks=WEEKS - 1)
     week = cast(func.date_trunc("week", Party.created_at), Date)
     start = dt.datetime.combine(first, dt.time(), dt.UTC)
-    statement = (select(week, func.count()).where(*row_scope(face, actor), Party.created_at >= start).group_by(week))
+    statement = select(week, func.count()).where(*row_scope(face, actor), Party.created_at >= start).group_by(week)
     found: dict[Any, int] = {row[0]: row[1] for row in db.session.execute(statement)}
     return [(first + dt.timedelta(weeks=n), found.get(first + dt.timedelta(weeks=n), 0)) for n in range(WEEKS)]
 

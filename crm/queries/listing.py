@@ -27,7 +27,7 @@ from crm.queries.scope import visible
 
 PAGE_SIZE = 50
 DEEPEST_ROW = 10_000  # `page=` reaches this far; beyond it a cursor is the way
-COUNTED_EXACTLY = 1_000
+COUNTED_EXACTLY = 10_000
 
 
 class BadQuery(ValueError):
@@ -96,7 +96,9 @@ def read_query(face: Face, given: Iterable[tuple[str, str]], *, strict: bool = T
                 query = replace(query, search=raw.strip()[:200])
             case "sort":
                 if raw not in face.about.sort and raw != "id":
-                    raise BadQuery("sort", f"“{raw[:60]}” can't be sorted by; use {', '.join(('id', *face.about.sort))}")
+                    raise BadQuery(
+                        "sort", f"“{raw[:60]}” can't be sorted by; use {', '.join(('id', *face.about.sort))}"
+                    )
                 query = replace(query, sort=raw)
             case "desc":
                 query = replace(query, desc=raw == "1")
@@ -165,12 +167,14 @@ def _sort_column(face: Face, query: ListQuery) -> Any:
 
 
 def matching(face: Face, query: ListQuery, actor: Actor, verb: str = "read") -> Select[Any]:
-    """Every row the query matches and the actor may reach, in no order."""
+    """Every row the query matches and the actor may reach, in no order; what is archived only when it is asked for."""
     statement = visible(face, actor, verb)
     for kept in query.filters:
         statement = statement.where(compile_condition(face, kept.field, kept.op, kept.raw))
     if query.search:
         statement = statement.where(_search(face, query.search))
+    if face.about.archived and not any(kept.field.name in ("status", face.about.archived) for kept in query.filters):
+        statement = statement.where(face.column(face.about.archived).is_(None))
     return statement
 
 
@@ -294,4 +298,3 @@ def loads(face: Face, names: Iterable[str]) -> list[Any]:
     for name in sorted(wanted | embedded):
         options.append(selectinload(getattr(face.entity, name)))
     return options
-
