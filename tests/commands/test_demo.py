@@ -44,9 +44,7 @@ def test_the_numbers_are_what_was_asked_for(loaded: Any) -> None:
 def test_every_record_reads_back_through_its_own_fields(loaded: Any) -> None:
     """What the field's own parser refuses, or changes, could not have been typed by a person."""
     for entity in (Party, Contact, Address):
-        fields = [
-            field for field in entity.fields().values() if field.editable and field.family != "reference"
-        ]
+        fields = [field for field in entity.fields().values() if field.editable and field.family != "reference"]
         for row in loaded.scalars(select(entity)):
             for field in fields:
                 value = getattr(row, field.attribute)

@@ -88,9 +88,7 @@ def desk(jobs_database: Own) -> Iterator[Desk]:
         with jobs_database.app.app_context(), acting_as(Acting(via="test")):
             yield made
             db.session.rollback()
-        with create_engine(
-            jobs_database.servers.owner_database_url, poolclass=NullPool
-        ).begin() as connection:
+        with create_engine(jobs_database.servers.owner_database_url, poolclass=NullPool).begin() as connection:
             connection.execute(text("SET LOCAL lock_timeout = '10s'"))
             connection.execute(text(_EMPTY))
     finally:

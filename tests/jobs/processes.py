@@ -1,4 +1,4 @@
-"""Real workers and schedulers in processes of their own: forked, because loading the app anew takes seconds."""
+"""Real workers and schedulers in processes of their own: forked, as loading the app anew takes seconds."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _become(work: Callable[[], int], log: Path) -> None:
 
 
 def serve(app: Flask, servers: Servers, what: str, number: int = 1) -> int:
-    """`work` or `schedule` as the command line does, with shorter times, so that nobody waits for the real ones."""
+    """`work` or `schedule` as the command line does, with shorter times, so that no test waits for long."""
     table.STALE_AFTER = dt.timedelta(seconds=3)
     runner.BEAT_EVERY = 0.5
     schedule.TICK = 0.2

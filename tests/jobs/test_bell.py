@@ -47,8 +47,7 @@ def test_savepoints_neither_ring_early_nor_silence_what_was_asked_before(desk: D
 
 def test_a_refused_row_of_a_batch_does_not_silence_the_others(desk: Desk) -> None:
     failed, running = (
-        Job(task="jobs.trial.chunks", label="Trial", state=state)
-        for state in (JobState.FAILED, JobState.RUNNING)
+        Job(task="jobs.trial.chunks", label="Trial", state=state) for state in (JobState.FAILED, JobState.RUNNING)
     )
     db.session.add_all([failed, running])
     db.session.flush()

@@ -48,9 +48,7 @@ def test_the_audit_names_who_asked_and_the_job(desk: Desk) -> None:
     user = desk.user()
     number = desk.ask(chunks=1, by=user.id)
     runner.run(number)
-    rows = db.session.execute(
-        db.text("SELECT DISTINCT actor_id, via FROM audit_entry WHERE entity = 'party'")
-    ).all()
+    rows = db.session.execute(db.text("SELECT DISTINCT actor_id, via FROM audit_entry WHERE entity = 'party'")).all()
     assert rows == [(user.id, f"job {number}")]
 
 
@@ -215,9 +213,7 @@ def test_the_heart_beats_while_a_chunk_runs(desk: Desk, monkeypatch: pytest.Monk
     assert runner.run(number) == "done"
 
 
-def test_a_held_row_does_not_hold_up_the_heartbeat_for_long(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_held_row_does_not_hold_up_the_heartbeat_for_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "BEAT_EVERY", 0.05)
     number = desk.ask(chunks=1)
 

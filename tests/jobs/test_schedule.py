@@ -139,9 +139,7 @@ def test_blocks_end_on_their_day(desk: Desk) -> None:
         db.session.add(Party(name=name, block_state=state, block_reason="x", blocked_until=until_day))
     db.session.commit()
     assert schedule.end_blocks() == 2
-    free = db.session.scalars(
-        select(Party.name).where(Party.block_state == BlockState.NONE).order_by(Party.name)
-    )
+    free = db.session.scalars(select(Party.name).where(Party.block_state == BlockState.NONE).order_by(Party.name))
     assert list(free) == ["due", "overdue"]
     assert db.session.scalar(select(func.count()).where(Party.status == Status.ACTIVE)) == 2
     assert schedule.end_blocks() == 0

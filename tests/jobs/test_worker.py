@@ -32,9 +32,7 @@ def ended(desk: Desk, number: int) -> Job | None:
 
 def horse(worker: Forked) -> psutil.Process | None:
     """The process that works on a job: a child of a child, in a process group of its own."""
-    return next(
-        (below for child in psutil.Process(worker.pid).children() for below in child.children()), None
-    )
+    return next((below for child in psutil.Process(worker.pid).children() for below in child.children()), None)
 
 
 def test_kill_9_of_the_whole_tree_in_mid_job_loses_and_doubles_nothing(desk: Desk, start: Start) -> None:

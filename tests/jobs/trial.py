@@ -39,12 +39,8 @@ def chunks(job: Job) -> Iterator[Step]:
             if job.args.get("refuse_at") == chunk:
                 raise Refused("the moon is full")
             if job.args.get("deadlock_at") == chunk:
-                db.session.execute(
-                    text("DO $$ BEGIN RAISE EXCEPTION 'in the way' USING ERRCODE = '40P01'; END $$")
-                )
-            yield Step(
-                done=chunk + 1, total=wanted, checkpoint={"next": chunk + 1}, result={"chunks": chunk + 1}
-            )
+                db.session.execute(text("DO $$ BEGIN RAISE EXCEPTION 'in the way' USING ERRCODE = '40P01'; END $$"))
+            yield Step(done=chunk + 1, total=wanted, checkpoint={"next": chunk + 1}, result={"chunks": chunk + 1})
     finally:
         tidied.append(job.id)
 
