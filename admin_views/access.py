@@ -17,6 +17,8 @@ from crm.models.access import User
 
 blueprint = Blueprint("access", __name__)
 login_manager = LoginManager()
+login_manager.login_view = "access.login"
+login_manager.login_message = None  # the page says itself what it is for
 TOKEN = "desk_session"  # noqa: S105 - the name under which the cookie holds it
 
 
