@@ -15,7 +15,7 @@ from crm.core.entity import Face, all_faces
 
 # Face name → its view, where the generated one isn't enough.
 SPECIAL: dict[str, type[EntityView]] = {
-    "customer": PartyView, "vendor": PartyView, "partner": PartyView, "end_customer": PartyView,
+    "customer": PartyView, "vendor": PartyView, "partner": PartyView, "end_customer": PartyView, "party": PartyView,
     "import": ImportView,
 }  # fmt: skip
 

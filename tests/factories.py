@@ -79,7 +79,8 @@ def make(face: Face, **given: Any) -> Any:
     if entity is AuditEntry:
         make(face_named("role"))  # the database writes the entry
         return newest(face)
-    values: dict[str, Any] = {name: list(v) if isinstance(v, list) else v for name, v in face.defaults.items()}
+    defaults = face_named(face.through[0]).defaults if face.through else face.defaults
+    values: dict[str, Any] = {name: list(v) if isinstance(v, list) else v for name, v in defaults.items()}
     by_column = {declared.attribute: declared for declared in entity.fields().values()}
     for column in entity.__table__.columns:
         attribute = column.key

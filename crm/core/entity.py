@@ -33,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, declared_attr, mapped_column
 from sqlalchemy.types import UserDefinedType
 
+from crm.core.about import About, Embed, Section
 from crm.core.fields import Choice, Field
 
 
@@ -69,67 +70,6 @@ class _Xid(UserDefinedType[str]):
 
     def column_expression(self, column: Any) -> Any:
         return cast(column, Text)
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a form and of the overview: a title, a line of help, fields in order."""
-
-    title: str
-    fields: tuple[str, ...]
-    help: str = ""
-
-
-@dataclass(frozen=True)
-class Embed:
-    """Fields of a related record shown and taken as the parent's own, under a prefix (`billing_city`).
-
-    `relation` is the relationship's name on the parent, `where` picks the one record.
-    """
-
-    relation: str
-    fields: tuple[str, ...]
-    prefix: str = ""
-    where: tuple[tuple[str, Any], ...] = ()
-
-    def pick(self, record: Any) -> Any:
-        """The one related record that this shows; None where there is none."""
-        return next((other for other in getattr(record, self.relation)
-                     if all(getattr(other, attribute) == wanted for attribute, wanted in self.where)), None)  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class About:
-    """Where an entity appears. Names are public field names; no widget, no Flask, no SQL.
-
-    `within` is the path to the party whose owner decides the row scope; `sort` names NOT NULL fields only, each gets
-    the index (column, id). `archived` names the time that puts a record away, out of lists and pickers.
-    """
-
-    area: str
-    columns: tuple[str, ...]
-    title: str = "name"
-    icon: str = "list"
-    search: tuple[str, ...] = ()
-    filters: tuple[str, ...] = ()
-    sort: tuple[str, ...] = ()
-    sections: tuple[Section, ...] = ()
-    detail: tuple[Section, ...] = ()
-    related: tuple[str, ...] = ()
-    embeds: tuple[Embed, ...] = ()
-    within: tuple[str, ...] = ()
-    label: str = ""
-    label_plural: str = ""
-    plural: str = ""
-    screen: bool = True
-    api: bool = True
-    create: bool = True
-    edit: bool = True
-    delete: bool = False
-    importable: bool = False
-    archived: str = ""
-    audited: bool = True
-    help: str = ""
 
 
 class Entity(Model):
@@ -198,7 +138,8 @@ class Entity(Model):
 class Face:
     """An entity as a person meets it: screen, path, rights, import target and tests are per face.
 
-    `condition` answers the SQL that says which rows show this face; `defaults` is what a new one gets.
+    `condition` answers the SQL that says which rows show this face; `defaults` is what a new one gets. A face
+    `through` others has no rights of its own: a row is reached by the right to any of those.
     """
 
     entity: type[Entity]
@@ -207,6 +148,7 @@ class Face:
     about: About
     condition: Callable[[], ColumnElement[bool]] | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
+    through: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

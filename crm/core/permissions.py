@@ -52,7 +52,7 @@ def face_verbs(face: Face) -> list[str]:
 
 def permissions() -> list[str]:
     """Everything that can be permitted, in the order of the declarations."""
-    return [f"{face.name}.{verb}" for face in all_faces() for verb in face_verbs(face)]
+    return [f"{face.name}.{verb}" for face in all_faces() if not face.through for verb in face_verbs(face)]
 
 
 def decide(grants: Iterable[Grant], permission: str) -> Scope | None:
@@ -73,7 +73,11 @@ def allowed(actor: Actor | None, permission: str) -> Scope | None:
 
     What no declaration opens is permitted to nobody, not even by `*`.
     """
-    face, _, verb = permission.partition(".")
-    if actor is None or verb not in face_verbs(face_named(face)):
+    name, _, verb = permission.partition(".")
+    face = face_named(name)
+    if actor is None or verb not in face_verbs(face):
         return None
+    if face.through:
+        scopes = {allowed(actor, f"{other}.{verb}") for other in face.through}
+        return Scope.ALL if Scope.ALL in scopes else Scope.OWN if Scope.OWN in scopes else None
     return decide(actor.grants, permission)

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Computed, Index, String, Text, UniqueConstraint, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from crm.core.entity import About, Embed, Entity, Face, Section, add_face, db, literal_condition
+from crm.core.entity import About, Entity, Face, Section, add_face, db, literal_condition
 from crm.core.fields import (
     Field,
     FieldClass,
@@ -38,7 +38,10 @@ from crm.core.fields import (
     url_field,
 )  # fmt: skip
 from crm.models.access import User
+from crm.models.party_about import PARTY
 from crm.models.party_choices import (
+    AGE_GROUPS,
+    GENERATIONS,
     AddressKind,
     AreaType,
     BlockState,
@@ -63,67 +66,11 @@ from crm.models.party_choices import (
     Weekday,
 )
 
-_ADDRESS = ("address", "city", "state", "postal_code", "country")
-
-_PARTY = About(
-    area="Customers", icon="users-round", screen=False,
-    columns=("name", "status", "type", "email", "phone", "city", "country", "owner", "created_at"),
-    search=("name", "company_name", "email", "email2", "phone", "phone2", "code", "account_number"),
-    filters=("status", "type", "kind", "roles", "industry", "owner", "lifecycle", "block_state", "stage", "language",
-             "gender", "email", "phone", "annual_revenue", "employees", "preferred_contact_method", "preferred_currency",
-             "income_level", "life_stage", "tags", "created_at", "updated_at", "date_of_birth", "name", "account_number",
-             "tax_id"),
-    sort=("name", "created_at", "updated_at"),
-    within=("owner",), importable=True, archived="archived_at",
-    related=("contacts", "addresses", "identifiers", "channel_preferences"),
-    embeds=(Embed("addresses", _ADDRESS, where=(("is_default", True),)),
-            Embed("addresses", _ADDRESS, "billing_", (("kind", AddressKind.BILLING),)),
-            Embed("addresses", _ADDRESS, "shipping_", (("kind", AddressKind.SHIPPING),))),
-    sections=(
-        Section("Basics", ("name", "kind", "type", "roles", "first_name", "middle_name", "last_name", "gender",
-                           "date_of_birth", "language", "account_number", "owner", "tags", "description"),
-                "Who this is. The display name is what lists and letters show."),
-        Section("Contact", ("email", "phone", "email2", "phone2", "fax", "website", "email_state", "phone_state",
-                            "email2_state", "phone2_state", "facebook", "instagram", "whatsapp", "linkedin", "wechat",
-                            "other_social"),
-                "Phone numbers with their country code, such as +60 12 345 6789."),
-        Section("Address", _ADDRESS, "The default address. More of them stand on the customer's page."),
-        Section("Business", ("company_name", "industry", "tax_id", "annual_revenue", "annual_revenue_currency",
-                             "employees")),
-        Section("Preferences", ("preferred_contact_method", "communication_language", "communication_frequency",
-                                "preferred_payment_method", "preferred_delivery_method", "preferred_currency")),
-        Section("Vehicle preferences", ("preferred_brands", "preferred_models", "preferred_features", "price_from",
-                                        "price_to", "preferred_dealer", "preferred_advisor", "service_channel",
-                                        "special_needs")),
-        Section("Demographics", ("income_level", "life_stage")),
-        Section("Journey", ("stage", "sub_stage")),
-    ),
-    detail=(
-        Section("Basics", ("code", "account_number", "name", "kind", "type", "roles", "first_name", "middle_name",
-                           "last_name", "gender", "date_of_birth", "age_group", "generation", "language", "owner", "tags",
-                           "description", "referral_code")),
-        Section("Status", ("status", "lifecycle", "block_state", "block_reason", "blocked_at", "blocked_until",
-                           "archived_at", "status_reason", "stage", "sub_stage", "customer_since")),
-        Section("Contact", ("email", "email_state", "phone", "phone_state", "email2", "phone2", "fax", "website",
-                            "facebook", "instagram", "whatsapp", "linkedin", "wechat", "other_social")),
-        Section("Address", _ADDRESS),
-        Section("Business", ("company_name", "industry", "tax_id", "annual_revenue", "annual_revenue_currency",
-                             "employees")),
-        Section("Preferences", ("preferred_contact_method", "communication_language", "communication_frequency",
-                                "preferred_payment_method", "preferred_delivery_method", "preferred_currency")),
-        Section("Vehicle preferences", ("preferred_brands", "preferred_models", "preferred_features", "price_from",
-                                        "price_to", "preferred_dealer", "preferred_advisor", "service_channel",
-                                        "special_needs")),
-        Section("Demographics", ("income_level", "life_stage")),
-    ),
-    help="Everybody you sell to, with their status, contacts and history.",
-)  # fmt: skip
-
 
 class Party(Entity):
     """A person or organisation: customer, vendor, partner, dealer, or several of these at once."""
 
-    about = _PARTY
+    about = PARTY
 
     code_letter: Mapped[str] = mapped_column(String(4), server_default="C")
     code: Mapped[str] = declare(
@@ -282,11 +229,6 @@ class Party(Entity):
             values["name"] = " ".join(str(part).strip() for part in parts if part) or values.get("company_name")
 
 
-AGE_GROUPS = ((18, "Under 18"), (25, "18–24"), (35, "25–34"), (45, "35–44"), (55, "45–54"), (65, "55–64"), (999, "65+"))
-GENERATIONS = ((2013, "Generation Alpha"), (1997, "Generation Z"), (1981, "Millennial"), (1965, "Generation X"),
-               (1946, "Baby boomer"), (0, "Silent generation"))  # fmt: skip
-
-
 class Contact(Entity):
     """A person at a customer or vendor."""
 
@@ -302,7 +244,7 @@ class Contact(Entity):
         help="The people at your customers and vendors.",
     )  # fmt: skip
 
-    party_id: Mapped[int] = reference_field("customer", table="party", label="Customer", required=True)
+    party_id: Mapped[int] = reference_field("party", table="party", label="Belongs to", required=True)
     name: Mapped[str] = text_field(required=True, field_class=FieldClass.PERSONAL)
     first_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL)
     last_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL)
@@ -336,7 +278,7 @@ class Address(Entity):
                                     "postal_code", "country", "region", "area_type")),),
     )  # fmt: skip
 
-    party_id: Mapped[int] = reference_field("customer", table="party", label="Customer", required=True)
+    party_id: Mapped[int] = reference_field("party", table="party", label="Belongs to", required=True)
     kind: Mapped[AddressKind] = choice_field(AddressKind, column={"server_default": "main"})
     is_default: Mapped[bool] = boolean_field(editable=False, label="Default", column={"server_default": text("false")})
     address: Mapped[str | None] = text_field(label="Address", wide=True, field_class=FieldClass.CONTACT,
@@ -390,7 +332,7 @@ class Identifier(Entity):
                                        "verified_at")),),
     )  # fmt: skip
 
-    party_id: Mapped[int] = reference_field("customer", table="party", label="Customer", required=True)
+    party_id: Mapped[int] = reference_field("party", table="party", label="Belongs to", required=True)
     kind: Mapped[IdentifierKind] = choice_field(IdentifierKind, required=True)
     number: Mapped[str] = text_field(max_length=64, required=True, field_class=FieldClass.KYC)
     country: Mapped[str | None] = country_field(label="Issuing country")
@@ -417,7 +359,7 @@ class ChannelPreference(Entity):
                                        "quiet_to", "time_zone")),),
     )  # fmt: skip
 
-    party_id: Mapped[int] = reference_field("customer", table="party", label="Customer", required=True)
+    party_id: Mapped[int] = reference_field("party", table="party", label="Belongs to", required=True)
     purpose: Mapped[Purpose] = choice_field(Purpose, required=True)
     channels: Mapped[list[str] | None] = choices_field(ContactMethod, help="The first one is tried first")
     days: Mapped[list[str] | None] = choices_field(Weekday, label="Preferred days")
@@ -437,21 +379,30 @@ class ChannelPreference(Entity):
 CUSTOMER_SQL = "party.roles && ARRAY['business_customer','end_customer']::varchar[]"
 
 Customer = add_face(Face(
-    Party, "customer", "customers", replace(_PARTY, label="Customer", screen=True), literal_condition(CUSTOMER_SQL),
+    Party, "customer", "customers", replace(PARTY, label="Customer", screen=True), literal_condition(CUSTOMER_SQL),
     {"roles": [PartyRole.BUSINESS_CUSTOMER.value]},
 ))  # fmt: skip
 Vendor = add_face(Face(
-    Party, "vendor", "vendors", replace(_PARTY, area="Partners", icon="truck", label="Vendor", importable=False,
+    Party, "vendor", "vendors", replace(PARTY, area="Partners", icon="truck", label="Vendor", importable=False,
                                         help="Those you buy from.", screen=True),
     literal_condition("party.roles @> ARRAY['vendor']::varchar[]"), {"roles": ["vendor"], "code_letter": "V"},
 ))  # fmt: skip
 Partner = add_face(Face(
-    Party, "partner", "partners", replace(_PARTY, area="Partners", icon="handshake", label="Partner", importable=False,
+    Party, "partner", "partners", replace(PARTY, area="Partners", icon="handshake", label="Partner", importable=False,
                                           help="Partners and dealers you work with.", screen=True),
     literal_condition("party.roles && ARRAY['partner','dealer']::varchar[]"), {"roles": ["partner"], "code_letter": "P"},
 ))  # fmt: skip
 EndCustomer = add_face(Face(
-    Party, "end_customer", "end-customers", replace(_PARTY, label="End customer", icon="user", importable=False,
+    Party, "end_customer", "end-customers", replace(PARTY, label="End customer", icon="user", importable=False,
                                                     help="Those who drive the vehicles.", screen=True),
     literal_condition("party.roles @> ARRAY['end_customer']::varchar[]"), {"roles": ["end_customer"], "code_letter": "E"},
 ))  # fmt: skip
+# Contacts and addresses belong to parties of any kind: a picker finds those that the person sees under any face.
+Everybody = add_face(
+    Face(
+        Party, "party", "parties",
+        replace(PARTY, area="Partners", icon="users-round", label="Party", label_plural="Everybody", importable=False,
+                create=False, edit=False, api=False, help="Everybody you know, whatever they are to you.", screen=True),
+        through=("customer", "vendor", "partner", "end_customer"),
+    )
+)  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, false, inspect, select
+from sqlalchemy import ColumnElement, Select, and_, false, inspect, or_, select
 
-from crm.core.entity import Entity, Face, db
+from crm.core.entity import Entity, Face, db, face_named
 from crm.core.permissions import Actor, Scope, allowed
 
 MAX_ID = 2**63 - 1
@@ -15,6 +15,8 @@ MAX_ID = 2**63 - 1
 
 def row_scope(face: Face, actor: Actor, verb: str = "read") -> list[ColumnElement[bool]]:
     """The conditions that a row must meet: it shows this face, and the actor's right to the verb reaches it."""
+    if face.through:
+        return [or_(false(), *(and_(*row_scope(face_named(other), actor, verb)) for other in face.through))]
     scope = allowed(actor, f"{face.name}.{verb}")
     if scope is None:
         return [false()]

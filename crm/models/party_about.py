@@ -1,0 +1,84 @@
+"""Where a party appears: what its lists, filters, forms and pages show, whichever face it has."""
+
+from __future__ import annotations
+
+from crm.core.about import About, Embed, Section
+from crm.models.party_choices import AddressKind
+
+_ADDRESS = ("address", "city", "state", "postal_code", "country")
+
+_BUSINESS = Section(
+    "Business", ("company_name", "industry", "tax_id", "annual_revenue", "annual_revenue_currency", "employees")
+)
+_PREFERENCES = Section(
+    "Preferences",
+    (
+        "preferred_contact_method",
+        "communication_language",
+        "communication_frequency",
+        "preferred_payment_method",
+        "preferred_delivery_method",
+        "preferred_currency",
+    ),
+)
+_VEHICLES = Section(
+    "Vehicle preferences",
+    (
+        "preferred_brands",
+        "preferred_models",
+        "preferred_features",
+        "price_from",
+        "price_to",
+        "preferred_dealer",
+        "preferred_advisor",
+        "service_channel",
+        "special_needs",
+    ),
+)
+_DEMOGRAPHICS = Section("Demographics", ("income_level", "life_stage"))
+
+PARTY = About(
+    area="Customers", icon="users-round", screen=False,
+    columns=("name", "status", "type", "email", "phone", "city", "country", "owner", "created_at"),
+    search=("name", "company_name", "email", "email2", "phone", "phone2", "code", "account_number"),
+    filters=("status", "type", "kind", "roles", "industry", "owner", "lifecycle", "block_state", "stage", "language",
+             "gender", "email", "phone", "annual_revenue", "employees", "preferred_contact_method", "preferred_currency",
+             "income_level", "life_stage", "tags", "created_at", "updated_at", "date_of_birth", "name", "account_number",
+             "tax_id"),
+    sort=("name", "created_at", "updated_at"),
+    within=("owner",), importable=True, archived="archived_at",
+    related=("contacts", "addresses", "identifiers", "channel_preferences"),
+    embeds=(Embed("addresses", _ADDRESS, where=(("is_default", True),)),
+            Embed("addresses", _ADDRESS, "billing_", (("kind", AddressKind.BILLING),)),
+            Embed("addresses", _ADDRESS, "shipping_", (("kind", AddressKind.SHIPPING),))),
+    sections=(
+        Section("Basics", ("name", "kind", "type", "roles", "first_name", "middle_name", "last_name", "gender",
+                           "date_of_birth", "language", "account_number", "owner", "tags", "description"),
+                "Who this is. The display name is what lists and letters show."),
+        Section("Contact", ("email", "phone", "email2", "phone2", "fax", "website", "email_state", "phone_state",
+                            "email2_state", "phone2_state", "facebook", "instagram", "whatsapp", "linkedin", "wechat",
+                            "other_social"),
+                "Phone numbers with their country code, such as +60 12 345 6789."),
+        Section("Address", _ADDRESS, "The default address. More of them stand on the customer's page."),
+        _BUSINESS,
+        _PREFERENCES,
+        _VEHICLES,
+        _DEMOGRAPHICS,
+        Section("Journey", ("stage", "sub_stage")),
+    ),
+    detail=(
+        Section("Basics", ("code", "account_number", "name", "kind", "type", "roles", "first_name", "middle_name",
+                           "last_name", "gender", "date_of_birth", "age_group", "generation", "language", "owner", "tags",
+                           "description", "referral_code")),
+        Section("Status", ("status", "lifecycle", "block_state", "block_reason", "blocked_at", "blocked_until",
+                           "archived_at", "status_reason", "stage", "sub_stage", "customer_since")),
+        Section("Contact", ("email", "email_state", "phone", "phone_state", "email2", "phone2", "fax", "website",
+                            "facebook", "instagram", "whatsapp", "linkedin", "wechat", "other_social")),
+        Section("Address", _ADDRESS),
+        _BUSINESS,
+        _PREFERENCES,
+        _VEHICLES,
+        _DEMOGRAPHICS,
+    ),
+    help="Everybody you sell to, with their status, contacts and history.",
+)  # fmt: skip
