@@ -32,11 +32,11 @@ from werkzeug.exceptions import HTTPException
 from admin_views.screens import add_screens
 from crm import api
 from crm.commands import access
-from crm.commands.demo import load_demo
+from crm.commands.demo import ask_for_demo
 from crm.config import Settings, StartError, load
 from crm.core import jobs as job_table
 from crm.core.audit import Acting, act, acting_as
-from crm.core.command import WrongInput
+from crm.core.command import Refused, WrongInput
 from crm.core.entity import check_declarations, db
 from crm.core.transaction import run_in_transaction
 from crm.doctor import examine
@@ -49,6 +49,7 @@ from crm.supervisor import run as supervise
 from jobs import queue, schedule
 from jobs import worker as workers
 from jobs.import_command import ImportNotPossible, cli_import
+from jobs.runner import see_to_end
 from migrations import database
 
 csrf = CSRFProtect()
@@ -376,8 +377,16 @@ def create_key(name: str, email: str, scopes: tuple[str, ...], days: int | None)
 def demo(customers: int, seed: int, as_json: bool) -> None:
     """Fill the system with made-up customers."""
     with desk():
-        made = run_in_transaction(lambda: load_demo(customers=customers, seed=seed))
-        _tell(as_json, {"customers": made}, [f"{made:,} customers were made."])
+        try:
+            asked = run_in_transaction(lambda: ask_for_demo(customers=customers, seed=seed, by=None).id)
+        except Refused as refusal:
+            raise click.ClickException(f"Not done: {refusal}.") from None
+        with click.progressbar(length=customers, label="Making customers", file=sys.stderr) as bar:
+            job = see_to_end(asked, workers=lambda: job_table.bell.state()["workers"],
+                             tell=lambda now: bar.update(max(0, now.done - bar.pos)))  # fmt: skip
+        if job.error:
+            raise click.ClickException(job.error)
+        _tell(as_json, {"parties": job.done}, [f"{job.done:,} parties were made."])
 
 
 @main.command("import")

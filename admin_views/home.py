@@ -11,11 +11,13 @@ from flask_login import current_user
 
 from admin_views.cells import initials, moment, tone_of, zone
 from admin_views.lists import endpoint, may
+from crm.commands.demo import ask_for_demo
+from crm.core.command import Refused
 from crm.core.entity import Face, face_named
-from crm.core.jobs import Job, ask
+from crm.core.jobs import Job
 from crm.queries.home import customer_counts, new_per_week, open_jobs, recent_customers
 
-DEMO_CUSTOMERS = 500
+DEMO_CUSTOMERS = 2_000
 
 
 class HomeView(AdminIndexView):
@@ -39,8 +41,11 @@ class HomeView(AdminIndexView):
     def demo(self) -> Any:
         if not current_user.is_authenticated or not may(face_named("customer"), "import"):
             abort(403)
-        job = ask("jobs.demo.load", label=f"Demo data: {DEMO_CUSTOMERS:,} customers",
-                  args={"customers": DEMO_CUSTOMERS, "seed": 1}, by=current_user.id, unique_key="demo")  # fmt: skip
+        try:
+            job = ask_for_demo(customers=DEMO_CUSTOMERS, seed=1, by=current_user.id)
+        except Refused as refusal:
+            flash(f"Not done: {refusal}.", "bad")
+            return redirect(url_for("admin.index"), 303)
         flash("Demo data is being made.", "info")
         return redirect(url_for("jobs.details_view", id=job.id), 303)
 

@@ -10,13 +10,14 @@ from admin_views import access, shell
 from admin_views.base import EntityView
 from admin_views.home import HomeView
 from admin_views.imports import ImportView
+from admin_views.jobs import JobView
 from admin_views.parties import PartyView
 from crm.core.entity import Face, all_faces
 
 # Face name → its view, where the generated one isn't enough.
 SPECIAL: dict[str, type[EntityView]] = {
     "customer": PartyView, "vendor": PartyView, "partner": PartyView, "end_customer": PartyView, "party": PartyView,
-    "import": ImportView,
+    "import": ImportView, "job": JobView,
 }  # fmt: skip
 
 

@@ -217,7 +217,10 @@ def _change(face: Face, given: str) -> Response:
     require(face, "write", "edit")
     record = _reached(face, given, "edit")
     _check_version(face, record, required=True)
-    records.update(face, record, _values(face, new=False))
+    try:
+        records.update(face, record, _values(face, new=False))
+    except Refused as refusal:
+        raise Problem(409, f"Not done: {refusal}.") from None
     return _document(face, record.id)
 
 

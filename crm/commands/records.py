@@ -73,7 +73,10 @@ def create(face: Face, values: Mapping[str, Any], by: Actor) -> Any:
 
 
 def update(face: Face, record: Any, values: Mapping[str, Any]) -> None:
-    """Change what differs. Raises WrongInput; StaleDataError when somebody else was faster."""
+    """Change what differs. Raises Refused for what is archived, WrongInput, and StaleDataError when somebody else was
+    faster."""
+    if face.about.archived and getattr(record, face.about.archived) is not None:
+        raise Refused("it is archived: restore it first")
     _set(face, record, {name: value for name, value in values.items()
                         if face.field(name).text(face.value(record, name)) != face.field(name).text(value)})  # fmt: skip
     _flush(face, record, values, new=False)

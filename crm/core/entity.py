@@ -31,6 +31,7 @@ from sqlalchemy import (
     literal_column,
 )  # fmt: skip
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, declared_attr, mapped_column
+from sqlalchemy.orm.instrumentation import manager_of_class
 from sqlalchemy.types import UserDefinedType
 
 from crm.core.about import About, Embed, Section
@@ -249,10 +250,6 @@ def add_face(face: Face) -> Face:
     return face
 
 
-def entity_of_table(table: str) -> type[Entity]:
-    return next(entity for entity in _entities.values() if entity.__tablename__ == table)
-
-
 def forget(entity: type[Entity]) -> None:
     """Undo a declaration (tests that declare a throw-away entity)."""
     _entities.pop(entity.__name__, None)
@@ -260,7 +257,10 @@ def forget(entity: type[Entity]) -> None:
     for face in entity.faces:
         _faces.pop(face.name, None)
     Base.metadata.remove(entity.__table__)
-    Base.registry._dispose_cls(entity)
+    # Its mapper too: one whose relationships lead nowhere would stop every other from being set up.
+    manager = manager_of_class(entity)
+    Base.registry._dispose_manager_and_mapper(manager)
+    Base.registry._managers.pop(manager, None)
 
 
 def plural_of(name: str) -> str:
@@ -403,5 +403,5 @@ def literal_condition(sql: str) -> Callable[[], ColumnElement[bool]]:
 
 
 __all__ = ["About", "Choice", "DeclarationError", "Embed", "Entity", "Face", "Section", "add_face", "all_faces",
-           "check_declarations", "db", "entities", "entity_of_table", "face_named", "forget",
+           "check_declarations", "db", "entities", "face_named", "forget",
            "literal_condition"]  # fmt: skip

@@ -156,6 +156,12 @@ def ask(task: str, *, label: str, args: dict[str, Any], by: int | None, unique_k
     return job
 
 
+def refused_items(job_id: int, limit: int) -> list[JobItem]:
+    """The first records of a batch that were refused, with the reasons."""
+    statement = select(JobItem).where(JobItem.job_id == job_id, JobItem.state == ItemState.REFUSED)
+    return list(db.session.scalars(statement.order_by(JobItem.record_id).limit(limit)))
+
+
 def ring_after_commit(job_id: int) -> None:
     db.session().info.setdefault("to_ring", []).append(job_id)
 
