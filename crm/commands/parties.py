@@ -12,7 +12,7 @@ from crm.core.command import Refused, command
 from crm.core.entity import db
 from crm.core.fields import field_of
 from crm.models.access import User
-from crm.models.parties import Address, BlockState, Contact, Identifier, Lifecycle, Party
+from crm.models.parties import Address, BlockState, Contact, Identifier, Lifecycle, Party, one_at_a_time
 
 REASON = field_of("long_text", label="Reason", required=True, max_length=2000, help="Kept in the history")
 OPTIONAL_REASON = field_of("long_text", label="Reason", max_length=2000, help="Kept in the history")
@@ -192,6 +192,7 @@ def set_primary(contact: Contact, *, by: User) -> None:
     """The one person to talk to first; there is one per customer."""
     if contact.is_primary:
         raise Refused("it is the primary contact already")
+    one_at_a_time(contact.party_id)
     db.session.execute(update(Contact).where(Contact.party_id == contact.party_id, Contact.is_primary)
                        .values(is_primary=False))  # fmt: skip
     contact.is_primary = True
@@ -202,6 +203,7 @@ def set_default(address: Address, *, by: User) -> None:
     """The address that counts where none is chosen; there is one per customer."""
     if address.is_default:
         raise Refused("it is the default address already")
+    one_at_a_time(address.party_id)
     db.session.execute(update(Address).where(Address.party_id == address.party_id, Address.is_default)
                        .values(is_default=False))  # fmt: skip
     address.is_default = True

@@ -229,6 +229,11 @@ class Party(Entity):
             values["name"] = " ".join(str(part).strip() for part in parts if part) or values.get("company_name")
 
 
+def one_at_a_time(party_id: int) -> None:
+    """Wait for whoever else is choosing which of this party's contacts or addresses comes first."""
+    db.session.execute(select(Party.id).where(Party.id == party_id).with_for_update(key_share=True))
+
+
 class Contact(Entity):
     """A person at a customer or vendor."""
 
@@ -258,6 +263,7 @@ class Contact(Entity):
 
     def created(self) -> None:
         """The first one of a party is its primary one."""
+        one_at_a_time(self.party_id)
         others = select(Contact.id).where(Contact.party_id == self.party_id, Contact.is_primary).exists()
         db.session.execute(update(Contact).where(Contact.id == self.id, ~others).values(is_primary=True))
 
@@ -300,6 +306,7 @@ class Address(Entity):
 
     def created(self) -> None:
         """The first one of a party is its default one."""
+        one_at_a_time(self.party_id)
         others = select(Address.id).where(Address.party_id == self.party_id, Address.is_default).exists()
         db.session.execute(update(Address).where(Address.id == self.id, ~others).values(is_default=True))
 
