@@ -33,9 +33,7 @@ def test_the_description_holds_together(client):
             for step in reference.removeprefix("#/").split("/"):
                 target = target[step]
     operations = [
-        (path, method, operation)
-        for path, item in document["paths"].items()
-        for method, operation in item.items()
+        (path, method, operation) for path, item in document["paths"].items() for method, operation in item.items()
     ]
     names = [operation["operationId"] for _, _, operation in operations]
     assert len(names) == len(set(names))
@@ -59,9 +57,7 @@ def test_every_face_field_and_command_is_described(client):
         one = document["paths"][f"{path}/{{id}}"]
         assert ("patch" in one, "delete" in one) == (face.about.edit, face.about.delete)
         name = "".join(word.capitalize() for word in face.name.split("_"))
-        assert list(document["components"]["schemas"][name]["properties"]) == [
-            part.name for part in parts(face)
-        ]
+        assert list(document["components"]["schemas"][name]["properties"]) == [part.name for part in parts(face)]
         for command in commands_of(face):
             assert f"{path}/{{id}}/{command.verb.replace('_', '-')}" in document["paths"]
 
@@ -69,9 +65,7 @@ def test_every_face_field_and_command_is_described(client):
 def test_people_read_the_same(client, app):
     with app.app_context():
         calls = described_paths()
-    assert {"method", "path", "summary", "scope", "parameters", "example", "id", "group", "text"} == set(
-        calls[0]
-    )
+    assert {"method", "path", "summary", "scope", "parameters", "example", "id", "group", "text"} == set(calls[0])
     block = next(call for call in calls if call["path"] == "/api/v1/customers/{id}/block")
     assert (block["method"], block["scope"]) == ("POST", "customers:command")
     assert '"reason"' in block["example"]
@@ -81,9 +75,7 @@ def test_people_read_the_same(client, app):
 
 def test_an_answer_is_as_described(program):
     ask = program()
-    made = ask(
-        "POST", "/customers", {"name": "Ana", "employees": 3, "tags": ["a"], "owner": ask.user_id}
-    ).get_json()
+    made = ask("POST", "/customers", {"name": "Ana", "employees": 3, "tags": ["a"], "owner": ask.user_id}).get_json()
     schema = ask.get("/openapi.json")["components"]["schemas"]["Customer"]
     kinds = {
         str: "string",

@@ -77,9 +77,7 @@ def test_keys_that_cant_be_kept_are_refused(program):
 def test_stored_answers_go_after_a_day(program, session):
     ask = program()
     ask("POST", "/customers", {"name": "Old"}, Idempotency_Key="old")
-    session.execute(
-        update(IdempotencyKey).values(created_at=dt.datetime.now(dt.UTC) - dt.timedelta(hours=25))
-    )
+    session.execute(update(IdempotencyKey).values(created_at=dt.datetime.now(dt.UTC) - dt.timedelta(hours=25)))
     session.commit()
     ask("POST", "/customers", {"name": "New"}, Idempotency_Key="new")
     session.expire_all()
