@@ -319,6 +319,19 @@ def downgrade(revision: str) -> None:
 
 
 @database_.command()
+@click.argument("message")
+def revise(message: str) -> None:
+    """Write the next numbered revision from what the declarations ask for and the database lacks."""
+    with running(load(os.environ)) as servers:
+        _, newest = database.state(servers.owner_database_url)
+        # Up to the newest by its number, not as `head`: that would install triggers on tables not yet there.
+        database.upgrade(servers.owner_database_url, servers.database_url, newest or "base")
+        number = f"{int(newest or 0) + 1:04}"
+        database.revise(servers.owner_database_url, message, number)
+    click.echo(f"Revision {number} was written to migrations/versions: read it before you upgrade.")
+
+
+@database_.command()
 @click.option("--json", "as_json", is_flag=True)
 def check(as_json: bool) -> int:
     """Compare the database with the code: tables, triggers, grants."""
