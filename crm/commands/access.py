@@ -161,7 +161,7 @@ def sign_in(email: str, password: str, *, ip: str, user_agent: str) -> tuple[Use
     hashed = hashlib.sha256(address.encode("utf-8", "replace")).hexdigest()
     db.session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"sign-in {hashed}"})
     _refuse_when_throttled(hashed, ip)
-    user = db.session.scalars(select(User).where(User.email == address)).one_or_none()
+    user = _user_named(address)
     good = verify_password(user, password) and user is not None and user.active
     db.session.add(LoginAttempt(email_hash=hashed, ip=ip, succeeded=good, created_at=func.clock_timestamp()))
     db.session.flush()
@@ -174,6 +174,14 @@ def sign_in(email: str, password: str, *, ip: str, user_agent: str) -> tuple[Use
     user.last_login_at = now
     db.session.flush()
     return user, token
+
+
+def _user_named(address: str) -> User | None:
+    try:
+        known = User.fields()["email"].parse(address)
+    except ValueError:  # nobody can have it, and the database can't even be asked for some of them
+        return None
+    return db.session.scalars(select(User).where(User.email == known)).one_or_none()
 
 
 def verify_password(user: User | None, password: str) -> bool:
