@@ -49,7 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
     assert embedded.servers.superuser_url
     owner_url, app_url = prepare_database(embedded.servers.superuser_url, TEMPLATE)
     database.upgrade(owner_url, app_url)
-    made = Servers(app_url, owner_url, embedded.servers.superuser_url, embedded.servers.redis_url, secrets.token_hex(32))
+    made = Servers(
+        app_url, owner_url, embedded.servers.superuser_url, embedded.servers.redis_url, secrets.token_hex(32)
+    )
     os.environ[_SERVERS] = json.dumps(asdict(made) | {"home": str(folder / "home")})
     app = create_app(_settings(), made)
     with app.app_context(), acting_as(Acting(via="test")):

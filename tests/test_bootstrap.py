@@ -37,9 +37,7 @@ def test_what_is_installed_is_not_installed_again(project: Path, monkeypatch: py
     assert pip_calls(project) == 2
 
 
-def test_what_cannot_be_installed_is_told_and_tried_again(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_installed_is_told_and_tried_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     (project / "requirements.txt").write_text("no-such-package==1.0\n")
     for tries in (1, 2):

@@ -45,9 +45,7 @@ def test_a_database_on_a_unix_socket_is_accepted() -> None:
         "CRM_DATABASE_URL": "postgresql://crm_app@/crm?host=/run/postgresql",
         "CRM_OWNER_DATABASE_URL": "postgresql://crm_owner@/crm?host=/run/postgresql",
     }
-    assert read({**EXTERNAL, **urls}).database_url == (
-        "postgresql+psycopg://crm_app@/crm?host=/run/postgresql"
-    )
+    assert read({**EXTERNAL, **urls}).database_url == ("postgresql+psycopg://crm_app@/crm?host=/run/postgresql")
 
 
 def test_everything_set() -> None:
@@ -121,9 +119,7 @@ def test_everything_set() -> None:
         ),
     ],
 )
-def test_a_wrong_or_unsafe_setting_is_refused_in_one_line_that_names_it(
-    environ: dict[str, str], variable: str
-) -> None:
+def test_a_wrong_or_unsafe_setting_is_refused_in_one_line_that_names_it(environ: dict[str, str], variable: str) -> None:
     with pytest.raises(ConfigError) as refused:
         read(environ)
     message = str(refused.value)
@@ -164,8 +160,6 @@ def test_a_home_that_root_chose_below_a_closed_folder_is_refused(tmp_path: Path)
     assert load({**EXTERNAL, **environ}, as_root=True).home == closed / "home"
 
 
-def test_a_relative_home_is_taken_from_where_one_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_home_is_taken_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert read({"CRM_HOME": "data"}).home == Path(os.path.realpath(tmp_path)) / "data"

@@ -191,7 +191,7 @@ def test_a_stale_save_shows_both_and_changes_nothing(face, admin):
     if not face.about.edit:
         return
     declared = next(one for one in face.form_fields if one.kind in ("text", "long_text") and one.name in face.fields)
-    data = {name: value for name, value in _hidden(page(admin, face, "edit/", id=record.id)).items()}
+    data = _hidden(page(admin, face, "edit/", id=record.id))
     setattr(record, declared.attribute, "Theirs")
     db.session.flush()
     # Within one transaction xmin stays; what the form carries is made older instead.

@@ -91,13 +91,19 @@ def test_one_class_is_an_entity(own_database, parking_permit, owner_sql):
     refused = person.client.post("/admin/parking-permits/new/", data={"plate": "", "bay": "41"})
     assert refused.status_code == 422
     assert "must be 40 or less" in refused.text
-    made = person.client.post("/admin/parking-permits/new/", data={"plate": "=B-AD 1815", "bay": "7", "holder": str(holder)})
+    made = person.client.post(
+        "/admin/parking-permits/new/", data={"plate": "=B-AD 1815", "bay": "7", "holder": str(holder)}
+    )
     assert made.status_code == 303
 
-    listed = person.client.get("/admin/parking-permits/", query_string={"search": "ad 18", "flt_bay_ge": "5", "sort": "plate"})
+    listed = person.client.get(
+        "/admin/parking-permits/", query_string={"search": "ad 18", "flt_bay_ge": "5", "sort": "plate"}
+    )
     assert "=B-AD 1815" in listed.text
     assert "Ada Lovelace" in listed.text
-    rows = list(csv.DictReader(io.StringIO(person.client.get("/admin/parking-permits/export/csv/").text.lstrip("\ufeff"))))
+    rows = list(
+        csv.DictReader(io.StringIO(person.client.get("/admin/parking-permits/export/csv/").text.lstrip("\ufeff")))
+    )
     assert [(row["plate"], row["bay"]) for row in rows] == [("'=B-AD 1815", "7")]
 
     number = owner_sql("SELECT id FROM parking_permit")[0][0]

@@ -97,9 +97,7 @@ def test_the_server_is_set_up_as_promised(shared: tuple[Settings, Embedded]) -> 
     }
     assert {name: ask(url, f"SHOW {name}") for name in expected} == expected
     assert ask(url, "SELECT datlocale FROM pg_database WHERE datname = current_database()") == "C.UTF-8"
-    assert (
-        ask(url, "SELECT upper('äé') || similarity('anna', 'anne')::text || unaccent('é')") == "ÄÉ0.42857143e"
-    )
+    assert ask(url, "SELECT upper('äé') || similarity('anna', 'anne')::text || unaccent('é')") == "ÄÉ0.42857143e"
 
 
 def test_nobody_gets_in_without_the_password(shared: tuple[Settings, Embedded]) -> None:
@@ -147,9 +145,7 @@ def test_given_servers_are_used_and_checked(shared: tuple[Settings, Embedded], f
     }
     settings = settings_in(folder, **given)
     with running(settings) as found:
-        assert found == Servers(
-            servers.database_url, servers.owner_database_url, None, servers.redis_url, "k" * 32
-        )
+        assert found == Servers(servers.database_url, servers.owner_database_url, None, servers.redis_url, "k" * 32)
     # The superuser's URL as the app's login: its database must be named like the owner's.
     superuser = (servers.superuser_url or "").replace("/postgres?", "/crm?")
     with pytest.raises(UnsafeLogin, match="superuser.*CRM_DATABASE_URL"):
@@ -175,9 +171,7 @@ def test_doctor_says_that_nothing_runs_and_that_the_port_is_taken(folder: Path) 
     assert [check.name for check in checks if not check.ok] == ["port", "servers"]
 
 
-def test_two_homes_live_side_by_side_and_one_home_once(
-    shared: tuple[Settings, Embedded], folder: Path
-) -> None:
+def test_two_homes_live_side_by_side_and_one_home_once(shared: tuple[Settings, Embedded], folder: Path) -> None:
     other = settings_in(folder)
     with start(other, durable=False) as embedded:
         do(embedded.servers.owner_database_url, "CREATE TABLE only_here (id int)")

@@ -213,9 +213,7 @@ def test_ctrl_c_while_the_database_is_made_leaves_nothing_running(launch: Callab
     until(lambda: (instance.folder / "home" / "postgres" / "data.new").exists())
     assert instance.end() < CLEAN_END
     assert instance.process.returncode == 0
-    assert [
-        p.pid for p in psutil.process_iter(["cmdline"]) if str(instance.folder) in str(p.info["cmdline"])
-    ] == []
+    assert [p.pid for p in psutil.process_iter(["cmdline"]) if str(instance.folder) in str(p.info["cmdline"])] == []
     again = launch()
     again.wait_for("administrator")
 

@@ -33,16 +33,12 @@ def bring(face):
 
     def run(data: bytes | str | Path, *, columns=None, by=None, name="file.csv", **more) -> Import:
         stream = (
-            data.open("rb")
-            if isinstance(data, Path)
-            else io.BytesIO(data.encode() if isinstance(data, str) else data)
+            data.open("rb") if isinstance(data, Path) else io.BytesIO(data.encode() if isinstance(data, str) else data)
         )
         with stream:
             record, table = draft(face, stream, name, by=by, again=True, **more)
         plan = record.plan
-        replan(
-            record, face, table, columns or {int(number): name for number, name in plan["columns"].items()}
-        )
+        replan(record, face, table, columns or {int(number): name for number, name in plan["columns"].items()})
         job = start(record, by=by)
         db.session.commit()
         for _ in run_import(record.id, {}):
@@ -61,9 +57,7 @@ def counts(record: Import) -> dict[str, int]:
 
 
 def party(email: str) -> Party:
-    return db.session.scalars(
-        select(Party).where(Party.email == email).execution_options(populate_existing=True)
-    ).one()
+    return db.session.scalars(select(Party).where(Party.email == email).execution_options(populate_existing=True)).one()
 
 
 def given(record: Party, name: str) -> str:
@@ -88,9 +82,7 @@ def test_the_contacts_of_salesforce(bring, shared):
     assert counts(bring(shared / "salesforce_import_contacts.csv")) == {"skipped": 100}
     update = bring(shared / "salesforce_import_contacts.csv", duplicates=Duplicates.UPDATE)
     assert counts(update) == {"unchanged": 93, "refused": 7}
-    assert counts(bring(shared / "salesforce_import_contacts.csv", duplicates=Duplicates.CREATE)) == {
-        "created": 100
-    }
+    assert counts(bring(shared / "salesforce_import_contacts.csv", duplicates=Duplicates.CREATE)) == {"created": 100}
     assert counts(bring(shared / "salesforce_import_contacts.csv", duplicates=Duplicates.UPDATE)) == {
         "ambiguous": 93,
         "refused": 7,
@@ -107,9 +99,7 @@ def test_the_companies_of_maven(bring, shared):
         "1100.0400",
         2822,
     )
-    assert [(place.country, place.kind, place.is_default) for place in acme.addresses] == [
-        ("US", "main", True)
-    ]
+    assert [(place.country, place.kind, place.is_default) for place in acme.addresses] == [("US", "main", True)]
     refused = (uploads() / record.refused_name).read_text("utf-8-sig").splitlines()
     assert refused[0].endswith(",_row,_field,_error")
     assert "Philipines" in refused[1]
@@ -156,15 +146,11 @@ def test_three_addresses_of_one_customer(bring):
     kinds = {str(place.kind): (place.city, place.is_default) for place in party("ann@x.org").addresses}
     assert kinds == {"billing": ("Bonn", True), "shipping": ("Ulm", False)}
     assert counts(bring(header + "Ann,ann@x.org,Köln,Ulm,\n", duplicates=Duplicates.UPDATE)) == {"updated": 1}
-    assert counts(bring(header + "Ann,ann@x.org,Köln,Ulm,\n", duplicates=Duplicates.UPDATE)) == {
-        "unchanged": 1
-    }
+    assert counts(bring(header + "Ann,ann@x.org,Köln,Ulm,\n", duplicates=Duplicates.UPDATE)) == {"unchanged": 1}
     assert db.session.query(Address).count() == 2
 
 
-TWICE = (
-    "name,email,industry\nAnn,ann@x.org,Steel\nBob,bob@x.org,Wood\nAnn B,ANN@x.org,Paper\nAnn C,ann@x.org,\n"
-)
+TWICE = "name,email,industry\nAnn,ann@x.org,Steel\nBob,bob@x.org,Wood\nAnn B,ANN@x.org,Paper\nAnn C,ann@x.org,\n"
 
 
 @pytest.mark.parametrize(
@@ -272,9 +258,7 @@ def test_phones_are_completed_by_the_country_of_their_row_or_of_the_plan(bring):
     ],
 )
 def test_a_row_that_cannot_be_taken_says_why_and_stops_nobody(bring, row, field, told):
-    record = bring(
-        f"name,email,birthday,revenue,country\nBob,b@x.org,24/12/1990,1.5,France\n{row}\nCyd,c@x.org,,,\n"
-    )
+    record = bring(f"name,email,birthday,revenue,country\nBob,b@x.org,24/12/1990,1.5,France\n{row}\nCyd,c@x.org,,,\n")
     assert counts(record) == {"created": 2, "refused": 1}
     line = (uploads() / record.refused_name).read_text("utf-8-sig").splitlines()[1]
     assert told in line
@@ -292,10 +276,7 @@ def test_the_refused_rows_can_be_mended_and_sent_again(bring):
     record = bring("name,email,phone\nAnn,a@x,'+60123456789\n=Bob,b@x.org,\n@Cyd,c@x,\n")
     assert counts(record) == {"created": 1, "refused": 2}
     mended = (
-        (uploads() / record.refused_name)
-        .read_text("utf-8-sig")
-        .replace("a@x,", "a@x.org,")
-        .replace("c@x,", "c@x.org,")
+        (uploads() / record.refused_name).read_text("utf-8-sig").replace("a@x,", "a@x.org,").replace("c@x,", "c@x.org,")
     )
     assert counts(bring(mended)) == {"created": 2}
     assert party("c@x.org").name == "@Cyd"
@@ -374,8 +355,7 @@ def test_an_import_goes_on_wherever_it_was_stopped(face, session, monkeypatch, s
     monkeypatch.setattr(loading, "CHUNK", 7)
     monkeypatch.setattr(staging, "CHUNK", 7)
     rows = (
-        "".join(f"Person {n},p{n}@x.org,City {n}\n" for n in range(30))
-        + "Broken,nowhere,\nPerson 3 again,p3@x.org,\n"
+        "".join(f"Person {n},p{n}@x.org,City {n}\n" for n in range(30)) + "Broken,nowhere,\nPerson 3 again,p3@x.org,\n"
     )
     record, _ = draft(face, io.BytesIO(("name,email,city\n" + rows).encode()), "f.csv", by=None)
     number = record.id

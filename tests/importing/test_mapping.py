@@ -76,8 +76,7 @@ def test_customer_files_map_sensibly(shared, file):
 def test_our_own_template_maps_completely(tmp_path):
     path = tmp_path / "template.csv"
     path.write_text(
-        "name,email,phone,industry,website,address,status\n"
-        "Ann,a@x.org,+60123456789,Steel,x.org,Jalan 1,active\n"
+        "name,email,phone,industry,website,address,status\nAnn,a@x.org,+60123456789,Steel,x.org,Jalan 1,active\n"
     )
     found = suggested(path)
     assert all(name == target for name, target in found.items())
@@ -98,8 +97,7 @@ def test_a_header_is_not_believed_against_its_values(tmp_path):
 def test_no_target_is_given_twice(tmp_path):
     path = tmp_path / "file.csv"
     path.write_text(
-        "E-mail,Email Address,Telephone,Mobile,Name,Customer Name\n"
-        "a@x.org,b@x.org,+60123456789,+60123456780,A,B\n"
+        "E-mail,Email Address,Telephone,Mobile,Name,Customer Name\na@x.org,b@x.org,+60123456789,+60123456780,A,B\n"
     )
     targets = [target for target in suggested(path).values() if target]
     assert len(targets) == len(set(targets))

@@ -155,9 +155,7 @@ def test_mixed_line_ends_and_blank_lines(table):
 
 def test_ragged_rows_are_refused_with_the_reason(table):
     rows = list(
-        table(
-            "name,email,city\nAnn,a@x.org,Bonn\nBob,b@x.org\nCyd,c@x.org,Ulm,more\nDan,d@x.org,Kiel,,\n"
-        ).rows()
+        table("name,email,city\nAnn,a@x.org,Bonn\nBob,b@x.org\nCyd,c@x.org,Ulm,more\nDan,d@x.org,Kiel,,\n").rows()
     )
     assert [row.problem for row in rows] == [
         None,

@@ -141,9 +141,7 @@ def test_reading_can_be_overruled(as_user):
     page = person.client.get(f"/admin/imports/map/?id={number}").text
     assert "Josй" in page
     assert "You chose it" in page
-    answer = person.client.post(
-        f"/admin/imports/map/?id={number}", data={"do": "again", "encoding": "klingon"}
-    )
+    answer = person.client.post(f"/admin/imports/map/?id={number}", data={"do": "again", "encoding": "klingon"})
     assert answer.status_code == 422
 
 
