@@ -22,9 +22,7 @@ def main() -> None:
 def _installed(python: Path, source: str) -> list[str]:
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
     subprocess.run([*pip, "install", "--quiet", "-r", source], cwd=ROOT, check=True)
-    return subprocess.run(
-        [*pip, "freeze"], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.splitlines()
+    return subprocess.run([*pip, "freeze"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
 def _write(name: str, source: str, lines: list[str]) -> None:

@@ -85,9 +85,7 @@ def test_kill_9_in_the_middle_of_an_import_loses_and_doubles_nothing(desk: Desk,
 
 
 @pytest.mark.slow
-def test_a_cancelled_import_stops_after_its_chunk_and_can_go_on(
-    desk: Desk, start: Start, real_bell: Bell
-) -> None:
+def test_a_cancelled_import_stops_after_its_chunk_and_can_go_on(desk: Desk, start: Start, real_bell: Bell) -> None:
     start("work", "1")
     import_id, job_id = ask(desk)
     until(lambda: desk.job(job_id).total, 60)
