@@ -30,7 +30,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from admin_views.screens import add_screens
-from crm import api
+from crm import api, webserver
 from crm.commands import access
 from crm.commands.demo import ask_for_demo
 from crm.config import Settings, StartError, load
@@ -192,12 +192,6 @@ def _add_errors(app: Flask) -> None:
         return api.problem_response(fault) if request.path.startswith("/api/v1/") else page(500)
 
 
-def serve() -> Flask:
-    """What the web server runs. Raises StartError where the servers are down."""
-    settings = load(os.environ)
-    return create_app(settings, attach(settings))
-
-
 # The command line
 
 
@@ -269,12 +263,8 @@ def up() -> int:
 def web() -> None:
     """Serve the screens and the API (gunicorn)."""
     settings = load(os.environ)
-    attach(settings)
-    os.execv(sys.executable, [  # noqa: S606 - our own arguments
-        sys.executable, "-m", "gunicorn", "app:serve()", "--chdir", str(ROOT), "--worker-class", "gthread",
-        "--workers", str(settings.web_workers), "--threads", "4", "--bind", f"{settings.host}:{settings.port}",
-        "--graceful-timeout", "4", "--timeout", "120", "--log-level", "warning", "--no-control-socket",
-    ])  # fmt: skip
+    servers = attach(settings)
+    webserver.serve(lambda: create_app(settings, servers), settings)
 
 
 @main.command()

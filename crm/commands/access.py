@@ -7,6 +7,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -20,8 +21,6 @@ from crm.core.permissions import Grant, Scope, decide, permissions
 from crm.models.access import ApiKey, LoginAttempt, Role, RoleGrant, User, UserRole, UserSession
 
 _hasher = PasswordHasher()  # argon2id with the library's current parameters
-# Checked when there is no such user, so that the answer takes as long.
-_NOBODY = _hasher.hash(secrets.token_urlsafe(16))
 
 SESSION_LIFETIME = dt.timedelta(hours=12)
 SEEN_EVERY = dt.timedelta(minutes=1)
@@ -184,9 +183,15 @@ def _user_named(address: str) -> User | None:
     return db.session.scalars(select(User).where(User.email == known)).one_or_none()
 
 
+@cache
+def _nobodys_hash() -> str:
+    """Checked when there is no such user, so that the answer takes as long."""
+    return _hasher.hash(secrets.token_urlsafe(16))
+
+
 def verify_password(user: User | None, password: str) -> bool:
     try:
-        _hasher.verify((user.password_hash if user else None) or _NOBODY, password[:200])
+        _hasher.verify((user.password_hash if user else None) or _nobodys_hash(), password[:200])
     except (VerificationError, InvalidHashError):
         return False
     return user is not None and user.password_hash is not None

@@ -1,0 +1,45 @@
+"""Serves an app to the world with gunicorn: processes that share one loaded copy, each with a few threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from crm.config import Settings
+
+THREADS = 4
+GRACE = 4  # seconds that running requests get when it ends; the supervisor waits a little longer
+
+
+class _Server(BaseApplication):
+    def __init__(self, make_app: Callable[[], Any], options: dict[str, Any]) -> None:
+        self._make_app = make_app
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return self._make_app()
+
+
+def serve(make_app: Callable[[], Any], settings: Settings) -> None:
+    """Run until SIGTERM. The app is made once, before the processes part: it must not hold connections by then."""
+    _Server(
+        make_app,
+        {
+            "bind": f"{settings.host}:{settings.port}",
+            "workers": settings.web_workers,
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "preload_app": True,
+            "graceful_timeout": GRACE,
+            "timeout": 120,
+            "loglevel": "warning",
+            "control_socket_disable": True,  # one per user, so two instances would share it
+        },
+    ).run()
