@@ -39,9 +39,10 @@ def context(face: Face, record: Any, extras: dict[str, Any]) -> dict[str, Any]:
                  "org": getattr(record, "kind", None) == "organization",
                  "breadcrumbs": [(face.about.area, None), (face.label_plural, url_for(endpoint(face, "index_view"))),
                                  (record.title, None)],
+                 "photo_url": extras.get("photo_url"),
                  "primary": edit if can_edit else None},
         "pills": pills, "facts": extras.get("facts", []), "alerts": extras.get("alerts", []),
-        "figures": extras.get("figures", []), "commands": command_items(face, record), "menu": menu,
+        "figures": extras.get("figures", []), "commands": command_items(face, record), "menu": [*extras.get("menu", []), *menu],
         "tabs": [*extras.get("tabs", []), *_related_tabs(face, record), *_history_tab(face, record)],
         "sections": [shown for shown in (_section(face, record, section.title, section.fields)
                                          for section in face.about.detail or face.about.sections) if shown["rows"]],

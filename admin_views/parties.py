@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from babel.dates import format_date
-from flask import url_for
+from flask import Response, abort, flash, make_response, redirect, render_template, request, url_for
+from flask_admin import expose
 from markupsafe import Markup
 
 from admin_views.base import EntityView
 from admin_views.cells import render
 from admin_views.lists import may
+from crm.commands.photos import LARGEST, remove_photo, set_photo
+from crm.core.command import WrongInput
 from crm.models.parties import BlockState, Party
 
 FACTS = ("email", "phone", "website", "owner", "customer_since")
@@ -19,13 +22,63 @@ FACTS = ("email", "phone", "website", "owner", "customer_since")
 class PartyView(EntityView):
     """A party under one of its faces."""
 
+    rights = EntityView.rights | {"photo_view": "read", "photo_form": "edit"}
+
+    def create_blueprint(self, admin: Any) -> Any:
+        blueprint = super().create_blueprint(admin)
+        # Before the form is read for its token: a picture is larger than a form.
+        blueprint.url_value_preprocessor(_allow_picture)
+        return blueprint
+
     def list_extras(self) -> dict[str, Any]:
         if not self.face.about.importable or not may(self.face, "import"):
             return {}
         return {"secondary": [{"label": "Import", "url": url_for("imports.create_view"), "icon": "upload"}]}
 
     def detail_extras(self, record: Party) -> dict[str, Any]:
-        return {"alerts": _alerts(record), "facts": self._facts(record)}
+        extras: dict[str, Any] = {"alerts": _alerts(record), "facts": self._facts(record)}
+        if record.photo_at is not None:
+            extras["photo_url"] = url_for(".photo_view", id=record.id, v=int(record.photo_at.timestamp()))
+        if may(self.face, "edit") and record.archived_at is None:
+            change = {"label": "Photo or logo", "url": url_for(".photo_form", id=record.id), "icon": "image"}
+            extras["menu"] = [change | {"tone": "", "method": "get"}]
+        return extras
+
+    @expose("/photo/")
+    def photo_view(self) -> Any:
+        picture = self._record("read").photo
+        if picture is None:
+            abort(404)
+        return Response(picture, mimetype="image/webp", headers={"Cache-Control": "private, max-age=86400"})
+
+    @expose("/photo/change/", methods=("GET", "POST"))
+    def photo_form(self) -> Any:
+        record = self._record("edit")
+        here = url_for(".details_view", id=record.id)
+        errors: list[dict[str, str]] = []
+        if request.method == "POST":
+            try:
+                if "_remove" in request.form:
+                    remove_photo(record)
+                else:
+                    given = request.files.get("photo")
+                    set_photo(record, given.stream.read(LARGEST + 1) if given else b"")
+                flash(f"The photo of {record.title} was changed.", "good")
+                return redirect(here, 303)
+            except WrongInput as fault:
+                errors = [{"field_id": "photo", "label": "Photo or logo", "text": fault.errors["photo"]}]
+        control = Markup('<input class="input" type="file" id="photo" name="photo" '
+                         'accept="image/png,image/jpeg,image/webp,image/gif" aria-describedby="photo-help">')  # fmt: skip
+        field = {"name": "photo", "label": "Photo or logo", "id": "photo", "html": control, "kind": "file", "wide": True,
+                 "required": True, "help": "PNG, JPEG, WebP or GIF; place and camera data are removed",
+                 "errors": [error["text"] for error in errors]}  # fmt: skip
+        page = {"title": f"Photo of {record.title}", "breadcrumbs": [*self._crumbs(record.title)]}
+        also = [{"name": "_remove", "value": "1", "label": "Remove it"}] if record.photo_at else []
+        body = render_template(
+            "desk/form.html", page=page, sections=[{"title": "Photo or logo", "help": "", "fields": [field]}], errors=errors,
+            action=url_for(".photo_form", id=record.id), method="post", multipart=True, hidden=self._hidden([]),
+            cancel_url=here, submit_label="Save", also=also)  # fmt: skip
+        return make_response(body, 422 if errors else 200)
 
     def _facts(self, record: Party) -> list[dict[str, Any]]:
         facts = []
@@ -42,6 +95,11 @@ class PartyView(EntityView):
         if contact is not None:
             facts.append({"label": "Key contact", "html": Markup("{}").format(contact.name)})
         return facts
+
+
+def _allow_picture(endpoint: str | None, _values: Any) -> None:
+    if (endpoint or "").endswith(".photo_form"):
+        request.max_content_length = LARGEST + 64 * 1024
 
 
 def _alerts(record: Party) -> list[dict[str, str]]:

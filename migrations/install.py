@@ -18,9 +18,6 @@ BASE_FUNCTIONS = (
     # The wheel has no ICU: names sort by this. The dictionary is named, so that the result never changes.
     """CREATE OR REPLACE FUNCTION crm_sort_key(given text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
        AS $$ SELECT lower(public.unaccent('public.unaccent'::regdictionary, given)) $$""",
-    """CREATE OR REPLACE FUNCTION crm_touch() RETURNS trigger LANGUAGE plpgsql
-       SET search_path = pg_catalog, public, pg_temp
-       AS $$ BEGIN NEW.updated_at := clock_timestamp(); RETURN NEW; END $$""",
 )
 
 

@@ -99,9 +99,32 @@ def installed_names() -> set[tuple[str, str]]:
 
 
 def _touch(entity: type[Entity]) -> list[str]:
+    """Before each update: the time of it, and what a changed value says about its state.
+
+    A field declared `of` another (`email_state` of `email`) falls back to its default when that other changes, and its
+    `…_at` tells since when it is so; for screens, API and imports alike.
+    """
     table = entity.__tablename__
+    lines = ["NEW.updated_at := clock_timestamp();"]
+    for declared in entity.fields().values():
+        if not declared.of:
+            continue
+        state, value = declared.attribute, declared.of
+        default = entity.__table__.c[state].server_default.arg
+        lines += [
+            f"IF NEW.{value} IS DISTINCT FROM OLD.{value} AND NEW.{state} = OLD.{state} THEN",
+            f"NEW.{state} := '{default}'; NEW.{state}_at := clock_timestamp();",
+            f"ELSIF NEW.{state} IS DISTINCT FROM OLD.{state} THEN NEW.{state}_at := clock_timestamp(); END IF;",
+        ]
     return [
-        f'CREATE OR REPLACE TRIGGER touch_{table} BEFORE UPDATE ON "{table}" FOR EACH ROW EXECUTE FUNCTION crm_touch()',
+        (
+            f"CREATE OR REPLACE FUNCTION touch_{table}() RETURNS trigger LANGUAGE plpgsql "
+            f"SET search_path = pg_catalog, public, pg_temp AS $body$ BEGIN {' '.join(lines)} RETURN NEW; END $body$"
+        ),
+        (
+            f'CREATE OR REPLACE TRIGGER touch_{table} BEFORE UPDATE ON "{table}" '
+            f"FOR EACH ROW EXECUTE FUNCTION touch_{table}()"
+        ),
     ]
 
 

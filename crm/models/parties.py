@@ -10,7 +10,18 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, Index, String, Text, UniqueConstraint, select, text, update
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from crm.core.entity import About, Entity, Face, Section, add_face, db, literal_condition
@@ -91,6 +102,9 @@ class Party(Entity):
     date_of_birth: Mapped[dt.date | None] = date_field(field_class=FieldClass.PERSONAL,
         synonyms=("birthday", "birth date", "dob"))  # fmt: skip
     language: Mapped[str | None] = language_field(label="Preferred language")
+    # A small WebP without metadata; only its time is a field, so lists and the audit don't carry the picture.
+    photo: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    photo_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Photo or logo since")
     description: Mapped[str | None] = long_text_field(help="About the customer", synonyms=("about", "notes"))
     tags: Mapped[list[str] | None] = tags_field(help="Separated by commas")
     owner_id: Mapped[int | None] = reference_field("user", table="app_user", label="Account manager")
