@@ -185,6 +185,7 @@ def _add_errors(app: Flask) -> None:
 
     @app.errorhandler(StaleDataError)
     def stale(fault: StaleDataError) -> Any:
+        db.session.rollback()  # the page asks who is signed in; a failed flush answers nothing
         return page(409)
 
     @app.errorhandler(500)

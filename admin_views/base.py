@@ -26,6 +26,7 @@ from crm.commands import records
 from crm.commands.batch import ask_for_all
 from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, perform
 from crm.core.entity import Face, db
+from crm.core.permissions import PICK
 from crm.queries.history import history
 from crm.queries.listing import BadQuery, count, fetch_page, loads, ordered, read_query
 from crm.queries.scope import find, row_scope
@@ -40,7 +41,7 @@ class EntityView(BaseModelView):
     # Which right a route needs; a route that isn't named here is refused. `None`: the route decides by the command.
     rights: dict[str, str | None] = {
         "index_view": "read", "create_view": "create", "edit_view": "edit", "details_view": "read",
-        "delete_view": "delete", "action_view": None, "export": "export", "lookup_view": "read",
+        "delete_view": "delete", "action_view": None, "export": "export", "lookup_view": PICK,
         "history_view": "read", "related_view": "read", "menu_view": "read", "filters_view": "read",
     }  # fmt: skip
 
@@ -133,7 +134,9 @@ class EntityView(BaseModelView):
     def lookup_view(self) -> Any:
         term = request.args.get("q", "").strip()
         pairs = [("search", term)] if term else []
-        rows = fetch_page(self.face, read_query(self.face, [*pairs, ("limit", str(LOOKUP_ROWS))]), current_user).rows
+        rows = fetch_page(
+            self.face, read_query(self.face, [*pairs, ("limit", str(LOOKUP_ROWS))]), current_user, verb=PICK
+        ).rows
         return jsonify(items=[{"id": row.id, "text": row.title, "hint": lists.hint(row)} for row in rows])
 
     @expose("/export/<export_type>/")
@@ -158,6 +161,9 @@ class EntityView(BaseModelView):
                 return redirect(url_for(".details_view", id=record.id), 303)
             except WrongInput as fault:
                 errors = fault.errors
+            except Refused as refusal:
+                flash(f"Not made: {refusal}.", "bad")
+                return redirect(url_for(".index_view"), 303)
         else:
             self._prefill(form)
         page = {"title": f"New {self.face.label.lower()}", "breadcrumbs": self._crumbs("New")}
@@ -183,11 +189,14 @@ class EntityView(BaseModelView):
             except WrongInput as fault:
                 errors = fault.errors
                 db.session.expire(record)
+            except Refused as refusal:
+                flash(f"Not saved: {refusal}.", "bad")
+                return redirect(url_for(".details_view", id=record.id), 303)
         here = url_for(".details_view", id=record.id)
         page = {"title": record.title, "subtitle": getattr(record, "code", ""),
                 "breadcrumbs": [*self._crumbs()[:-1], (self.face.label_plural, url_for(".index_view")),
                                 (record.title, here), ("Edit", None)]}  # fmt: skip
-        version = request.form.get("_version") or record.xmin
+        version = request.form.get("_version") or self.face.version(record)
         return self._form_page(form, errors, page, url_for(".edit_view", id=record.id), here,
                                version=[("_version", version), ("_original", details.original(form))])  # fmt: skip
 
@@ -196,7 +205,7 @@ class EntityView(BaseModelView):
         original = details.read_original(request.form.get("_original", ""))
         given = {name: typed for name, typed in form.given().items()
                  if original is None or name not in original or original[name] != details.as_text(typed)}  # fmt: skip
-        theirs = request.form.get("_version") != record.xmin
+        theirs = request.form.get("_version") != self.face.version(record)
         if theirs:
             choices = {name: request.form.get(f"pick_{name}") for name in given}
             clash = details.clashes(self.face, record, given, original or {})
@@ -205,7 +214,7 @@ class EntityView(BaseModelView):
             given = {name: typed for name, typed in given.items() if choices.get(name) != "theirs"}
         values = records.read_values(self.face, given, current_user, new=False, on_screen=True)
         try:
-            records.update(self.face, record, values)
+            records.update(self.face, record, values, current_user)
         except StaleDataError:
             db.session.expire(record)
             return self._conflict(form, record, list(given), given, original or {})
@@ -213,7 +222,7 @@ class EntityView(BaseModelView):
 
     def _conflict(self, form: DeskForm, record: Any, names: list[str], given: Mapping[str, Any],
                   original: Mapping[str, str]) -> Response:  # fmt: skip
-        kept = [("_version", record.xmin), ("_original", request.form.get("_original", ""))]
+        kept = [("_version", self.face.version(record)), ("_original", request.form.get("_original", ""))]
         for name, typed in given.items():
             kept += [(name, item) for item in (typed if isinstance(typed, list) else [typed])]
         context = details.conflict(self.face, record, names, given, original)
@@ -231,7 +240,7 @@ class EntityView(BaseModelView):
                 f"Delete {title}?", ["It is removed for good; its history stays in the audit."], [title], 0,
                 url_for(".delete_view"), [("id", str(record.id)), ("confirm", "1")], "Delete", tone="bad")  # fmt: skip
         try:
-            records.delete(record)
+            records.delete(self.face, record)
         except Refused as refusal:
             flash(f"{title} was not deleted: {refusal}.", "bad")
             return redirect(url_for(".details_view", id=record.id), 303)

@@ -25,7 +25,7 @@ def zone() -> dt.tzinfo:
     """The person's own zone, else UTC."""
     try:
         return ZoneInfo(getattr(current_user, "time_zone", None) or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         return dt.UTC
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from babel.dates import format_date, format_datetime
 from flask import url_for
 from flask_login import current_user
 from markupsafe import Markup
-from sqlalchemy import func, inspect, select
+from sqlalchemy import Select, func, inspect, select
 
-from admin_views.cells import as_given, initials, moment, pill, render, tone_of
+from admin_views.cells import as_given, initials, moment, pill, render, tone_of, zone
 from admin_views.forms import DeclaredField, DeskForm
 from admin_views.lists import command_items, endpoint, may, page_of
 from crm.core.entity import Face, all_faces, db, face_named
 from crm.core.fields import Field
+from crm.core.permissions import PICK
 from crm.queries.history import Change, Event, history
-from crm.queries.scope import find
+from crm.queries.scope import find, visible
 
 RELATED_ROWS = 50
 ICONS = {"create": "plus", "update": "pencil", "delete": "trash-2"}
@@ -67,9 +70,8 @@ def _related_tabs(face: Face, record: Any) -> list[dict[str, Any]]:
         other = _face_of_relation(face, relation)
         if not may(other, "read"):
             continue
-        link = inspect(face.entity).relationships[relation]
-        remote = next(iter(link.remote_side))
-        number = db.session.execute(select(func.count()).where(remote == record.id)).scalar_one()
+        reached = _belonging(face, record, relation).order_by(None).subquery()
+        number = db.session.execute(select(func.count()).select_from(reached)).scalar_one()
         tabs.append({"id": relation.replace("_", "-"), "label": relation.replace("_", " ").capitalize(), "count": number,
                      "url": url_for(endpoint(face, "related_view"), id=record.id, relation=relation)})  # fmt: skip
     return tabs
@@ -93,6 +95,17 @@ def _face_of_relation(face: Face, relation: str) -> Face:
     return next(other for other in all_faces() if other.entity is entity)
 
 
+def _belonging(face: Face, record: Any, relation: str) -> Select[Any]:
+    """What belongs to a record and the person may reach, in the order of the relationship."""
+    link = inspect(face.entity).relationships[relation]
+    remote = next(iter(link.remote_side))
+    return (
+        visible(_face_of_relation(face, relation), current_user)
+        .where(remote == record.id)
+        .order_by(*link.order_by or ())
+    )
+
+
 def related(face: Face, record: Any, relation: str) -> dict[str, Any]:
     """The small table of what belongs to a record; `hidden` is the column that would name the record itself."""
     other = _face_of_relation(face, relation)
@@ -103,7 +116,7 @@ def related(face: Face, record: Any, relation: str) -> dict[str, Any]:
         "title": other.field(names[0]).word(other.value(row, names[0])) or row.title, "subtitle": "",
         "initials": initials(row.title) if other.about.title == "name" else None, "tone": tone_of(row),
         "cells": [render(other.field(name), other.value(row, name), record=row, url_of=page_of) for name in names[1:]],
-    } for row in getattr(record, relation)[:RELATED_ROWS]]  # fmt: skip
+    } for row in db.session.scalars(_belonging(face, record, relation).limit(RELATED_ROWS))]  # fmt: skip
     archived = getattr(record, "archived_at", None) is not None
     can_add = other.about.create and may(other, "create") and not archived
     return {
@@ -169,14 +182,20 @@ def _word(declared: Field | None, kept: str | None) -> str | None:
     if kept is None or declared is None:
         return kept
     if declared.kind == "reference":
-        record = db.session.get(face_named(declared.refers_to).entity, int(kept)) if kept.isdigit() else None
-        return record.title if record is not None else kept
+        record = find(face_named(declared.refers_to), current_user, kept, PICK)
+        return record.title if record is not None else f"No. {kept}"
     if declared.family == "list":
         return ", ".join(part.strip('"') for part in kept.strip("{}").split(",") if part)
     try:
-        return declared.word(declared.parse(kept))
+        value = declared.parse(kept)
     except ValueError:
         return kept
+    match value:
+        case dt.datetime():
+            return format_datetime(value.astimezone(zone()), "d MMM y, HH:mm", locale="en")
+        case dt.date():
+            return format_date(value, "d MMM y", locale="en")
+    return declared.word(value)
 
 
 # Forms
@@ -197,13 +216,13 @@ def fill(form: DeskForm, face: Face, record: Any) -> None:
 
 
 def prefill_reference(field: DeclaredField, raw: str) -> None:
-    target = find(face_named(field.declared.refers_to), current_user, raw)
+    target = find(face_named(field.declared.refers_to), current_user, raw, PICK)
     if target is not None:
         field.shown, field.shown_as = target.id, target.title
 
 
 def prefill_name(field: DeclaredField, raw: str) -> None:
-    target = find(face_named(field.declared.refers_to), current_user, raw)
+    target = find(face_named(field.declared.refers_to), current_user, raw, PICK)
     field.shown_as = target.title if target is not None else ""
 
 

@@ -12,7 +12,7 @@ from admin_views.cells import initials, render, tone_of
 from crm.core.command import commands_of
 from crm.core.entity import Face, all_faces, face_named
 from crm.core.fields import Field
-from crm.core.permissions import allowed
+from crm.core.permissions import PICK, allowed
 from crm.queries.conditions import WITHOUT_VALUE, operator_word
 from crm.queries.listing import Filter, ListQuery, Page
 from crm.queries.scope import find
@@ -194,7 +194,7 @@ def _said(kept: Filter) -> str:
         face = face_named(kept.field.refers_to)
         numbers = [part.strip() for part in kept.raw.split(",") if part.strip().isdigit()]
         # Only what the person may see is told by name.
-        found = [find(face, current_user, number) for number in numbers[:3]]
+        found = [find(face, current_user, number, PICK) for number in numbers[:3]]
         return f"{word} {', '.join(record.title for record in found if record is not None) or kept.raw}"
     names = dict(kept.field.options())
     return f"{word} {', '.join(names.get(part.strip(), part.strip()) for part in kept.raw.split(','))}"

@@ -7,6 +7,7 @@ from typing import Any
 from babel.dates import format_date
 from flask import Response, abort, flash, make_response, redirect, render_template, request, url_for
 from flask_admin import expose
+from flask_login import current_user
 from markupsafe import Markup
 
 from admin_views.base import EntityView
@@ -14,7 +15,9 @@ from admin_views.cells import render
 from admin_views.lists import may
 from crm.commands.photos import LARGEST, remove_photo, set_photo
 from crm.core.command import WrongInput
+from crm.core.entity import face_named
 from crm.models.parties import BlockState, Party
+from crm.queries.scope import find
 
 FACTS = ("email", "phone", "website", "owner", "customer_since")
 
@@ -54,6 +57,8 @@ class PartyView(EntityView):
     @expose("/photo/change/", methods=("GET", "POST"))
     def photo_form(self) -> Any:
         record = self._record("edit")
+        if record.archived_at is not None:
+            abort(409)
         here = url_for(".details_view", id=record.id)
         errors: list[dict[str, str]] = []
         if request.method == "POST":
@@ -92,7 +97,7 @@ class PartyView(EntityView):
         if place:
             facts.append({"label": "Place", "html": Markup("{}").format(place)})
         contact = next((contact for contact in record.contacts if contact.is_primary), None)
-        if contact is not None:
+        if contact is not None and find(face_named("contact"), current_user, str(contact.id)) is not None:
             facts.append({"label": "Key contact", "html": Markup("{}").format(contact.name)})
         return facts
 

@@ -12,10 +12,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.pool import NullPool
 
-from crm.core.entity import Base
+from crm.config import StartError
+from crm.core.entity import Base, entities
 from migrations.env_rules import wanted
 from migrations.install import differences, install
 
@@ -50,7 +51,19 @@ def upgrade(owner_url: str, app_url: str, revision: str = "head") -> None:
     with _owner(owner_url) as connection:
         command.upgrade(config(connection), revision)
         if revision == "head":
+            _refuse_missing(connection)
             install(connection, _role(app_url))
+
+
+class NoRevision(StartError):
+    """The code declares what no revision makes."""
+
+
+def _refuse_missing(connection: Any) -> None:
+    there = set(inspect(connection).get_table_names())
+    missing = sorted(entity.__tablename__ for entity in entities() if entity.__tablename__ not in there)
+    if missing:
+        raise NoRevision(f"no revision makes the table {missing[0]}: write one with flask db revise")
 
 
 def downgrade(owner_url: str, revision: str) -> None:

@@ -128,7 +128,7 @@ def test_a_trigger_that_is_gone_is_found_and_put_back(spoil: Callable[..., list[
 
 def test_a_trigger_that_nobody_declared_is_found(spoil: Callable[..., list[str]]) -> None:
     found = spoil(
-        "CREATE TRIGGER sly BEFORE UPDATE ON party FOR EACH ROW EXECUTE FUNCTION crm_touch()",
+        "CREATE TRIGGER sly BEFORE UPDATE ON party FOR EACH ROW EXECUTE FUNCTION touch_party()",
         "DROP TRIGGER sly ON party",
     )
     assert found == ["trigger sly on party is not declared"]
@@ -188,7 +188,7 @@ def test_the_app_may_read_the_audit_and_never_write_it(own: Empty, table: str) -
         "ALTER TABLE party DISABLE TRIGGER audit_party_update",
         "DROP TRIGGER audit_party_update ON party",
         "SET session_replication_role = replica",
-        "CREATE OR REPLACE FUNCTION crm_touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "CREATE OR REPLACE FUNCTION touch_party() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
         "DROP FUNCTION audit_party_update() CASCADE",
         "SELECT audit_party_update()",
         "CREATE TABLE public.sly (id int)",

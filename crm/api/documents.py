@@ -21,7 +21,7 @@ from sqlalchemy.orm import selectinload
 from crm.core.command import WrongInput
 from crm.core.entity import Entity, Face, db, face_named
 from crm.core.fields import Field
-from crm.core.permissions import Actor
+from crm.core.permissions import PICK, Actor
 from crm.queries.scope import visible
 
 # Only an order, so that a document reads like a card: names that an entity lacks are passed over, those that
@@ -219,7 +219,7 @@ def _names(references: list[Field], rows: list[Any], face: Face, actor: Actor) -
     found: dict[tuple[str, int], str] = {}
     for target, ids in wanted.items():
         face = face_named(target)
-        statement = visible(face, actor).where(face.entity.id.in_(sorted(ids)))
+        statement = visible(face, actor, PICK).where(face.entity.id.in_(sorted(ids)))
         title = face.entity.about.title if face.entity.about else ""
         if title in inspect(face.entity).column_attrs:
             pairs = db.session.execute(statement.with_only_columns(face.entity.id, getattr(face.entity, title)))
@@ -239,16 +239,10 @@ def fresh(face: Face, record_id: int) -> Any:
 def etag(face: Face, record: Entity, document: Mapping[str, Any]) -> str:
     """The version, then a hash of what is shown: a name in the document may change on its own."""
     packed = json.dumps(document, ensure_ascii=False).encode()
-    return f'"{_version(face, record)}-{hashlib.sha256(packed).hexdigest()[:12]}"'
+    return f'"{face.version(record)}-{hashlib.sha256(packed).hexdigest()[:12]}"'
 
 
 def same_version(given: str, face: Face, record: Entity) -> bool:
     """Whether one of the tags of an If-Match names the record as it is."""
     tags = [tag.strip().removeprefix("W/").strip('"') for tag in given.split(",")]
-    return "*" in tags or any(tag.partition("-")[0] == _version(face, record) for tag in tags)
-
-
-def _version(face: Face, record: Entity) -> str:
-    """The version of the row and of each embedded one, which may be set through it."""
-    rows = [record, *(embed.pick(record) for embed in face.about.embeds)]
-    return ".".join(str(row.xmin) if row is not None else "0" for row in rows)
+    return "*" in tags or any(tag.partition("-")[0] == face.version(record) for tag in tags)

@@ -207,7 +207,10 @@ def _create(face: Face) -> Response:
     require(face, "write", "create")
 
     def work() -> Response:
-        record = records.create(face, _values(face, new=True), actor())
+        try:
+            record = records.create(face, _values(face, new=True), actor())
+        except Refused as refusal:
+            raise Problem(409, f"Not done: {refusal}.") from None
         return _document(face, record.id, 201)
 
     return once(work)
@@ -218,7 +221,7 @@ def _change(face: Face, given: str) -> Response:
     record = _reached(face, given, "edit")
     _check_version(face, record, required=True)
     try:
-        records.update(face, record, _values(face, new=False))
+        records.update(face, record, _values(face, new=False), actor())
     except Refused as refusal:
         raise Problem(409, f"Not done: {refusal}.") from None
     return _document(face, record.id)
@@ -229,7 +232,7 @@ def _delete(face: Face, given: str) -> Response:
     record = _reached(face, given, "delete")
     _check_version(face, record, required=False)
     try:
-        records.delete(record)
+        records.delete(face, record)
     except Refused as refusal:
         raise Problem(409, f"Not done: {refusal}.") from None
     return Response(status=204)

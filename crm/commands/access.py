@@ -29,7 +29,7 @@ FAILURES_PER_EMAIL = 5
 FAILURES_PER_ADDRESS = 30
 SHORTEST_PASSWORD = 12
 
-_SYSTEM = ("user", "role", "role_grant", "api_key", "job", "audit_entry")
+_SYSTEM = ("user", "role", "role_grant", "api_key", "job", "import", "audit_entry")
 
 
 def _business(verb: str) -> list[str]:
@@ -56,13 +56,13 @@ def _each(faces: Iterable[str], verb: str) -> list[str]:
 def delivered_roles() -> dict[str, tuple[str, str, list[Grant]]]:
     """name → (label, description, grants). Row scope `team` comes with teams; until then a manager reaches all."""
     read_business = _all(*_business("read"))
-    pick_people = _all("user.read")
+    # People are found by name to give them work; what one asked for oneself, one may watch and cancel.
+    pick_people = [*_all("user.pick"), *_own("job.read", "job.cancel", "job.retry", "import.read")]
     return {
         "admin": ("Administrator", "Everything but deciding on credit",
                   [*_all("*"), Grant("credit_request.approve", deny=True), Grant("credit_request.refuse", deny=True)]),
         "manager": ("Manager", "Runs a team: all of customers and vendors, imports, exports",
-                    [*read_business, *_all(*_each((*_PARTIES, *_PARTS), "*"), "import.*", "job.read", "job.cancel"),
-                     *pick_people]),
+                    [*read_business, *_all(*_each((*_PARTIES, *_PARTS), "*")), *pick_people]),
         "sales_rep": ("Sales representative", "Own customers, and what belongs to them",
                       [*_own(*_each(("customer", "end_customer", *_PARTS), "read"),
                              *_each(("customer", "end_customer", *_PARTS), "edit"),
@@ -84,6 +84,7 @@ def delivered_roles() -> dict[str, tuple[str, str, list[Grant]]]:
 
 def deliver_roles() -> None:
     """Make the delivered roles and bring their grants up to date; roles of one's own are left alone."""
+    _one_change_at_a_time()
     for name, (label, description, grants) in delivered_roles().items():
         role = db.session.scalars(select(Role).where(Role.name == name)).one_or_none()
         if role is None:
@@ -121,7 +122,11 @@ def create_user(*, email: str, role: str, name: str | None = None, password: str
         raise WrongInput({"email": f"{address} has a user already"})
     made = password is None
     secret = secrets.token_urlsafe(12) if password is None else password
-    user = User(name=name or address.split("@")[0].replace(".", " ").title(), email=email, must_change_password=made)
+    user = User(
+        name=(name or "").strip() or address.split("@")[0].replace(".", " ").title(),
+        email=email,
+        must_change_password=made,
+    )
     set_password(user, secret, must_change=made)
     db.session.add(user)
     db.session.flush()
@@ -156,7 +161,7 @@ def sign_in(email: str, password: str, *, ip: str, user_agent: str) -> tuple[Use
 
     The try is recorded either way: the caller commits. Tries for one e-mail are heard one after the other.
     """
-    address = email.strip().lower()[:255]
+    address = email.strip().lower()[:255].strip()
     hashed = hashlib.sha256(address.encode("utf-8", "replace")).hexdigest()
     db.session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"sign-in {hashed}"})
     _refuse_when_throttled(hashed, ip)
@@ -316,7 +321,10 @@ def lock(user: User, *, by: User) -> None:
         raise Refused("you can't lock yourself out")
     if not user.active:
         raise Refused("the user is locked already")
+    _one_change_at_a_time()
     user.active = False
+    db.session.flush()
+    _refuse_without_administrator()
     end_other_sessions(user, None)
 
 
@@ -347,16 +355,29 @@ def give_role(user: User, *, by: User, role: int) -> None:
 def take_role(user: User, *, by: User, role: int) -> None:
     """Remove a role from a user; nobody changes his own."""
     _refuse_own(user, by)
+    _one_change_at_a_time()
     gone = db.session.execute(delete(UserRole).where(UserRole.user_id == user.id, UserRole.role_id == role)
                               .returning(UserRole.id)).first()  # fmt: skip
     if gone is None:
         raise Refused("the user doesn't have that role")
     db.session.expire(user, ["roles"])
+    _refuse_without_administrator()
 
 
 def _refuse_own(user: User, by: User) -> None:
     if user.id == by.id:
         raise Refused("nobody changes his own roles: ask another administrator")
+
+
+def _one_change_at_a_time() -> None:
+    """Two administrators who take each other's rights at once must not leave nobody."""
+    db.session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('roles', 0))"))
+
+
+def _refuse_without_administrator() -> None:
+    administrators = select(User.id).join(UserRole, UserRole.user_id == User.id).join(Role, Role.id == UserRole.role_id)
+    if db.session.scalars(administrators.where(Role.name == "admin", User.active).limit(1)).first() is None:
+        raise Refused("it would leave no administrator")
 
 
 def rights_of(user: User) -> dict[str, Scope]:

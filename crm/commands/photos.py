@@ -13,7 +13,7 @@ from crm.core.entity import db
 from crm.models.parties import Party
 
 LARGEST = 8 * 1024 * 1024  # bytes of an upload
-PIXELS = 40_000_000
+PIXELS = 16_000_000
 SIDE = 256  # of what is kept
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 

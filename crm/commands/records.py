@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.exc import StaleDataError
 
 from crm.core.command import Refused, WrongInput
-from crm.core.entity import Entity, Face, db, face_named
+from crm.core.entity import Face, db, face_named
 from crm.core.fields import Field
-from crm.core.permissions import Actor, Scope, allowed
+from crm.core.permissions import PICK, Actor, Scope, allowed
 from crm.queries.scope import find
 
 
@@ -55,35 +56,75 @@ def _read(declared: Field, raw: Any, actor: Actor, country: str | None) -> Any:
         # E-mail and phone go on as they were given: the entity keeps both the text and its normal form.
         return raw if declared.keeps_given and not country and value is not None else value
     target = face_named(declared.refers_to)
-    if find(target, actor, str(value)) is None:
+    if find(target, actor, str(value), PICK) is None:
         raise ValueError(f"there is no {target.label.lower()} with number {value} that you may see")
     return value
 
 
 def create(face: Face, values: Mapping[str, Any], by: Actor) -> Any:
-    """A new record of the face, with its defaults. Raises WrongInput when the database refuses a value."""
+    """A new record of the face, with its defaults. Raises WrongInput for what can't be, and for what the person could
+    not reach once it is made; Refused when it belongs to something archived."""
+    _check(face, None, values, by)
     record: Any = face.entity()
     for name, value in face.defaults.items():
         setattr(record, name, list(value) if isinstance(value, list) else value)
-    _set(face, record, values)
-    if "owner" in face.fields and values.get("owner") is None and allowed(by, f"{face.name}.read") is Scope.OWN:
+    own = "owner" in face.fields and values.get("owner") is None
+    if own and allowed(by, f"{face.name}.read") is Scope.OWN:
         record.owner_id = by.id
-    _flush(face, record, values, new=True)
+    try:
+        with db.session.begin_nested():
+            _set(face, record, values)
+            db.session.add(record)
+            db.session.flush()
+            _refuse_archived(face, record)
+            record.created()
+            if find(face, by, str(record.id)) is None:
+                raise WrongInput({next(iter(face.about.within), "id"): "is outside of what you may reach"})
+    except IntegrityError as fault:
+        raise _explained(face, fault, values) from None
     return record
 
 
-def update(face: Face, record: Any, values: Mapping[str, Any]) -> None:
+def update(face: Face, record: Any, values: Mapping[str, Any], by: Actor) -> None:
     """Change what differs. Raises Refused for what is archived, WrongInput, and StaleDataError when somebody else was
     faster."""
-    if face.about.archived and getattr(record, face.about.archived) is not None:
-        raise Refused("it is archived: restore it first")
-    _set(face, record, {name: value for name, value in values.items()
-                        if face.field(name).text(face.value(record, name)) != face.field(name).text(value)})  # fmt: skip
-    _flush(face, record, values, new=False)
+    seen = face.version(record)
+    db.session.refresh(record, with_for_update=True)
+    if face.version(record) != seen:
+        raise StaleDataError(f"{face.name} {record.id} was changed meanwhile")
+    _refuse_archived(face, record)
+    changes = {name: value for name, value in values.items()
+               if face.field(name).text(face.value(record, name)) != face.field(name).text(value)}  # fmt: skip
+    _check(face, record, changes, by)
+    try:
+        # Also the assignments are inside: what the database refuses must not stay in the session.
+        with db.session.begin_nested():
+            _set(face, record, changes)
+            db.session.flush()
+    except IntegrityError as fault:
+        raise _explained(face, fault, values) from None
 
 
-def delete(record: Entity) -> None:
-    """Remove a record that may go; Refused while something else needs it."""
+def _check(face: Face, record: Any, values: Mapping[str, Any], by: Actor) -> None:
+    errors = face.entity.check(face, record, values, by)
+    if errors:
+        raise WrongInput(errors)
+
+
+def _refuse_archived(face: Face, record: Any) -> None:
+    """What is archived, or belongs to what is, is read-only."""
+    holder = record
+    for step in (None, *face.about.within[:-1]):
+        holder = holder if step is None else getattr(holder, step)
+        about = type(holder).about if holder is not None else None
+        if about is not None and about.archived and getattr(holder, about.archived) is not None:
+            raise Refused("it is archived: restore it first" if holder is record
+                          else f"{holder.title} is archived: restore it first")  # fmt: skip
+
+
+def delete(face: Face, record: Any) -> None:
+    """Remove a record that may go; Refused while something else needs it, or when it belongs to something archived."""
+    _refuse_archived(face, record)
     try:
         with db.session.begin_nested():
             db.session.delete(record)
@@ -102,18 +143,6 @@ def _set(face: Face, record: Any, values: Mapping[str, Any]) -> None:
 def _has_default(face: Face, name: str) -> bool:
     column = face.column(name).property.columns[0]
     return column.server_default is not None and not column.nullable
-
-
-def _flush(face: Face, record: Any, values: Mapping[str, Any], *, new: bool) -> None:
-    try:
-        with db.session.begin_nested():
-            if new:
-                db.session.add(record)
-            db.session.flush()
-    except IntegrityError as fault:
-        raise _explained(face, fault, values) from None
-    if new:
-        record.created()
 
 
 def _explained(face: Face, fault: IntegrityError, values: Mapping[str, Any]) -> WrongInput:

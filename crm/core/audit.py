@@ -72,7 +72,12 @@ def audited_columns(entity: type[Entity]) -> list[tuple[str, bool]]:
     found = []
     for column in entity.__table__.columns:
         declared = column.info.get("field")
-        if declared is None or column.computed is not None or column.name in {"created_at", "updated_at"}:
+        if (
+            declared is None
+            or not declared.audited
+            or column.computed is not None
+            or column.name in {"created_at", "updated_at"}
+        ):
             continue
         found.append((column.name, declared.is_personal))
     return found

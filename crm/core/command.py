@@ -20,6 +20,9 @@ NOT_THERE = "there is no such record for you"
 class Refused(Exception):
     """A command said no; the message completes the sentence “Not done: …” for a person."""
 
+    def __str__(self) -> str:
+        return super().__str__().rstrip(".")
+
 
 class WrongInput(ValueError):
     """Values that can't be taken: public field name → sentence."""

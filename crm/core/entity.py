@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -116,6 +116,12 @@ class Entity(Model):
     def complete(cls, values: dict[str, Any]) -> None:
         """Fill in, before a new record is checked, what follows from the other values."""
 
+    @classmethod
+    def check(cls, face: Face, record: Any, values: Mapping[str, Any], by: Any) -> dict[str, str]:
+        """What the fields can't know of each other and of who sets them: public name → sentence. `record` is None for a
+        new one."""
+        return {}
+
     def created(self) -> None:
         """What follows from there being a new record; runs once, after it has its number."""
 
@@ -196,6 +202,11 @@ class Face:
     @property
     def embedded_names(self) -> list[str]:
         return [embed.prefix + name for embed in self.about.embeds for name in embed.fields]
+
+    def version(self, record: Any) -> str:
+        """The version of the row and of each embedded one, which may be set through it."""
+        rows = [record, *(embed.pick(record) for embed in self.about.embeds)]
+        return ".".join(str(row.xmin) if row is not None else "0" for row in rows)
 
     def _embedded(self, name: str) -> tuple[Embed, str]:
         for embed in self.about.embeds:

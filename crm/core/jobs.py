@@ -59,7 +59,7 @@ class Job(Entity):
 
     about = About(
         area="System", icon="list-checks", title="label", columns=("label", "state", "done", "total", "asked_by", "created_at"),
-        filters=("state", "task", "asked_by", "created_at"), sort=("created_at",),
+        filters=("state", "task", "asked_by", "created_at"), sort=("created_at",), within=("asked_by",),
         detail=(Section("Job", ("label", "task", "state", "message", "error", "done", "total", "asked_by",
                                 "started_at", "finished_at", "heartbeat_at", "run")),),
         create=False, edit=False, audited=False, help="Imports, exports and batch work, with their progress.",
@@ -270,5 +270,8 @@ def retry(job: Job, *, by: Any) -> None:
     """Start a failed or cancelled job again, where it stopped."""
     if job.state not in (JobState.FAILED, JobState.CANCELLED):
         raise Refused(f"the job is {job.state.label.lower()}: only a failed or cancelled one can be retried")
+    same = select(Job.id).where(Job.unique_key == job.unique_key, Job.state.in_([JobState.WAITING, JobState.RUNNING]))
+    if job.unique_key is not None and db.session.scalars(same.limit(1)).first() is not None:
+        raise Refused("the same work was asked for again and is under way")
     job.state, job.cancel_asked, job.error, job.finished_at = JobState.WAITING, False, None, None
     ring_after_commit(job.id)

@@ -141,6 +141,7 @@ class Field:
     example: str = ""
     wide: bool = False
     derived: bool = False
+    audited: bool = True
     of: str = ""  # says something about another field: shown only where that has a value
 
     @property

@@ -15,6 +15,8 @@ from typing import Protocol
 from crm.core.command import commands_of
 from crm.core.entity import Face, all_faces, face_named
 
+PICK = "pick"  # to find a record by name for a reference, without reading the rest of it; to read includes it
+
 
 class Scope(enum.StrEnum):
     """Which rows a grant reaches: those the person owns, or all."""
@@ -44,7 +46,7 @@ class Actor(Protocol):
 def face_verbs(face: Face) -> list[str]:
     """The verbs of one face: read and export, what its screen opens, and its commands."""
     about = face.about
-    verbs = ["read", "export"]
+    verbs = ["read", PICK, "export"]
     verbs += [verb for verb, opened in (("create", about.create), ("edit", about.edit), ("delete", about.delete),
                                         ("import", about.importable)) if opened]  # fmt: skip
     return verbs + [command.verb for command in commands_of(face)]
@@ -80,4 +82,5 @@ def allowed(actor: Actor | None, permission: str) -> Scope | None:
     if face.through:
         scopes = {allowed(actor, f"{other}.{verb}") for other in face.through}
         return Scope.ALL if Scope.ALL in scopes else Scope.OWN if Scope.OWN in scopes else None
-    return decide(actor.grants, permission)
+    given = decide(actor.grants, permission)
+    return decide(actor.grants, f"{name}.read") if given is None and verb == PICK else given

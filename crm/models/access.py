@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
+from zoneinfo import available_timezones
 
 from flask_login import UserMixin
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, func, text
@@ -85,9 +87,17 @@ class User(Entity, UserMixin):
     language: Mapped[str | None] = language_field()
     time_zone: Mapped[str | None] = text_field(max_length=64, example="Europe/Berlin")
     must_change_password: Mapped[bool] = boolean_field(editable=False, column={"server_default": text("false")})
-    last_login_at: Mapped[dt.datetime | None] = datetime_field(editable=False)
+    # Sign-ins have a record of their own.
+    last_login_at: Mapped[dt.datetime | None] = datetime_field(editable=False, audited=False)
     password_hash: Mapped[str | None] = mapped_column(Text, deferred=True)
     roles: Mapped[list[Role]] = relationship(secondary="user_role", order_by=Role.name)
+
+    @classmethod
+    def check(cls, face: Any, record: Any, values: Mapping[str, Any], by: Any) -> dict[str, str]:
+        zone = values.get("time_zone")
+        if zone is not None and zone not in available_timezones():
+            return {"time_zone": "is not a time zone; it looks like Europe/Berlin"}
+        return {}
 
     @property
     def is_active(self) -> bool:

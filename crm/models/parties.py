@@ -6,7 +6,7 @@ One `Party` may be customer, vendor and partner at once; each of these is a face
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from crm.core.entity import About, Entity, Face, Section, add_face, db, literal_condition
+from crm.core.entity import About, Entity, Face, Section, db
 from crm.core.fields import (
     Field,
     FieldClass,
@@ -48,10 +48,12 @@ from crm.core.fields import (
     text_field,
     url_field,
 )  # fmt: skip
+from crm.core.permissions import allowed
 from crm.models.access import User
 from crm.models.party_about import PARTY
 from crm.models.party_choices import (
     AGE_GROUPS,
+    FACE_ROLES,
     GENERATIONS,
     AddressKind,
     AreaType,
@@ -105,18 +107,22 @@ class Party(Entity):
     # A small WebP without metadata; only its time is a field, so lists and the audit don't carry the picture.
     photo: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     photo_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Photo or logo since")
-    description: Mapped[str | None] = long_text_field(help="About the customer", synonyms=("about", "notes"))
+    description: Mapped[str | None] = long_text_field(
+        field_class=FieldClass.PERSONAL, help="About the customer", synonyms=("about", "notes")
+    )
     tags: Mapped[list[str] | None] = tags_field(help="Separated by commas")
     owner_id: Mapped[int | None] = reference_field("user", table="app_user", label="Account manager")
     referral_code: Mapped[str | None] = text_field(max_length=32, editable=False, column={"unique": True})
 
     lifecycle: Mapped[Lifecycle] = choice_field(Lifecycle, editable=False, column={"server_default": "active"})
     block_state: Mapped[BlockState] = choice_field(BlockState, editable=False, column={"server_default": "none"})
-    block_reason: Mapped[str | None] = long_text_field(editable=False)
+    block_reason: Mapped[str | None] = long_text_field(field_class=FieldClass.PERSONAL, editable=False)
     blocked_at: Mapped[dt.datetime | None] = datetime_field(editable=False)
     blocked_until: Mapped[dt.date | None] = date_field(editable=False)
     archived_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Archived")
-    status_reason: Mapped[str | None] = long_text_field(editable=False, label="Reason of the last change of status")
+    status_reason: Mapped[str | None] = long_text_field(
+        field_class=FieldClass.PERSONAL, editable=False, label="Reason of the last change of status"
+    )
     status: Mapped[Status] = choice_field(
         Status,
         editable=False,
@@ -234,6 +240,25 @@ class Party(Entity):
         if self.date_of_birth is None:
             return None
         return next(name for first, name in GENERATIONS if self.date_of_birth.year >= first)
+
+    @classmethod
+    def check(cls, face: Face, record: Any, values: Mapping[str, Any], by: Any) -> dict[str, str]:
+        """A party keeps a role under which it is seen; a role or an owner is given by who may give it."""
+        errors = {}
+        if "roles" in values:
+            roles = set(values["roles"] or ())
+            shown = FACE_ROLES.get(face.name) or {role for some in FACE_ROLES.values() for role in some}
+            if not roles.intersection(shown):
+                errors["roles"] = f"must keep one that makes it a {face.label.lower()}"
+            for role in sorted(roles.difference(record.roles if record is not None else face.defaults["roles"])):
+                name = next(name for name, some in FACE_ROLES.items() if role in some)
+                if allowed(by, f"{name}.create") is None:
+                    errors["roles"] = f"you may not make a {name.replace('_', ' ')} of it"
+        owner = values.get("owner")
+        gives_away = owner != by.id if record is None else "owner" in values
+        if gives_away and (record is not None or owner is not None) and allowed(by, f"{face.name}.reassign") is None:
+            errors["owner"] = "can only be changed by who may reassign"
+        return errors
 
     @classmethod
     def complete(cls, values: dict[str, Any]) -> None:
@@ -394,36 +419,3 @@ class ChannelPreference(Entity):
     __table_args__ = (
         UniqueConstraint("party_id", "purpose"), CheckConstraint("hours_from < hours_to", name="hours"),
     )  # fmt: skip
-
-
-# Ready for `where`: the planner only proves a partial index from literals, so the conditions carry no bound values.
-CUSTOMER_SQL = "party.roles && ARRAY['business_customer','end_customer']::varchar[]"
-
-Customer = add_face(Face(
-    Party, "customer", "customers", replace(PARTY, label="Customer", screen=True), literal_condition(CUSTOMER_SQL),
-    {"roles": [PartyRole.BUSINESS_CUSTOMER.value]},
-))  # fmt: skip
-Vendor = add_face(Face(
-    Party, "vendor", "vendors", replace(PARTY, area="Partners", icon="truck", label="Vendor", importable=False,
-                                        help="Those you buy from.", screen=True),
-    literal_condition("party.roles @> ARRAY['vendor']::varchar[]"), {"roles": ["vendor"], "code_letter": "V"},
-))  # fmt: skip
-Partner = add_face(Face(
-    Party, "partner", "partners", replace(PARTY, area="Partners", icon="handshake", label="Partner", importable=False,
-                                          help="Partners and dealers you work with.", screen=True),
-    literal_condition("party.roles && ARRAY['partner','dealer']::varchar[]"), {"roles": ["partner"], "code_letter": "P"},
-))  # fmt: skip
-EndCustomer = add_face(Face(
-    Party, "end_customer", "end-customers", replace(PARTY, label="End customer", icon="user", importable=False,
-                                                    help="Those who drive the vehicles.", screen=True),
-    literal_condition("party.roles @> ARRAY['end_customer']::varchar[]"), {"roles": ["end_customer"], "code_letter": "E"},
-))  # fmt: skip
-# Contacts and addresses belong to parties of any kind: a picker finds those that the person sees under any face.
-Everybody = add_face(
-    Face(
-        Party, "party", "parties",
-        replace(PARTY, area="Partners", icon="users-round", label="Party", label_plural="Everybody", importable=False,
-                create=False, edit=False, api=False, help="Everybody you know, whatever they are to you.", screen=True),
-        through=("customer", "vendor", "partner", "end_customer"),
-    )
-)  # fmt: skip

@@ -173,3 +173,11 @@ class Weekday(Choice):
 AGE_GROUPS = ((18, "Under 18"), (25, "18–24"), (35, "25–34"), (45, "35–44"), (55, "45–54"), (65, "55–64"), (999, "65+"))
 GENERATIONS = ((2013, "Generation Alpha"), (1997, "Generation Z"), (1981, "Millennial"), (1965, "Generation X"),
                (1946, "Baby boomer"), (0, "Silent generation"))  # fmt: skip
+
+# The roles that make a party appear under each face.
+FACE_ROLES = {
+    "customer": ("business_customer", "end_customer"),
+    "vendor": ("vendor",),
+    "partner": ("partner", "dealer"),
+    "end_customer": ("end_customer",),
+}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, cast, func, not_, or_
@@ -73,7 +74,7 @@ def _read(field: Field, raw: str) -> Any:
     if field.kind == "email" or field.kind == "url":
         return raw.strip().lower()  # a part or an odd address is searched for, not refused
     if field.kind == "datetime" and re.fullmatch(r"\d{4}-\d\d-\d\d", raw.strip()):
-        return dt.date.fromisoformat(raw.strip())
+        return replace(field, kind="date").parse(raw)
     value = field.parse(raw)
     if value is None:
         raise ValueError("give a value")
@@ -91,7 +92,9 @@ def _compare(field: Field, column: Any, op: str, values: list[Any]) -> ColumnEle
     if field.kind == "datetime":
         return _compare_times(column, op, values)
     if field.family == "text":
-        column, values = func.lower(column), [str(value).lower() for value in values]
+        # E-mails are kept in lower case, phones and codes have no other: their plain indexes answer.
+        column = column if field.kind in ("email", "phone", "code") else func.lower(column)
+        values = [str(value) if field.kind in ("phone", "code") else str(value).lower() for value in values]
     first = values[0]
     match op:
         case "eq":

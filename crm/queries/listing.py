@@ -23,7 +23,7 @@ from crm.core.entity import SEARCH_TEXT, SORT_KEYS, Face, db
 from crm.core.fields import Field
 from crm.core.permissions import Actor
 from crm.queries.conditions import BadCondition, compile_condition
-from crm.queries.scope import visible
+from crm.queries.scope import row_scope, visible
 
 PAGE_SIZE = 50
 DEEPEST_ROW = 10_000  # `page=` reaches this far; beyond it a cursor is the way
@@ -152,7 +152,9 @@ def _read_cursor(name: str, raw: str) -> tuple[bool, Any, int]:
             value = dt.datetime.fromisoformat(value)
         good = forward in (0, 1) and type(record_id) is int and abs(record_id) < 2**63
         good = good and isinstance(value, str | int | dt.datetime | None) and not isinstance(value, bool)
-        good = good and not (isinstance(value, str) and "\x00" in value)
+        if isinstance(value, str):
+            value.encode()  # half a surrogate pair can't be sent to the database
+            good = good and "\x00" not in value
     except (ValueError, TypeError, binascii.Error, RecursionError):
         good = False
     if not good:
@@ -172,7 +174,7 @@ def matching(face: Face, query: ListQuery, actor: Actor, verb: str = "read") -> 
     for kept in query.filters:
         statement = statement.where(compile_condition(face, kept.field, kept.op, kept.raw))
     if query.search:
-        statement = statement.where(_search(face, query.search))
+        statement = statement.where(_search(face, query.search, actor))
     if face.about.archived and not any(kept.field.name in ("status", face.about.archived) for kept in query.filters):
         statement = statement.where(face.column(face.about.archived).is_(None))
     return statement
@@ -185,13 +187,13 @@ def ordered(face: Face, query: ListQuery, actor: Actor, verb: str = "read") -> S
     return matching(face, query, actor, verb).order_by(*(c.desc() if query.desc else c.asc() for c in columns))
 
 
-def fetch_page(face: Face, query: ListQuery, actor: Actor, *, load: Iterable[Any] = ()) -> Page:
+def fetch_page(face: Face, query: ListQuery, actor: Actor, *, load: Iterable[Any] = (), verb: str = "read") -> Page:
     """One page by row values `(column, id) < (…)`: the same cost a million rows in."""
     column, ident = _sort_column(face, query), face.entity.id
     single = column is ident
     forward = query.cursor[0] if query.cursor else True
     downward = query.desc if forward else not query.desc
-    statement = matching(face, query, actor)
+    statement = matching(face, query, actor, verb)
     if query.cursor:
         _, value, record_id = query.cursor
         place = _place(column, single, value, record_id)
@@ -227,7 +229,7 @@ def _place(column: Any, single: bool, value: Any, record_id: int) -> Any:
     return tuple_(literal(value, column.type), literal(record_id, inspect(column.class_).local_table.c.id.type))
 
 
-def _search(face: Face, term: str) -> Any:
+def _search(face: Face, term: str, actor: Actor) -> Any:
     """Letters are found anywhere in what is searched; one or two letters at the start of a name.
 
     Trigram indexes find nothing for two letters, so those look at the start of the sorted name instead. Related
@@ -246,7 +248,8 @@ def _search(face: Face, term: str) -> Any:
         other = inspect(entity).relationships[relation].mapper.class_
         if other.about and other.about.search and other.about.title == "name":
             link = inspect(entity).relationships[relation].remote_side
-            found.append(select(*link).where(getattr(other, SEARCH_TEXT).like(pattern)))
+            reached = row_scope(other.faces[0], actor)
+            found.append(select(*link).where(getattr(other, SEARCH_TEXT).like(pattern), *reached))
     if len(found) == 1:
         return getattr(entity, SEARCH_TEXT).like(pattern)
     return entity.id.in_(union(*found).scalar_subquery())

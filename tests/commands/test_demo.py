@@ -15,7 +15,8 @@ from crm.core.command import Refused
 from crm.core.entity import face_named
 from crm.core.jobs import Job, JobState
 from crm.models.access import Role, User
-from crm.models.parties import Address, Contact, Customer, Kind, Partner, Party, Status, Vendor
+from crm.models.parties import Address, Contact, Kind, Party, Status
+from crm.models.party_faces import Customer, Partner, Vendor
 from jobs import demo as demo_job
 from jobs import runner
 

@@ -14,7 +14,8 @@ from crm.core.command import Command, Refused, WrongInput, perform, perform_set
 from crm.core.entity import db
 from crm.core.jobs import ItemState, JobItem, JobState
 from crm.models.access import UserRole
-from crm.models.parties import BlockState, Customer, Party, Status
+from crm.models.parties import BlockState, Party, Status
+from crm.models.party_faces import Customer
 from crm.queries.listing import BadQuery
 from jobs import commands, runner
 from tests.jobs.conftest import Desk
