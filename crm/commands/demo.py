@@ -143,7 +143,8 @@ picked AS MATERIALIZED (
          {_pick(8, "cities")} AS city,
          {_pick(9, "streets")} AS street,
          {_pick(12, "firms")} AS firm_name,
-         CURRENT_TIMESTAMP - interval '730 days' * (1 - i::float / (:all + 1))
+         CURRENT_TIMESTAMP - interval '730 days' * (1 - CASE WHEN i > :customers
+             THEN (i - :customers)::float / (:all - :customers + 1) ELSE i::float / (:customers + 1) END)
            - interval '1 hour' * {_roll(10, 24)} AS born
     FROM (SELECT i, {_roll(1, 2)} = 0 AS female
             FROM generate_series(CAST(:first AS bigint), :last) AS i) AS numbers

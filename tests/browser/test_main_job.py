@@ -13,7 +13,8 @@ from crm.core.entity import db, face_named
 from tests.browser.conftest import Site, Tab
 from tests.factories import make
 
-pytestmark = pytest.mark.browser
+# One browser and one server for all of them: they stay on one worker.
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 ROWS = """name,email,phone,status
 Ann Smith,ann@shop.example,+60123456789,active
