@@ -61,6 +61,14 @@ def pytest_configure(config: pytest.Config) -> None:
         db.engine.dispose()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`make soak N=20` runs what is marked so as often; `make test` runs it once."""
+    rounds = int(os.environ.get("SOAK_N") or 1)
+    if rounds > 1 and metafunc.definition.get_closest_marker("soak"):
+        metafunc.fixturenames.append("soak_round")
+        metafunc.parametrize("soak_round", range(rounds))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         _running.close()

@@ -35,6 +35,7 @@ def horse(worker: Forked) -> psutil.Process | None:
     return next((below for child in psutil.Process(worker.pid).children() for below in child.children()), None)
 
 
+@pytest.mark.soak
 def test_kill_9_of_the_whole_tree_in_mid_job_loses_and_doubles_nothing(desk: Desk, start: Start) -> None:
     start("schedule")
     first = start("work", 2)
