@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,20 +11,10 @@ from flask import Response, stream_with_context
 from sqlalchemy import Select
 
 from crm.core.entity import Face, db
+from crm.core.spreadsheets import neutral
 from crm.queries.listing import loads
 
 ROWS_AT_A_TIME = 1_000
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*")
-
-
-def neutral(text: str) -> str:
-    """A cell that a spreadsheet would take for a formula gets an apostrophe before it.
-
-    Import takes the apostrophe off again. Numbers and phone numbers begin with a sign and are no formulas.
-    """
-    if text[:1] in ("=", "+", "-", "@", "\t", "\r", "'") and not _NUMBER.fullmatch(text):
-        return "'" + text
-    return text
 
 
 def export_names(face: Face) -> list[str]:

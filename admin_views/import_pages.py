@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from flask import url_for
+from flask_login import current_user
 from markupsafe import Markup
 
 from admin_views.cells import moment
+from admin_views.forms import hidden
 from admin_views.lists import endpoint
 from crm.core.entity import Face
 from crm.core.fields import countries
 from crm.core.jobs import Job, JobState
+from crm.importing.access import may_cancel, may_take_refused
 from crm.importing.files import DELIMITERS, MIB, Found, ReadOptions
 from crm.importing.mapping import suggest
 from crm.importing.plan import Plan, column_styles, missing
 from crm.importing.reading import Table
+from crm.importing.start import asked_already
 from crm.importing.targets import Landing, landings
 from crm.models.imports import Duplicates, Import, ImportState, Outcome
 
@@ -60,6 +65,15 @@ OUTCOME_WORDS = {
     "ambiguous": ("Ambiguous", "warning", "fit several records"),
     "refused": ("Refused", "bad", "cannot be taken"),
 }
+IN_THE_PAST = {
+    "created": "became new records",
+    "updated": "changed a known record",
+    "unchanged": "known, nothing differed",
+    "skipped": "known, left as they were",
+    "ambiguous": "fitted several records",
+    "refused": "could not be taken",
+}
+_SHORT_NUMBER = re.compile(r"[0-9]{1,4}")
 
 
 def file_text(record: Import, rows: int | None = None) -> str:
@@ -222,6 +236,11 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
                 "text": "Neither an e-mail nor an account number is mapped: every row becomes a new record.",
             },
         )
+    confirmed = [("plan", Plan.from_data(record.plan).digest)]
+    question = asked_already(record)
+    if question is not None:
+        confirmed.append(("again", "1"))
+        warnings.insert(0, {"tone": "warning", "title": f"{question}", "text": "Import it all the same?"})
     something = counts["created"] + counts["updated"] > 0
     more = (
         ""
@@ -234,21 +253,25 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
         "warnings": warnings,
         "rows": rows,
         "rows_text": more,
+        "hidden": hidden(confirmed),
         "can_run": something,
         "blocked_text": "" if something else "No row would change anything: there is nothing to import.",
-        "submit_label": f"Import {counts['created'] + counts['updated']:,} {face.label_plural.lower()}"
+        "submit_label": "Import it all the same"
+        if question is not None
+        else f"Import {counts['created'] + counts['updated']:,} {face.label_plural.lower()}"
         if something and findings["complete"]
         else "Import",
     }
 
 
-def count_cards(counts: Mapping[str, int | None]) -> list[dict[str, Any]]:
+def count_cards(counts: Mapping[str, int | None], *, ended: bool = False) -> list[dict[str, Any]]:
     """One card per outcome; those without rows stay away, except the first."""
     cards = []
     for name, (label, tone, hint) in OUTCOME_WORDS.items():
         number = counts.get(name) or 0
         if number or name == "created":
-            cards.append({"label": label, "value": f"{number:,}", "hint": hint, "tone": tone if number else ""})
+            told = IN_THE_PAST[name] if ended else hint
+            cards.append({"label": label, "value": f"{number:,}", "hint": told, "tone": tone if number else ""})
     return cards
 
 
@@ -261,6 +284,8 @@ def progress_context(record: Import, face: Face) -> dict[str, Any]:
     counts = {name: getattr(record, f"rows_{name}") for name in OUTCOME_WORDS}
     taken = (record.rows_created or 0) + (record.rows_updated or 0)
     refused = (record.rows_refused or 0) + (record.rows_ambiguous or 0)
+    stoppable = running and may_cancel(record, face, current_user, job)
+    takeable = refused and not running and may_take_refused(record, face, current_user)
     shown: dict[str, Any] = {
         "running": running,
         "state_label": state.label,
@@ -272,9 +297,9 @@ def progress_context(record: Import, face: Face) -> dict[str, Any]:
         else None,
         "done_text": f"{job.done:,}" if job.total else job.message or "Starting",
         "total_text": f"{job.total:,}" if job.total else "",
-        "counts": count_cards(counts) if any(counts.values()) else [],
-        "cancel_url": url_for("imports.cancel_view", id=record.id) if running else None,
-        "refused_url": url_for("imports.refused_view", id=record.id) if refused and not running else None,
+        "counts": count_cards(counts, ended=not running) if any(counts.values()) else [],
+        "cancel_url": url_for("imports.cancel_view", id=record.id) if stoppable else None,
+        "refused_url": url_for("imports.refused_view", id=record.id) if takeable else None,
         "refused_text": f"{refused:,} {'row was' if refused == 1 else 'rows were'} not taken",
         "error": job.error if state is ImportState.FAILED else None,
         "list_url": url_for(endpoint(face, "index_view")) if taken else None,
@@ -335,13 +360,19 @@ def _span(seconds: float) -> str:
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
 
 
+def short_number(text: str) -> int | None:
+    """A number of a row or column; None for what is none."""
+    return int(text) if _SHORT_NUMBER.fullmatch(text) else None
+
+
 def read_options(table_options: ReadOptions, given: Mapping[str, str]) -> ReadOptions:
     """What a person chose on the page; what was left alone is found out anew, for it may hang on the rest."""
     chosen: dict[str, Any] = {}
     for name in ("encoding", "delimiter", "quote", "sheet"):
         if name in given and given[name] != (getattr(table_options, name) or ""):
             chosen[name] = given[name]
-    if given.get("header", "").isdigit() and int(given["header"]) != table_options.header:
-        chosen["header"] = int(given["header"])
+    header = short_number(given.get("header", ""))
+    if header is not None and header != table_options.header:
+        chosen["header"] = header
     chosen["repair"] = given.get("repair") == "1"
     return ReadOptions(**chosen)

@@ -28,9 +28,9 @@ from admin_views.cells import moment, pill
 from crm.core.command import Refused
 from crm.core.entity import Face, all_faces, db, face_named
 from crm.core.jobs import bell, cancel
-from crm.importing import start
+from crm.importing import access, start
 from crm.importing.files import MIB, FileRefused, ReadOptions
-from crm.importing.plan import MATCHABLE, Plan, PlanRefused, suggested_columns
+from crm.importing.plan import MATCHABLE, Plan, PlanChanged, PlanRefused, suggested_columns
 from crm.importing.reading import Table
 from crm.importing.report import refused_file
 from crm.importing.storage import UPLOAD_LIMIT
@@ -70,13 +70,13 @@ class ImportView(EntityView):
         return {"secondary": [new]}
 
     def detail_extras(self, record: Import) -> dict[str, Any]:
-        facts = []
+        if not _watchable(record):
+            return {}
         if record.job_id is not None:
             link = pages.link(url_for(".progress_view", id=record.id), "Progress and report")
         else:
             link = pages.link(url_for(".map_view", id=record.id), "Go on with it")
-        facts.append({"label": "Report" if record.job_id else "Draft", "html": link})
-        return {"facts": facts}
+        return {"facts": [{"label": "Report" if record.job_id else "Draft", "html": link}]}
 
     @expose("/new/", methods=("GET", "POST"))
     def create_view(self) -> Any:
@@ -111,7 +111,7 @@ class ImportView(EntityView):
         except FileRefused as refusal:
             return self._upload_page(faces, face.name, errors=[_error("file", file.filename or "File", str(refusal))])
         except start.AlreadyImported as fault:
-            url = url_for(".progress_view", id=fault.before.id) if _reachable(fault.before) else None
+            url = url_for(".progress_view", id=fault.before.id) if _watchable(fault.before) else None
             return self._upload_page(faces, face.name, already={"text": f"{fault}.", "url": url})
         _remember(record, table)
         return redirect(url_for(".map_view", id=record.id), 303)
@@ -283,7 +283,7 @@ class ImportView(EntityView):
             if record.size <= start.CHECKED_AT_ONCE or not bell.state().get("workers"):
                 record.checked = start.check_now(record)
                 return None
-        except (FileRefused, PlanRefused) as refusal:
+        except (FileRefused, PlanRefused, Refused) as refusal:
             flash(f"{record.file_name}: {refusal}.", "bad")
             return redirect(url_for(".map_view", id=record.id), 303)
         job = start.open_check(record)
@@ -295,16 +295,16 @@ class ImportView(EntityView):
         return self._progress_page(record, "Checking the rows", pages.check_context(record, job))
 
     def _run(self, record: Import) -> Any:
-        plan = Plan.from_data(record.plan)
+        given, face = request.form, face_named(record.entity)
         try:
-            start.replan(
-                record,
-                face_named(plan.face),
-                start.reopen(record, face_named(plan.face)),
-                plan.columns,
-                styles=plan.styles,
-            )
-            start.start(record, by=current_user.id)
+            record = start.lock(record)
+            start.ensure_checked(record, given.get("plan"))
+            plan = Plan.from_data(record.plan)
+            start.replan(record, face, start.reopen(record, face), plan.columns, styles=plan.styles)
+            start.start(record, by=current_user.id, again=given.get("again") == "1")
+        except (PlanChanged, start.AlreadyImported) as question:
+            flash(f"{record.file_name}: {question}.", "warning")
+            return redirect(url_for(".preview_view", id=record.id), 303)
         except (FileRefused, PlanRefused) as refusal:
             flash(f"{record.file_name}: {refusal}.", "bad")
             return redirect(url_for(".map_view", id=record.id), 303)
@@ -325,7 +325,7 @@ class ImportView(EntityView):
     @expose("/status/")
     def status_view(self) -> Any:
         """The part of the progress page that renews itself."""
-        record, face = self._found()
+        record, face = self._watched()
         if record.job_id is not None:
             return render_template("desk/_import_status.html", **pages.progress_context(record, face))
         job = start.open_check(record)
@@ -337,13 +337,17 @@ class ImportView(EntityView):
 
     @expose("/cancel/", methods=("POST",))
     def cancel_view(self) -> Any:
-        record, _ = self._found()
+        record, face = self._found()
         job = record.job or start.open_check(record)
+        if not access.may_cancel(record, face, current_user, job):
+            abort(_refusal(record))
         if job is not None and job.is_open:
             try:
                 cancel.run(job, by=current_user)
             except Refused as refusal:
                 flash(f"Not cancelled: {refusal}.", "warning")
+        if not access.may_watch(record, face, current_user):
+            return redirect(url_for("admin.index"), 303)
         back = ".progress_view" if record.job_id is not None else ".map_view"
         return redirect(url_for(back, id=record.id), 303)
 
@@ -351,6 +355,8 @@ class ImportView(EntityView):
     def refused_view(self) -> Any:
         """The rows that were not taken, with the reasons."""
         record, face = self._started()
+        if not access.may_take_refused(record, face, current_user):
+            abort(_refusal(record))
         if record.job and record.job.is_open:
             abort(404)
         path = refused_file(record, lambda: start.reopen(record, face))
@@ -374,20 +380,27 @@ class ImportView(EntityView):
     def _found(self) -> tuple[Import, Face]:
         given = request.args.get("id", "")
         record = db.session.get(Import, int(given)) if given.isascii() and given.isdigit() and len(given) < 19 else None
-        if record is None or not _reachable(record):
+        if record is None:
             abort(404)
         return record, face_named(record.entity)
 
     def _draft(self) -> tuple[Import, Face]:
+        """A draft is its person's alone: its rows run with that person's rights and in that person's name."""
         record, face = self._found()
+        if not access.may_go_on(record, face, current_user):
+            abort(_refusal(record))
         if record.job_id is not None:
             abort(redirect(url_for(".progress_view", id=record.id), 303))
-        if not may(face, "import"):
-            abort(403)
+        return record, face
+
+    def _watched(self) -> tuple[Import, Face]:
+        record, face = self._found()
+        if not access.may_watch(record, face, current_user):
+            abort(_refusal(record))
         return record, face
 
     def _started(self) -> tuple[Import, Face]:
-        record, face = self._found()
+        record, face = self._watched()
         if record.job_id is None:
             abort(redirect(url_for(".map_view", id=record.id), 303))
         return record, face
@@ -397,9 +410,13 @@ def _faces() -> list[Face]:
     return importable(all_faces(), current_user) if current_user.is_authenticated else []
 
 
-def _reachable(record: Import) -> bool:
-    """One's own imports, and for those who may read imports everybody's."""
-    return record.asked_by_id == current_user.id or may(face_named("import"), "read")
+def _watchable(record: Import) -> bool:
+    return access.may_watch(record, face_named(record.entity), current_user)
+
+
+def _refusal(record: Import) -> int:
+    """What isn't one's own isn't there; one's own is there, but no longer allowed."""
+    return 403 if access.is_mine(record, current_user) else 404
 
 
 def _allow_upload(endpoint: str | None, _values: Any) -> None:
@@ -413,11 +430,12 @@ def _error(name: str, label: str, text: str) -> dict[str, str]:
 
 def _styles() -> dict[int, str]:
     known = {*pages.DATE_STYLES, *pages.NUMBER_STYLES}
-    return {
-        int(name.removeprefix("style_")): value
+    found = {
+        pages.short_number(name.removeprefix("style_")): value
         for name, value in request.form.items()
-        if name.startswith("style_") and name.removeprefix("style_").isdigit() and value in known
+        if name.startswith("style_") and value in known
     }
+    return {number: value for number, value in found.items() if number is not None}
 
 
 def _remember(record: Import, table: Table, chosen: dict[str, str] | None = None) -> None:

@@ -13,11 +13,13 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, IntegrityError
 
+from crm.core.command import Refused
 from crm.core.entity import Face
-from crm.core.permissions import Actor, Scope, allowed
+from crm.core.permissions import Scope, allowed
 from crm.importing.plan import Plan
 from crm.importing.staging import CHUNK
 from crm.importing.statements import CHUNK_SCOPE, OPEN, Statements
+from crm.models.access import User
 from crm.models.imports import Duplicates, Outcome
 
 # A key repeated more often within one chunk ends the chunk: each repetition costs a round of statements.
@@ -34,18 +36,23 @@ class Rights:
     sets_owner: bool
 
     @classmethod
-    def of(cls, face: Face, actor: Actor | None) -> Rights:
-        """Of a user, or (None) of the operator at the command line, who may everything."""
-        if actor is None:
-            return cls(None, own_only=False, sets_owner=False)
+    def of_operator(cls) -> Rights:
+        """Of whoever stands at the command line, who may everything."""
+        return cls(None, own_only=False, sets_owner=False)
+
+    @classmethod
+    def of(cls, face: Face, actor: User | None) -> Rights:
+        """Of the user who asked. Raises Refused when that user is gone, locked, or may it no longer."""
         importing = allowed(actor, f"{face.name}.import")
         reading = allowed(actor, f"{face.name}.read")
+        if actor is None or not actor.active or importing is None or reading is None:
+            raise Refused("the person who asked may no longer import")
         own = Scope.OWN in (importing, reading)
         return cls(actor.id, own_only=own, sets_owner=own)
 
 
 class Loader:
-    """Loads the staged rows of one import. `connect` answers the connection that counts now."""
+    """Loads the staged rows of one import. `connect` answers the connection that counts now, `ask` the rights."""
 
     def __init__(
         self,
@@ -53,14 +60,15 @@ class Loader:
         import_id: int,
         face: Face,
         plan: Plan,
-        rights: Rights,
+        ask: Callable[[], Rights],
         *,
         watch: int = 0,
         alone: bool = True,
     ) -> None:
         self._connect = connect
         self._plan = plan
-        self._statements = Statements(face, plan, sets_owner=rights.sets_owner)
+        self._face = face
+        self._ask = ask
         self._alone = alone
         self._lock_key = f"import into {face.entity.__tablename__}"
         self._values: dict[str, Any] = {
@@ -68,13 +76,16 @@ class Loader:
             "after": 0,
             "upto": 0,
             "watch": watch,
-            "actor": rights.actor,
-            "own_only": rights.own_only,
             "skip": plan.duplicates is Duplicates.SKIP,
             "lines": [],
             "advice": ": match by this number to update it",
             **{f"default_{name}": value for name, value in face.defaults.items()},
         }
+        self._heed(ask())
+
+    def _heed(self, rights: Rights) -> None:
+        self._values |= {"actor": rights.actor, "own_only": rights.own_only}
+        self._statements = Statements(self._face, self._plan, sets_owner=rights.sets_owner)
 
     def chunks(self, after: int = 0) -> Iterator[tuple[int, Counter[str]]]:
         """Load what lies below line `after`; yields (last line, outcomes) per chunk; the caller commits."""
@@ -82,6 +93,7 @@ class Loader:
             if self._alone:
                 # Two imports at once would each create what the other is creating.
                 self._run("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))", lock=self._lock_key)
+            self._heed(self._ask())
             self._load_range(after, upto)
             yield upto, self._outcomes(after, upto)
             after = upto

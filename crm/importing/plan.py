@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +25,13 @@ MATCHABLE = ("email", "account_number")
 
 class PlanRefused(ValueError):
     """The plan cannot be carried out; the message says what to change."""
+
+
+class PlanChanged(PlanRefused):
+    """It is not the plan that was checked."""
+
+    def __init__(self) -> None:
+        super().__init__("the plan changed since it was checked: check again")
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,11 @@ class Plan:
             "match": self.match,
             "country": self.country,
         }
+
+    @property
+    def digest(self) -> str:
+        """By which a plan is recognised as the one that was checked."""
+        return hashlib.sha256(json.dumps(self.as_data(), sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Plan:

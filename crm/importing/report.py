@@ -15,21 +15,14 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from crm.core.entity import Face, db
+from crm.core.spreadsheets import neutral
 from crm.importing.reading import Table
 from crm.importing.storage import uploads
 from crm.importing.targets import landings
 from crm.models.imports import Import
 
 SAMPLE = 20
-_NUMBER = re.compile(r"[+-]?[\d.,' ]+%?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def guarded(cell: str) -> str:
-    """The cell so that a spreadsheet runs nothing in it; our own import takes the guard off again."""
-    if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not _NUMBER.fullmatch(cell):
-        return "'" + cell
-    return cell
 
 
 def write_refused(connection: Connection, import_id: int, table: Table, folder: Path) -> str | None:
@@ -45,13 +38,13 @@ def write_refused(connection: Connection, import_id: int, table: Table, folder: 
     temporary = folder / f"{name}.part"
     with temporary.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*(guarded(column.name) for column in table.columns), "_row", "_field", "_error"])
+        writer.writerow([*(neutral(column.name) for column in table.columns), "_row", "_field", "_error"])
         for row in table.rows():
             if wanted is None:
                 break
             if row.number == wanted[0]:
-                cells = [guarded(_SURROGATE.sub("\ufffd", cell.replace("\0", ""))) for cell in row.cells]
-                writer.writerow([*cells, row.number, guarded(wanted[1] or ""), guarded(wanted[2] or "")])
+                cells = [neutral(_SURROGATE.sub("\ufffd", cell.replace("\0", ""))) for cell in row.cells]
+                writer.writerow([*cells, row.number, neutral(wanted[1] or ""), neutral(wanted[2] or "")])
                 wanted = next(refused, None)
         file.flush()
         os.fsync(file.fileno())

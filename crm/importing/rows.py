@@ -122,6 +122,7 @@ class RowReader:
     def _phone(self, declared: Field, key: str, raw: str, data: dict[str, Any]) -> None:
         """A number that cannot be brought into the international form is kept as it was written."""
         country = data.get("main_country") or self._plan.country
+        raw = raw.lstrip("'")  # a guard that another program put there
         try:
             data[key] = declared.parse(raw, country=country)
         except ValueError:

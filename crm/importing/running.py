@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
+from sqlalchemy.orm import selectinload
 
 from crm.core.audit import Acting, acting_as, hand_over
 from crm.core.entity import Face, db, face_named
@@ -21,7 +22,7 @@ from crm.importing.report import SAMPLE, count_remarks, sample_rows, write_refus
 from crm.importing.rows import RowReader
 from crm.importing.staging import clear, mark_repeated, stage, staged_rows
 from crm.importing.storage import uploads
-from crm.models.access import User
+from crm.models.access import Role, User
 from crm.models.imports import Import
 
 PREVIEWED = 100_000
@@ -37,23 +38,17 @@ class _Work:
     face: Face
     plan: Plan
     table: Table
-    rights: Rights
 
     @classmethod
     def of(cls, record: Import) -> _Work:
         plan = Plan.from_data(record.plan)
         face = face_named(plan.face)
         path = uploads() / record.stored_name
-        actor = None if record.asked_by_id is None else db.session.get(User, record.asked_by_id)
-        return cls(
-            record.id,
-            record.asked_by_id,
-            path,
-            face,
-            plan,
-            open_table(path, plan.options),
-            Rights.of(face, actor),
-        )
+        rights_now(face, record.asked_by_id)  # before the file is touched
+        return cls(record.id, record.asked_by_id, path, face, plan, open_table(path, plan.options))
+
+    def rights(self) -> Rights:
+        return rights_now(self.face, self.user_id)
 
     def sign(self, connection: Connection) -> None:
         """Name the person and the import in the history of whatever this transaction changes."""
@@ -61,8 +56,18 @@ class _Work:
             hand_over(connection)
 
 
+def rights_now(face: Face, user_id: int | None) -> Rights:
+    """The rights as they are at this moment, not as they were when the import was asked for. Raises Refused."""
+    if user_id is None:
+        return Rights.of_operator()
+    person = select(User).where(User.id == user_id).options(selectinload(User.roles).selectinload(Role.grants))
+    fresh = person.execution_options(populate_existing=True)
+    return Rights.of(face, db.session.scalars(fresh).one_or_none())
+
+
 def run_import(import_id: int, checkpoint: dict[str, Any]) -> Iterator[Step]:
-    """Load an import in steps; a step's effect and checkpoint belong into one commit. Raises FileRefused.
+    """Load an import in steps; a step's effect and checkpoint belong into one commit. Raises FileRefused; Refused when
+    the person who asked may no longer import.
 
     Killed at any point and started again with the last checkpoint it goes on where that was.
     """
@@ -79,6 +84,7 @@ def run_import(import_id: int, checkpoint: dict[str, Any]) -> Iterator[Step]:
             counts["staged"] += number
             kept = {"staged": line, "counts": dict(counts), "remarks": dict(reader.remarks)}
             yield Step(0, checkpoint=kept, message=f"{counts['staged']:,} rows read")
+            work.rights()
         total = counts.pop("staged", 0)
         mark_repeated(db.session.connection(), import_id)
         yield Step(0, total, {"total": total, "counts": {}, "remarks": dict(reader.remarks)}, "Rows read")

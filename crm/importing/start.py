@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from crm.core.command import Refused
-from crm.core.entity import Face, db
+from crm.core.entity import Face, db, face_named
 from crm.core.jobs import Job, JobState, ask
 from crm.importing.files import FileRefused, ReadOptions
-from crm.importing.plan import Plan, PlanRefused, make_plan, open_for
+from crm.importing.plan import Plan, PlanChanged, PlanRefused, make_plan, open_for
 from crm.importing.reading import Table
 from crm.importing.running import try_out
 from crm.importing.storage import UPLOAD_LIMIT, Stored, forget, keep, uploads
@@ -22,6 +22,8 @@ LOAD = "jobs.imports.load"
 CHECK = "jobs.imports.check"
 # Up to this size the rows are checked while the person waits; beyond it by a job.
 CHECKED_AT_ONCE = 256 * 1024
+# Stands beside the plan when the person knows that the same file was imported already.
+AGAIN = "again"
 
 
 class AlreadyImported(Exception):
@@ -68,7 +70,10 @@ def draft(
         before = None if again else imported_before(face, stored.sha256)
         if before is not None:
             raise AlreadyImported(before)
-        return _draft(face, stored, file_name, by, duplicates, match, options, country)
+        record, table = _draft(face, stored, file_name, by, duplicates, match, options, country)
+        if again:
+            record.plan = {**record.plan, AGAIN: True}
+        return record, table
     except BaseException:
         forget(stored.name)
         raise
@@ -108,7 +113,7 @@ def _shown(file_name: str) -> str:
 
 def _put(record: Import, plan: Plan) -> None:
     # What was found out about the file, and why, stays beside the plan.
-    kept = {"found": record.plan["found"]} if record.plan and "found" in record.plan else {}
+    kept = {name: record.plan[name] for name in ("found", AGAIN) if record.plan and name in record.plan}
     record.plan = {**plan.as_data(), **kept}
     record.duplicates, record.match_by = plan.duplicates, plan.match
     record.checked = None
@@ -184,8 +189,11 @@ def check_key(record: Import) -> str:
     return f"check import {record.id}"
 
 
-def start(record: Import, *, by: int | None) -> Job:
-    """Start the import. Raises Refused when that has happened already: a double click starts one."""
+def lock(record: Import) -> Import:
+    """The import as it stands now; nobody else changes it before this transaction ends.
+
+    Raises Refused when it has been started already.
+    """
     locked = db.session.scalars(
         select(Import)
         .where(Import.id == record.id)
@@ -194,6 +202,33 @@ def start(record: Import, *, by: int | None) -> Job:
     ).one()
     if locked.job_id is not None:
         raise Refused("it has been started already")
+    return locked
+
+
+def ensure_checked(record: Import, digest: str | None) -> None:
+    """Raises PlanChanged unless the stored plan is the one that was checked: by the digest the person confirms,
+    or without one by the findings, which every change of the plan takes away."""
+    if record.checked is None if digest is None else digest != Plan.from_data(record.plan).digest:
+        raise PlanChanged
+
+
+def asked_already(record: Import) -> AlreadyImported | None:
+    """The question whether the same file is to be imported again, unless it was answered."""
+    before = None if record.plan.get(AGAIN) else imported_before(face_named(record.entity), record.sha256)
+    return None if before is None else AlreadyImported(before)
+
+
+def start(record: Import, *, by: int | None, again: bool = False) -> Job:
+    """Start the import: a double click starts one, and so do two drafts of the same file unless `again` was said.
+
+    Raises Refused when it has been started already, AlreadyImported.
+    """
+    locked = lock(record)
+    key = func.hashtextextended(locked.sha256 + locked.entity, 0)
+    db.session.execute(select(func.pg_advisory_xact_lock(key)))
+    question = None if again else asked_already(locked)
+    if question is not None:
+        raise question
     job = ask(
         LOAD,
         label=f"Import {locked.file_name}"[:255],
@@ -243,7 +278,7 @@ def import_file(
         if dry_run:
             return record, None, check_now(record)
         return record, start(record, by=by), None
-    except (FileRefused, PlanRefused):
+    except (FileRefused, PlanRefused, AlreadyImported):
         forget(record.stored_name)
         raise
     finally:

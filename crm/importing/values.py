@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
+from crm.core.spreadsheets import plain
+
 # Compared exactly: 'Na' and 'Null' are names of people.
 NOTHING = frozenset(
     (
@@ -32,7 +34,6 @@ NOTHING = frozenset(
         "(blank)",
     )
 )
-_GUARDED = re.compile(r"^'[=+\-@\t\r]")
 _SPACES = re.compile(r"[\s\u00a0\u2007\u202f]+")
 
 
@@ -41,12 +42,8 @@ def clean(text: str) -> str | None:
 
     A quote that an export put before a formula sign (so that a spreadsheet runs nothing) is taken off again.
     """
-    text = text.strip().strip("\u00a0\u200b\ufeff")
-    if text in NOTHING:
-        return None
-    if _GUARDED.match(text):
-        return text[1:]
-    return text
+    text = plain(text.strip().strip("\u00a0\u200b\ufeff"))
+    return None if text in NOTHING else text
 
 
 @dataclass(frozen=True)

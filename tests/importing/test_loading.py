@@ -12,12 +12,21 @@ from crm.commands.access import create_user
 from crm.core.command import Refused
 from crm.core.entity import db, face_named
 from crm.core.jobs import JobState
+from crm.core.spreadsheets import neutral, plain
 from crm.importing import loading, running, staging
-from crm.importing.plan import PlanRefused
+from crm.importing.plan import Plan, PlanChanged, PlanRefused
 from crm.importing.running import run_import
-from crm.importing.start import AlreadyImported, check_now, draft, imported_before, replan, start
+from crm.importing.start import (
+    AlreadyImported,
+    check_now,
+    draft,
+    ensure_checked,
+    imported_before,
+    replan,
+    start,
+)
 from crm.importing.storage import uploads
-from crm.models.access import AuditEntry, RoleGrant, User
+from crm.models.access import AuditEntry, RoleGrant, User, UserRole
 from crm.models.imports import Duplicates, Import, ImportRow
 from crm.models.parties import Address, Party
 
@@ -317,9 +326,7 @@ def test_a_check_writes_nothing_and_tells_what_the_import_then_does(bring, face,
 
 
 def test_the_history_names_the_person_and_the_import(bring, session):
-    user = User(name="Ivy", email="ivy@x.org")
-    session.add(user)
-    session.flush()
+    user, _ = create_user(email="ivy@x.org", role="manager")
     record = bring("name,email\nAnn,ann@x.org\n", by=user.id)
     entry = session.scalars(select(AuditEntry).where(AuditEntry.record_id == party("ann@x.org").id)).one()
     assert (entry.actor_id, entry.via, str(entry.action)) == (user.id, f"import {record.id}", "create")
@@ -391,3 +398,119 @@ def test_who_may_only_reach_his_own_gets_and_changes_only_those(bring, session):
     )
     assert counts(record) == {"refused": 1, "updated": 1}
     assert "somebody else's" in (uploads() / record.refused_name).read_text("utf-8-sig")
+
+
+def lock_out(person: User) -> None:
+    person.active = False
+
+
+def take_all_roles(person: User) -> None:
+    db.session.query(UserRole).filter_by(user_id=person.id).delete()
+
+
+def take_import(person: User) -> None:
+    db.session.add(RoleGrant(role_id=person.roles[0].id, pattern="customer.import", deny=True))
+
+
+def take_read(person: User) -> None:
+    next(line for line in person.roles[0].grants if line.pattern == "customer.read").deny = True
+
+
+@pytest.mark.parametrize("take", [lock_out, take_all_roles, take_import, take_read])
+@pytest.mark.parametrize("after", [0, 1, 5, 6])
+def test_an_import_stops_as_soon_as_its_person_may_import_no_longer(face, session, monkeypatch, take, after):
+    monkeypatch.setattr(loading, "CHUNK", 10)
+    monkeypatch.setattr(staging, "CHUNK", 10)
+    person, _ = create_user(email="ivy@x.org", role="manager")
+    person_id = person.id
+    rows = "".join(f"Person {n},p{n}@x.org\n" for n in range(30))
+    record, _ = draft(face, io.BytesIO(f"name,email\n{rows}".encode()), "f.csv", by=person_id)
+    session.commit()
+    work, reached = run_import(record.id, {}), 0
+    for _ in range(after):
+        reached = next(work).done
+        session.commit()
+    take(session.get_one(User, person_id))
+    session.commit()
+    with pytest.raises(Refused, match="the person who asked may no longer import"):
+        next(work)
+    session.rollback()
+    assert session.query(Party).count() == reached
+    assert reached < 30
+    with pytest.raises(Refused, match="may no longer import"):
+        check_now(session.get_one(Import, record.id))
+
+
+def test_nobody_is_no_operator():
+    with pytest.raises(Refused, match="may no longer import"):
+        loading.Rights.of(face_named("customer"), None)
+
+
+def test_rights_that_shrink_to_ones_own_count_from_the_next_chunk(face, session, monkeypatch, bring):
+    monkeypatch.setattr(loading, "CHUNK", 1)
+    bring("name,email,industry\nAnn,ann@x.org,\nBob,bob@x.org,\n")
+    person, _ = create_user(email="ivy@x.org", role="sales_rep")
+    grant = RoleGrant(pattern="customer.import")
+    reading = next(line for line in person.roles[0].grants if line.pattern == "customer.read")
+    person.roles[0].grants.append(grant)
+    reading.scope = "all"
+    data = b"name,email,industry\nAnn,ann@x.org,Steel\nBob,bob@x.org,Steel\nCyd,cyd@x.org,Steel\n"
+    record, _ = draft(face, io.BytesIO(data), "f.csv", by=person.id, duplicates=Duplicates.UPDATE)
+    session.commit()
+    for step in run_import(record.id, {}):
+        if step.done == 1:
+            reading.scope = "own"
+        session.commit()
+    assert counts(session.get_one(Import, record.id, populate_existing=True)) == {
+        "updated": 1,
+        "refused": 1,
+        "created": 1,
+    }
+    assert party("cyd@x.org").owner_id == person.id
+
+
+def test_two_drafts_of_one_file_start_one_import(face, session):
+    data = b"name,email\nAnn,ann@x.org\n"
+    one, other = (draft(face, io.BytesIO(data), name, by=None)[0] for name in ("a.csv", "b.csv"))
+    start(one, by=None)
+    with pytest.raises(AlreadyImported, match="is being imported already"):
+        start(other, by=None)
+    assert other.job_id is None
+    start(other, by=None, again=True)
+    third, table = draft(face, io.BytesIO(data), "c.csv", by=None, again=True)
+    replan(third, face, table, {0: "name", 1: "email"})
+    start(third, by=None)
+
+
+def test_only_what_was_checked_may_be_started(face, session):
+    record, table = draft(face, io.BytesIO(b"name,email\nAnn,ann@x.org\n"), "f.csv", by=None)
+    with pytest.raises(PlanChanged):
+        ensure_checked(record, None)
+    seen = Plan.from_data(record.plan).digest
+    record.checked = check_now(record)
+    ensure_checked(record, seen)
+    ensure_checked(record, None)
+    replan(record, face, table, {0: "name"})
+    for digest in (seen, None, ""):
+        with pytest.raises(PlanChanged, match="check again"):
+            ensure_checked(record, digest)
+    replan(record, face, table, {0: "name", 1: "email"})
+    ensure_checked(record, seen)
+
+
+@pytest.mark.parametrize(
+    "cell", ["=1", "'=1", "''=1", "'", "''", "-5", "+60123456789", "-1+1", "'t Hooft", "@a", "\t=1", "x", ""]
+)
+def test_a_guard_that_was_put_comes_off_again(cell):
+    assert plain(neutral(cell)) == cell
+    assert neutral(cell)[:1] not in ("=", "@", "\t")
+
+
+def test_apostrophes_survive_the_file_of_refused_rows(bring):
+    columns = {0: "name", 1: "email"}
+    record = bring("""name,email\n"'=1","a@x"\n"''=2","b@x"\n"'Ann","c@x"\n"-","d@x"\n""", columns=columns)
+    assert counts(record) == {"refused": 4}
+    refused = (uploads() / record.refused_name).read_text("utf-8-sig")
+    assert [line.split(",")[0] for line in refused.splitlines()[1:]] == ["''=1", "'''=2", "''Ann", "'-"]
+    assert counts(bring(refused.replace("@x,", "@x.org,"), columns=columns)) == {"created": 3, "refused": 1}
+    assert [party(f"{who}@x.org").name for who in "abc"] == ["'=1", "''=2", "'Ann"]
