@@ -411,7 +411,8 @@ def _faces() -> list[Face]:
 
 
 def _watchable(record: Import) -> bool:
-    return access.may_watch(record, face_named(record.entity), current_user)
+    known = any(face.name == record.entity for face in all_faces())  # what the rows were may be gone by now
+    return known and access.may_watch(record, face_named(record.entity), current_user)
 
 
 def _refusal(record: Import) -> int:

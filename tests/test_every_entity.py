@@ -30,7 +30,7 @@ def names(faces: list[Face]) -> list[str]:
 
 
 every = pytest.mark.parametrize("face", FACES, ids=names(FACES))
-# Filters are compiled for an entity: its first face stands for all of them.
+# What is the same under each of an entity's faces (filters, orders, hostile input) is tested under the first.
 every_entity = pytest.mark.parametrize("face", [face for face in FACES if face is face.entity.faces[0]],
                                        ids=lambda face: face.name)  # fmt: skip
 every_writable = pytest.mark.parametrize("face", WRITABLE, ids=names(WRITABLE))
@@ -60,7 +60,7 @@ def page(person: Person, face: Face, rest: str = "", status: int = 200, **query)
     return parsed(answer)
 
 
-@every
+@every_entity
 def test_an_empty_list_says_what_it_is_for(face, admin):
     assert face.label_plural in page(admin, face)
 
@@ -114,7 +114,7 @@ def _filter_value(declared, op: str) -> str:
     return first.split(",")[0]
 
 
-@every
+@every_entity
 def test_each_order_works_both_ways(face, admin):
     make(face), make(face)
     for name in ("id", *face.about.sort):
@@ -130,7 +130,7 @@ def test_each_order_works_both_ways(face, admin):
             assert found == list(db.session.scalars(statement))
 
 
-@every
+@every_entity
 @pytest.mark.parametrize("query", [
     {"flt_nothing_eq": "1"}, {"sort": "nothing"}, {"page": "-1"}, {"page": "99999"}, {"after": "zzz"}, {"nothing": "1"},
     {"search": "a\x00b"}, {"flt_created_at_eq": "31/02/2024"}, {"limit": "1e9"},
@@ -225,7 +225,7 @@ def test_the_export_holds_what_the_list_shows(face, admin):
     assert admin.client.get(f"/admin/{face.plural}/export/xls%00/").status_code == 422
 
 
-@every
+@every_entity
 def test_the_picker_finds_by_text(face, admin):
     record = make(face)
     items = admin.client.get(f"/admin/{face.plural}/lookup/").get_json()["items"]
@@ -298,7 +298,7 @@ HOSTILE_IDS = ("", "0", "-1", "1 OR 1=1", "9" * 40, "9223372036854775808", "1.5"
                "../etc/passwd", "１２", "[]", "{'a': 1}", "null", "true", "\ud800".encode("utf-8", "surrogatepass"))  # fmt: skip
 
 
-@every
+@every_entity
 def test_hostile_ids_are_not_found_and_never_an_error(face, admin):
     make(face)
     for given in HOSTILE_IDS:
