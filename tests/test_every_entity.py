@@ -321,7 +321,8 @@ def test_hostile_values_in_lists_are_refused_or_harmless(face, admin):
     filters = [f"flt_{name}_{op}" for name in face.about.filters for op in face.fields[name].operators]
     # Each filter meets one value, the next filter the next one; what every list has meets them all.
     pairs = list(zip(filters, itertools.cycle(HOSTILE_VALUES), strict=False))
-    pairs += itertools.product(("search", "sort", "after", "before", "page", "limit"), HOSTILE_VALUES)
+    pairs += itertools.product(("search", "after"), HOSTILE_VALUES)
+    pairs += zip(("sort", "before", "page", "limit") * 2, itertools.cycle(HOSTILE_VALUES[4:]), strict=False)
     for name, value in pairs:
         answer = admin.client.get(f"/admin/{face.plural}/", query_string={name: value})
         assert answer.status_code in (200, 422), (name, value, answer.status_code)
