@@ -13,7 +13,7 @@ run: venv
 	@exec $(VENV) app.py up
 
 test: dev
-	@exec $(VENV) -m pytest -n 3 --dist loadgroup $(ARGS)
+	@exec $(VENV) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 soak: dev
 	@SOAK_N="$(N)" exec $(VENV) -m pytest -m soak -s $(ARGS)
