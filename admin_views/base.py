@@ -173,7 +173,7 @@ class EntityView(BaseModelView):
     @expose("/edit/", methods=("GET", "POST"))
     def edit_view(self) -> Any:
         record = self._record("edit")
-        if getattr(record, "archived_at", None) is not None:
+        if self.face.is_archived(record):
             flash(f"{record.title} is archived: restore it before you change it.", "warning")
             return redirect(url_for(".details_view", id=record.id), 303)
         form = self.edit_form()

@@ -30,7 +30,7 @@ def context(face: Face, record: Any, extras: dict[str, Any]) -> dict[str, Any]:
     pills = [pill(value.label, value.tone) for value in (getattr(record, name, None) for name in ("status", "type", "state"))
              if value is not None and hasattr(value, "tone")]  # fmt: skip
     edit = {"label": "Edit", "url": url_for(endpoint(face, "edit_view"), id=record.id)}
-    can_edit = face.about.edit and may(face, "edit") and getattr(record, "archived_at", None) is None
+    can_edit = face.about.edit and may(face, "edit") and not face.is_archived(record)
     menu = []
     if face.about.delete and may(face, "delete"):
         menu.append({"label": "Delete", "url": url_for(endpoint(face, "delete_view"), id=record.id), "icon": "trash-2",
@@ -117,7 +117,7 @@ def related(face: Face, record: Any, relation: str) -> dict[str, Any]:
         "initials": initials(row.title) if other.about.title == "name" else None, "tone": tone_of(row),
         "cells": [render(other.field(name), other.value(row, name), record=row, url_of=page_of) for name in names[1:]],
     } for row in db.session.scalars(_belonging(face, record, relation).limit(RELATED_ROWS))]  # fmt: skip
-    archived = getattr(record, "archived_at", None) is not None
+    archived = face.is_archived(record)
     can_add = other.about.create and may(other, "create") and not archived
     return {
         "title": other.label_plural, "rows": rows, "add_label": f"New {other.label.lower()}",

@@ -17,7 +17,7 @@ from sqlalchemy.orm import joinedload
 from crm.core.command import Refused, WrongInput, command
 from crm.core.entity import all_faces, db
 from crm.core.fields import field_of
-from crm.core.permissions import Grant, Scope, decide, permissions
+from crm.core.permissions import Grant, Scope
 from crm.models.access import ApiKey, LoginAttempt, Role, RoleGrant, User, UserRole, UserSession
 
 _hasher = PasswordHasher()  # argon2id with the library's current parameters
@@ -378,10 +378,3 @@ def _refuse_without_administrator() -> None:
     administrators = select(User.id).join(UserRole, UserRole.user_id == User.id).join(Role, Role.id == UserRole.role_id)
     if db.session.scalars(administrators.where(Role.name == "admin", User.active).limit(1)).first() is None:
         raise Refused("it would leave no administrator")
-
-
-def rights_of(user: User) -> dict[str, Scope]:
-    """Everything a user may do, with the rows it reaches."""
-    grants = user.grants
-    decided = {name: decide(grants, name) for name in permissions()}
-    return {name: scope for name, scope in decided.items() if scope is not None}

@@ -203,6 +203,9 @@ class Face:
     def embedded_names(self) -> list[str]:
         return [embed.prefix + name for embed in self.about.embeds for name in embed.fields]
 
+    def is_archived(self, record: Any) -> bool:
+        return bool(self.about.archived) and getattr(record, self.about.archived) is not None
+
     def version(self, record: Any) -> str:
         """The version of the row and of each embedded one, which may be set through it."""
         rows = [record, *(embed.pick(record) for embed in self.about.embeds)]
