@@ -1,14 +1,13 @@
 """How child processes are started so that they don't outlive us or catch our Ctrl-C, and ended."""
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -16,7 +15,6 @@ from typing import IO
 import psutil
 
 _PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _LOG_LIMIT = 20 * 1024 * 1024
 # Seconds by which a start may seem to move when the clock is set.
 _SAME_START = 2.0
@@ -45,10 +43,12 @@ def spawn(
     The death signal is Linux only; elsewhere `Records` finds what was left over. Call it from the main
     thread: the kernel sends the signal when the thread that started the child ends.
     """
+    given = [str(part) for part in argv]
+    on_linux = sys.platform == "linux"
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(_open_log(log)) if log else subprocess.DEVNULL
         return subprocess.Popen(
-            [str(part) for part in argv],
+            _tied_to_us(given, death_signal, account) if on_linux else given,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -56,11 +56,9 @@ def spawn(
             env=None if env is None else dict(env),
             start_new_session=True,
             umask=0o077,
-            user=account.uid if account else None,
-            group=account.gid if account else None,
-            extra_groups=[] if account else None,
-            # Runs after the change of user, which would clear the death signal.
-            preexec_fn=_dies_with_parent(death_signal),
+            user=account.uid if account and not on_linux else None,
+            group=account.gid if account and not on_linux else None,
+            extra_groups=[] if account and not on_linux else None,
         )
 
 
@@ -68,18 +66,25 @@ def _open_log(log: Path) -> IO[bytes]:
     return os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
 
-def _dies_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
-    libc = _libc
-    if libc is None:
-        return None
-    parent = os.getpid()
+# A fresh interpreter does this and then becomes the program. Done in the forked child itself (`preexec_fn`), it could
+# wait for ever for a lock that another of our threads held at the fork.
+_TIE = f"""
+import ctypes, os, sys
+parent, death_signal, uid, gid, *argv = sys.argv[1:]
+if uid:
+    os.setgroups([])
+    os.setgid(int(gid))
+    os.setuid(int(uid))  # clears the death signal, so it comes first
+ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, int(death_signal), 0, 0, 0)
+if os.getppid() != int(parent):  # the parent died before we asked to be told
+    os._exit(1)
+os.execv(argv[0], argv)
+"""
 
-    def preexec() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-        if os.getppid() != parent:  # the parent died before we asked to be told
-            os._exit(1)
 
-    return preexec
+def _tied_to_us(argv: list[str], death_signal: signal.Signals, account: Account | None) -> list[str]:
+    who = [str(account.uid), str(account.gid)] if account else ["", ""]
+    return [sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), str(int(death_signal)), *who, *argv]
 
 
 def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:

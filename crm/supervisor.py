@@ -21,6 +21,7 @@ from crm.servers import Embedded, Servers, claim, start
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 5.0
 _CALM = 30.0  # a child that lived this long starts again at once
 _CHILDREN_SECONDS, _ALL_SECONDS = 5.0, 9.0  # of the ten that a clean end may take
+_KILLED_SECONDS = 1.0  # for the kernel to end what was killed
 _TRIES_AT_START = 3
 _TICK = 0.1
 _TRIM_SECONDS = 60.0
@@ -145,7 +146,7 @@ class _Supervisor:
             if kept.process:
                 # Also when it ended by itself: what it started may be in a process group of its own.
                 processes.kill_session(kept.process.pid)
-                kept.process.wait()
+                processes.wait(kept.process, _KILLED_SECONDS)
         self._embedded.stop(begun + _ALL_SECONDS - monotonic())
 
     def _greet(self, ready_message: Callable[[], list[str]]) -> None:

@@ -191,7 +191,7 @@ def test_nothing_is_lost_when_postgresql_is_killed(folder: Path) -> None:
         assert embedded.valkey is not None
         assert embedded.valkey.process is not None
         embedded.valkey.process.kill()
-        embedded.valkey.process.wait()
+        embedded.valkey.process.wait(10)
         lines = embedded.revive()
         assert lines == [
             "PostgreSQL had ended and was started again",

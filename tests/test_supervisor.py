@@ -42,7 +42,7 @@ class Instance:
             text=True,
             start_new_session=True,
         )
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
@@ -143,7 +143,7 @@ def test_all_is_started_kept_alive_and_ended_in_time(launch: Callable[..., Insta
     assert not alive(old_horse)  # or two would work on the same job
     until(lambda: len(instance.horses()) == 4)
     until(lambda: healthy(settings_in(instance.folder, port=str(instance.port))))
-    with urllib.request.urlopen(f"http://127.0.0.1:{instance.port}/healthz") as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{instance.port}/healthz", timeout=5) as answer:
         assert int(answer.read()) == instance.children()["web"]
 
     now = [*instance.children().values(), *instance.horses()]
@@ -176,7 +176,7 @@ def test_killed_and_started_again(launch: Callable[..., Instance]) -> None:
     time.sleep(0.3)  # until the horse no longer listens to SIGTERM
     before = [*first.children().values(), *first.horses()]
     first.process.kill()
-    first.process.wait()
+    first.process.wait(10)
     second = launch()
     second.wait_for("administrator")
     assert [pid for pid in before if alive(pid)] == []

@@ -86,7 +86,7 @@ def test_stored_answers_go_after_a_day(program, session):
 
 def test_twenty_at_once_are_done_once(own_database):
     ask = new_program(own_database.app)
-    barrier, answers = threading.Barrier(8), []
+    barrier, answers = threading.Barrier(8, timeout=20), []
 
     def send(body: dict[str, str], path: str, key: str) -> None:
         barrier.wait()
@@ -115,7 +115,7 @@ def test_of_many_changes_at_once_with_one_version_one_wins(own_database):
     ask = new_program(own_database.app)
     number = ask("POST", "/customers", {"name": "Once"}).get_json()["id"]
     tag = ask("GET", f"/customers/{number}").headers["ETag"]
-    barrier, answers = threading.Barrier(6), []
+    barrier, answers = threading.Barrier(6, timeout=20), []
 
     def send(word: str) -> None:
         barrier.wait()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from crm.core.command import perform
 from crm.core.entity import db, face_named
 from crm.core.jobs import Bell, Job, JobState, cancel, retry
 from crm.importing.start import ask_check, draft
@@ -89,7 +90,7 @@ def test_a_cancelled_import_stops_after_its_chunk_and_can_go_on(desk: Desk, star
     start("work", "1")
     import_id, job_id = ask(desk)
     until(lambda: desk.job(job_id).total, 60)
-    cancel.run(db.session.get_one(Job, job_id, populate_existing=True), by=None)
+    perform(cancel, [job_id], by=None, values={})
     db.session.commit()
     assert ended(desk, job_id).state is JobState.CANCELLED
     db.session.rollback()
@@ -97,7 +98,7 @@ def test_a_cancelled_import_stops_after_its_chunk_and_can_go_on(desk: Desk, star
     number = parties()
     assert number < ROWS * 0.95
     assert number == (record.rows_created or 0)
-    retry.run(db.session.get_one(Job, job_id, populate_existing=True), by=None)
+    perform(retry, [job_id], by=None, values={})
     db.session.commit()
     assert ended(desk, job_id).state is JobState.DONE
     assert parties() == db.session.get_one(Import, import_id, populate_existing=True).rows_created

@@ -169,7 +169,7 @@ def test_of_two_runners_at_once_one_works(desk: Desk) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(20)
     assert sorted(str(answer) for answer in answers) == ["None", "None", "None", "done"]
     assert desk.effects() == expected(3)
 
@@ -192,7 +192,7 @@ def test_a_runner_that_wakes_up_late_changes_nothing(desk: Desk, monkeypatch: py
     sql("UPDATE job SET heartbeat_at = now() - interval '1 min'")
     assert runner.run(number) == "done"
     wake.set()
-    first.join()
+    first.join(20)
     assert answers == [None]
     assert desk.effects() == expected(3)
     assert desk.job(number).run == 2
