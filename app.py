@@ -21,21 +21,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
-from flask import Flask, Response, jsonify, redirect, render_template, request, url_for
+from flask import Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface
-from flask_login import current_user
-from flask_wtf.csrf import CSRFError, CSRFProtect
-from sqlalchemy import text
-from sqlalchemy.orm.exc import StaleDataError
-from werkzeug.exceptions import HTTPException
+from flask_wtf.csrf import CSRFProtect
 
+from admin_views.edges import add_edges
 from admin_views.screens import add_screens
 from crm import api, webserver
 from crm.commands import access
+from crm.commands.audit import seal_all
 from crm.commands.demo import ask_for_demo
 from crm.config import Settings, StartError, load
 from crm.core import jobs as job_table
-from crm.core.audit import Acting, act, acting_as
+from crm.core.audit import Acting, acting_as
 from crm.core.command import Refused, WrongInput
 from crm.core.entity import check_declarations, db
 from crm.core.transaction import run_in_transaction
@@ -43,7 +41,7 @@ from crm.doctor import examine
 from crm.importing.plan import MATCHABLE
 from crm.models.access import User
 from crm.models.imports import Duplicates
-from crm.queries.listing import BadQuery
+from crm.queries.audit import read_known, sealed, verify
 from crm.servers import Servers, attach, running
 from crm.supervisor import run as supervise
 from jobs import queue, schedule
@@ -54,24 +52,6 @@ from migrations import database
 
 csrf = CSRFProtect()
 log = logging.getLogger("desk")
-
-# Nothing inline, nothing from elsewhere.
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-                               "frame-ancestors 'none'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin", "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-}  # fmt: skip
-ERRORS = {
-    400: ("That didn't work", "The page was open for too long, or came from elsewhere. Load it again and retry."),
-    403: ("Not for you", "Your roles don't allow this. An administrator can tell why, and change it."),
-    404: ("Not found", "There is nothing here, or nothing that you may see."),
-    405: ("Not this way", "This address can't be used like that."),
-    409: ("Somebody was faster", "The record changed while you worked on it. Open it again to see what is there now."),
-    413: ("Too large", "What was sent is larger than allowed here."),
-    422: ("That can't be read", "Something in the address or the form isn't right."),
-    500: ("Something broke", "It is our fault, it was written down, and nothing was half done. Try again."),
-}  # fmt: skip
 
 
 class Desk(Flask):
@@ -118,79 +98,9 @@ def create_app(settings: Settings | None = None, servers: Servers | None = None)
     app.register_blueprint(api.blueprint)
     csrf.exempt(api.blueprint)
     app.extensions["desk_admin"] = add_screens(app)
-    _add_edges(app)
-    _add_errors(app)
+    add_edges(app)
     job_table.hang(queue.connect(servers.redis_url))
     return app
-
-
-def _add_edges(app: Flask) -> None:
-    """Who acts, what every answer carries, and the addresses that belong to no screen."""
-
-    @app.before_request
-    def know_who_acts() -> None:
-        changes = request.method in ("POST", "PATCH", "PUT", "DELETE") and request.blueprint != api.blueprint.name
-        if changes and current_user.is_authenticated:
-            act(db.session(), Acting(current_user.id, "screen"))
-
-    @app.after_request
-    def add_headers(answer: Response) -> Response:
-        for name, value in HEADERS.items():
-            answer.headers.setdefault(name, value)
-        if request.endpoint != "static":
-            answer.headers.setdefault("Cache-Control", "no-store")
-        return answer
-
-    @app.get("/")
-    def root() -> Any:
-        return redirect(url_for("admin.index"))
-
-    @app.get("/healthz")
-    def alive() -> Any:
-        return jsonify(status="alive")
-
-    @app.get("/readyz")
-    def ready() -> Any:
-        db.session.execute(text("SELECT 1"))
-        state = job_table.bell.state()
-        return jsonify(status="ready", queue=state), 200 if state.get("reachable") else 503
-
-    @app.get("/api/docs")
-    def api_pages() -> Any:
-        return render_template("desk/api_docs.html", page={"title": "API", "description": ""},
-                               openapi_url="/api/v1/openapi.json", paths=api.described_paths())  # fmt: skip
-
-
-def _add_errors(app: Flask) -> None:
-    def page(code: int, said: str | None = None) -> tuple[Any, int]:
-        title, words = ERRORS.get(code, ERRORS[500] if code >= 500 else ERRORS[422])
-        links = [("Home", url_for("admin.index"))]
-        return render_template("desk/error.html", code=code, title=title, text=said or words, links=links), code
-
-    @app.errorhandler(HTTPException)
-    def refused(fault: HTTPException) -> Any:
-        if request.path.startswith("/api/v1/"):
-            return api.problem_response(fault)
-        if fault.code is None or fault.code < 400:
-            return fault  # a redirect of the router
-        return page(fault.code)
-
-    @app.errorhandler(CSRFError)
-    def forged(fault: CSRFError) -> Any:
-        return page(400)
-
-    @app.errorhandler(BadQuery)
-    def bad_query(fault: BadQuery) -> Any:
-        return page(422, f"{fault.parameter}: {fault}.")
-
-    @app.errorhandler(StaleDataError)
-    def stale(fault: StaleDataError) -> Any:
-        db.session.rollback()  # the page asks who is signed in; a failed flush answers nothing
-        return page(409)
-
-    @app.errorhandler(500)
-    def broken(fault: Any) -> Any:
-        return api.problem_response(fault) if request.path.startswith("/api/v1/") else page(500)
 
 
 # The command line
@@ -219,24 +129,29 @@ def main() -> None:
 
 
 @contextmanager
-def desk() -> Iterator[Flask]:
+def desk() -> Iterator[None]:
     """The app for one command: its servers are started where they don't run, its database is brought up to date."""
     settings = load(os.environ)
-    with running(settings) as servers:
-        prepare(settings, servers)
-        app = create_app(settings, servers)
-        with app.app_context(), acting_as(Acting(via="cli")):
-            yield app
+    with running(settings) as servers, _migrated_app(settings, servers).app_context(), acting_as(Acting(via="cli")):
+        run_in_transaction(lambda: _first_administrator(settings))
+        try:
+            yield
+        finally:
+            db.session.remove()
+            db.engine.dispose()
 
 
 def prepare(settings: Settings, servers: Servers) -> list[str]:
     """Migrate, deliver the roles, make the first administrator; answers what to tell the person."""
+    with _migrated_app(settings, servers).app_context(), acting_as(Acting(via="cli")):
+        return run_in_transaction(lambda: _first_administrator(settings))
+
+
+def _migrated_app(settings: Settings, servers: Servers) -> Flask:
     current, newest = database.state(servers.owner_database_url)
     if current != newest:
         database.upgrade(servers.owner_database_url, servers.database_url)
-    app = create_app(settings, servers)
-    with app.app_context(), acting_as(Acting(via="cli")):
-        return run_in_transaction(lambda: _first_administrator(settings))
+    return create_app(settings, servers)
 
 
 def _first_administrator(settings: Settings) -> list[str]:
@@ -372,6 +287,25 @@ def create_key(name: str, email: str, scopes: tuple[str, ...], days: int | None)
             raise click.ClickException(f"there is no user {email}: make one with flask users create")
         _, secret = run_in_transaction(lambda: access.create_key(name=name, user=user, scopes=scopes, days=days))
         click.echo(secret)
+
+
+@main.group()
+def audit() -> None:
+    """The record of who did what."""
+
+
+@audit.command("verify")
+@click.option("--known", default=None, metavar="SEQ:HASH", help="What an earlier run answered, kept elsewhere")
+@click.option("--json", "as_json", is_flag=True)
+def verify_audit(known: str | None, as_json: bool) -> int:
+    """Walk the sealed audit; name the first entry that was changed, removed, reordered or put in."""
+    with desk():
+        seal_all()
+        noted = read_known(known) if known else None
+        with click.progressbar(length=sealed().seq, label="Verifying", file=sys.stderr) as bar:
+            verdict = verify(known=noted, tell=lambda checked: bar.update(checked - bar.pos))
+        _tell(as_json, verdict.as_data(), [verdict.in_words()])
+    return 1 if verdict.fault else 0
 
 
 @main.command()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, func, or_, select, text
 from sqlalchemy.exc import DBAPIError
 
+from crm.commands.audit import seal_all
 from crm.commands.parties import unblock
 from crm.core.audit import Acting, acting_as
 from crm.core.command import perform_set
@@ -101,6 +102,7 @@ def delete_old_traces() -> int:
 
 DUTIES = (
     Duty("ring again for jobs that nobody works on", 5, ring_unattended),
+    Duty("seal the audit", 5, seal_all),
     Duty("end blocks whose day has come", 600, end_blocks),
     Duty("delete old traces", 3600, delete_old_traces),
 )

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import text
 
 import crm.models  # noqa: F401 - declares every table
-from crm.core import audit
+from crm.core import audit, audit_chain
 from crm.core.entity import entities
 
 # The app reads these and never writes them: the audit is written by triggers that run as their owner.
-READ_ONLY = frozenset({"audit_entry", "audit_value", "alembic_version"})
+READ_ONLY = frozenset({"audit_entry", "audit_value", "audit_head", "alembic_version"})
 
 BASE_FUNCTIONS = (
     # The wheel has no ICU: names sort by this. The dictionary is named, so that the result never changes.
@@ -21,9 +21,13 @@ BASE_FUNCTIONS = (
 )
 
 
+def _functions_and_triggers() -> list[str]:
+    return [*BASE_FUNCTIONS, *audit.install_statements(), *audit_chain.install_statements()]
+
+
 def install(connection: Any, app_role: str) -> None:
     """Functions, triggers and grants, as the declarations say now; safe to run again."""
-    for statement in (*BASE_FUNCTIONS, *audit.install_statements(), *_grants(app_role)):
+    for statement in (*_functions_and_triggers(), *_grants(app_role)):
         connection.execute(text(statement.replace(":", r"\:")))
 
 
@@ -33,6 +37,7 @@ def _grants(app_role: str) -> list[str]:
     for table in sorted(tables):
         rights = "SELECT" if table in READ_ONLY else "SELECT, INSERT, UPDATE, DELETE"
         statements += [f'REVOKE ALL ON "{table}" FROM "{app_role}"', f'GRANT {rights} ON "{table}" TO "{app_role}"']
+    statements.append(f'GRANT EXECUTE ON FUNCTION {audit_chain.SEALER} TO "{app_role}"')
     return [*statements, f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{app_role}"']
 
 
@@ -60,7 +65,7 @@ def _functions(connection: Any) -> list[str]:
         "WHERE n.nspname = 'public'"))  # fmt: skip
     there = {row[0]: row[1] for row in rows}
     found = []
-    for statement in (*BASE_FUNCTIONS, *audit.install_statements()):
+    for statement in _functions_and_triggers():
         made = re.match(r"CREATE OR REPLACE FUNCTION (\w+)\(.*? AS (\$\w*\$)(.*)\2\s*\Z", statement, re.DOTALL)
         if made is not None and there.get(made[1]) != made[3]:
             found.append(f"function {made[1]}() is {'not as declared' if made[1] in there else 'missing'}")

@@ -210,7 +210,8 @@ class AuditEntry(Entity):
     seq: Mapped[int | None] = mapped_column(BigInteger, unique=True)
     hash: Mapped[str | None] = mapped_column(String(64))
     actor: Mapped[User | None] = relationship(primaryjoin="foreign(AuditEntry.actor_id) == User.id", viewonly=True)
-    __table_args__ = (Index("ix_audit_entry_record", "entity", "record_id", "id"),)
+    __table_args__ = (Index("ix_audit_entry_record", "entity", "record_id", "id"),
+                      Index("ix_audit_entry_open", "id", postgresql_where=text("seq IS NULL")))  # fmt: skip
 
 
 class AuditValue(Entity):
@@ -224,3 +225,13 @@ class AuditValue(Entity):
     salt: Mapped[str] = mapped_column(String(64))
     before: Mapped[str | None] = long_text_field(editable=False, field_class=FieldClass.PERSONAL)
     after: Mapped[str | None] = long_text_field(editable=False, field_class=FieldClass.PERSONAL)
+
+
+class AuditHead(Entity):
+    """How far the audit is sealed: one row, so that entries taken from its end are missed too."""
+
+    about = About(area="System", title="id", columns=("created_at",), screen=False, audited=False, create=False,
+                  edit=False)  # fmt: skip
+
+    seq: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[str] = mapped_column(String(64))

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from admin_views.access import TOKEN
-from app import HEADERS
+from admin_views.edges import HEADERS
 from crm.commands import access
 from crm.core.audit import Acting, acting_as
 from crm.core.entity import db, face_named
