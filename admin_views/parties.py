@@ -10,9 +10,9 @@ from flask_admin import expose
 from flask_login import current_user
 from markupsafe import Markup
 
-from admin_views.base import EntityView
 from admin_views.cells import render
 from admin_views.lists import may
+from admin_views.party_tabs import PartyTabs
 from crm.commands.photos import LARGEST, remove_photo, set_photo
 from crm.core.command import WrongInput
 from crm.core.entity import face_named
@@ -22,10 +22,10 @@ from crm.queries.scope import find
 FACTS = ("email", "phone", "website", "owner", "customer_since")
 
 
-class PartyView(EntityView):
+class PartyView(PartyTabs):
     """A party under one of its faces."""
 
-    rights = EntityView.rights | {"photo_view": "read", "photo_form": "edit"}
+    rights = PartyTabs.rights | {"photo_view": "read", "photo_form": "edit"}
 
     def create_blueprint(self, admin: Any) -> Any:
         blueprint = super().create_blueprint(admin)
@@ -39,7 +39,8 @@ class PartyView(EntityView):
         return {"secondary": [{"label": "Import", "url": url_for("imports.create_view"), "icon": "upload"}]}
 
     def detail_extras(self, record: Party) -> dict[str, Any]:
-        extras: dict[str, Any] = {"alerts": _alerts(record), "facts": self._facts(record)}
+        extras: dict[str, Any] = {"alerts": _alerts(record), "facts": self._facts(record),
+                                  "tabs": self.own_tabs(record)}  # fmt: skip
         if record.photo_at is not None:
             extras["photo_url"] = url_for(".photo_view", id=record.id, v=int(record.photo_at.timestamp()))
         if may(self.face, "edit") and record.archived_at is None:

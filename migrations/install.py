@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 
 import crm.models  # noqa: F401 - declares every table
-from crm.core import audit, audit_chain
+from crm.core import audit, audit_chain, triggers
 from crm.core.entity import entities
 
 # The app reads these and never writes them: the audit is written by triggers that run as their owner.
@@ -22,7 +22,8 @@ BASE_FUNCTIONS = (
 
 
 def _functions_and_triggers() -> list[str]:
-    return [*BASE_FUNCTIONS, *audit.install_statements(), *audit_chain.install_statements()]
+    made = [*audit.install_statements(), *audit_chain.install_statements(), *triggers.install_statements()]
+    return [*BASE_FUNCTIONS, *made]
 
 
 def install(connection: Any, app_role: str) -> None:
@@ -51,7 +52,7 @@ def _triggers(connection: Any) -> list[str]:
         "SELECT c.relname, t.tgname, t.tgenabled = 'O' FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
         "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND NOT t.tgisinternal"))  # fmt: skip
     there = {(row[0], row[1]): row[2] for row in rows}
-    wanted = audit.installed_names()
+    wanted = audit.installed_names() | triggers.installed_names()
     found = [f"trigger {name} on {table} is missing" for table, name in sorted(wanted - there.keys())]
     found += [f"trigger {name} on {table} is not declared" for table, name in sorted(there.keys() - wanted)]
     off = sorted(key for key, enabled in there.items() if not enabled)

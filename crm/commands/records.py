@@ -113,13 +113,14 @@ def _check(face: Face, record: Any, values: Mapping[str, Any], by: Actor) -> Non
 
 def _refuse_archived(face: Face, record: Any) -> None:
     """What is archived, or belongs to what is, is read-only."""
-    holder = record
-    for step in (None, *face.about.within[:-1]):
-        holder = holder if step is None else getattr(holder, step)
-        about = type(holder).about if holder is not None else None
-        if about is not None and about.archived and getattr(holder, about.archived) is not None:
-            raise Refused("it is archived: restore it first" if holder is record
-                          else f"{holder.title} is archived: restore it first")  # fmt: skip
+    for path in face.about.paths or ((),):
+        holder = record
+        for step in (None, *path[:-1]):
+            holder = holder if step is None else getattr(holder, step)
+            about = type(holder).about if holder is not None else None
+            if about is not None and about.archived and getattr(holder, about.archived) is not None:
+                raise Refused("it is archived: restore it first" if holder is record
+                              else f"{holder.title} is archived: restore it first")  # fmt: skip
 
 
 def delete(face: Face, record: Any) -> None:

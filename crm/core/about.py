@@ -37,8 +37,8 @@ class Embed:
 class About:
     """Where an entity appears. Names are public field names; no widget, no Flask, no SQL.
 
-    `within` is the path to the party whose owner decides the row scope; `sort` names NOT NULL fields only, each gets
-    the index (column, id). `archived` names the time that puts a record away, out of lists and pickers.
+    `within` is the path to the party whose owner decides the row scope, `also_within` another one that opens a row as
+    well; `sort` names NOT NULL fields only, each gets the index (column, id). `archived` names the time that puts a record away, out of lists and pickers.
     """
 
     area: str
@@ -53,6 +53,7 @@ class About:
     related: tuple[str, ...] = ()
     embeds: tuple[Embed, ...] = ()
     within: tuple[str, ...] = ()
+    also_within: tuple[str, ...] = ()
     label: str = ""
     label_plural: str = ""
     plural: str = ""
@@ -65,3 +66,8 @@ class About:
     archived: str = ""
     audited: bool = True
     help: str = ""
+
+    @property
+    def paths(self) -> tuple[tuple[str, ...], ...]:
+        """Every path to a party whose owner reaches the row."""
+        return tuple(path for path in (self.within, self.also_within) if path)

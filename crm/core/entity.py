@@ -80,6 +80,7 @@ class Entity(Model):
     about: ClassVar[About | None] = None
     derived: ClassVar[dict[str, Field]] = {}
     faces: ClassVar[list[Face]]
+    triggers: ClassVar[tuple[Any, ...]] = ()  # of crm.core.triggers
     __table__: ClassVar[Any]
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True, sort_order=-10)

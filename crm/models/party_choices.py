@@ -154,6 +154,27 @@ class IdentifierKind(Choice):
     DRIVING_LICENCE = "driving_licence", "Driving licence"
 
 
+class RelationKind(Choice):
+    """How one party stands to another; the label reads from the first to the second, RELATION_BACK the other way."""
+
+    PARENT = "parent", "Parent company of"
+    DEALER = "dealer", "Has as its dealer"
+    REFERRAL = "referral", "Referred"
+    HOUSEHOLD = "household", "Heads the household of"
+    SUPPLIER = "supplier", "Supplies"
+    EMPLOYER = "employer", "Employs"
+    OTHER = "other", "Related to"
+
+
+RELATION_BACK = {
+    RelationKind.PARENT: "Subsidiary of", RelationKind.DEALER: "Dealer of", RelationKind.REFERRAL: "Referred by",
+    RelationKind.HOUSEHOLD: "In the household of", RelationKind.SUPPLIER: "Supplied by",
+    RelationKind.EMPLOYER: "Employed by", RelationKind.OTHER: "Related to",
+}  # fmt: skip
+# One party stands above the other: at no time may they go round in a circle.
+HIERARCHIES = (RelationKind.PARENT, RelationKind.DEALER, RelationKind.REFERRAL, RelationKind.HOUSEHOLD)
+
+
 class Purpose(Choice):
     SERVICE = "service"
     MARKETING = "marketing"

@@ -22,7 +22,7 @@ def row_scope(face: Face, actor: Actor, verb: str = "read") -> list[ColumnElemen
         return [false()]
     conditions = face.where()
     if scope is Scope.OWN and face.about.within:
-        conditions.append(_owned_by(face.entity, face.about.within, actor))
+        conditions.append(or_(*(_owned_by(face.entity, path, actor) for path in face.about.paths)))
     return conditions
 
 
