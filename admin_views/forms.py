@@ -27,7 +27,8 @@ class DeclaredField(WTField):
         self.shown = value
         self.data = value
 
-    def process_formdata(self, valuelist: list[str]) -> None:
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        valuelist = [item for item in valuelist if isinstance(item, str)]  # a file is no value of any declared field
         if not valuelist:
             return  # not in the form at all: ticks come with a hidden field, so that none ticked is said
         if self.declared.family == "list" and self.declared.kind == "choices":

@@ -69,6 +69,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("soak_round", range(rounds))
 
 
+@pytest.fixture
+def soak_round() -> int:
+    """Which round of `make soak N=` this is: the seed of what is tried; 0 in `make test`."""
+    return 0
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         _running.close()

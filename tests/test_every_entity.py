@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import re
 
 import html5lib
@@ -130,13 +129,14 @@ def test_each_order_works_both_ways(face, admin):
             assert found == list(db.session.scalars(statement))
 
 
+REFUSED = ({"flt_nothing_eq": "1"}, {"sort": "nothing"}, {"page": "-1"}, {"page": "99999"}, {"after": "zzz"}, {"nothing": "1"},
+           {"search": "a\x00b"}, {"flt_created_at_eq": "31/02/2024"}, {"limit": "1e9"})  # fmt: skip
+
+
 @every_entity
-@pytest.mark.parametrize("query", [
-    {"flt_nothing_eq": "1"}, {"sort": "nothing"}, {"page": "-1"}, {"page": "99999"}, {"after": "zzz"}, {"nothing": "1"},
-    {"search": "a\x00b"}, {"flt_created_at_eq": "31/02/2024"}, {"limit": "1e9"},
-], ids=lambda query: next(iter(query)))  # fmt: skip
-def test_what_a_list_cannot_answer_is_refused(face, admin, query):
-    seen(admin, face, status=422, **query)
+def test_what_a_list_cannot_answer_is_refused(face, admin):
+    for query in REFUSED:
+        seen(admin, face, status=422, **query)
 
 
 @every
@@ -292,41 +292,6 @@ def test_without_a_right_everything_is_refused_and_nothing_changes(face, admin, 
                                     data=None if method == "GET" else {"confirm": "1", "reason": "x"})  # fmt: skip
         assert answer.status_code == 403, (method, rest)
     assert (newest_id(face), len(_entries(face, record.id))) == (before, entries)
-
-
-HOSTILE_IDS = ("", "0", "-1", "1 OR 1=1", "9" * 40, "9223372036854775808", "1.5", "\x00", "C-", "C-99999999999999999999",
-               "../etc/passwd", "１２", "[]", "{'a': 1}", "null", "true", "\ud800".encode("utf-8", "surrogatepass"))  # fmt: skip
-
-
-@every_entity
-def test_hostile_ids_are_not_found_and_never_an_error(face, admin):
-    make(face)
-    for given in HOSTILE_IDS:
-        for rest in ("details/", "edit/", "history/", "related/"):
-            answer = admin.client.get(f"/admin/{face.plural}/{rest}", query_string={"id": given})
-            assert answer.status_code in (403, 404), (rest, given, answer.status_code)
-        answer = admin.client.post(
-            f"/admin/{face.plural}/action/", data={"action": "block", "rowid": given, "confirm": "1"}
-        )
-        assert answer.status_code in (403, 404, 422), given
-
-
-HOSTILE_VALUES = ("'; DROP TABLE party; --", "%", "_", "\\", "<script>alert(1)</script>", "9" * 400, "-" * 300, "NaN", "1e999",
-                  "∞", "２", "a" * 5000, "\ud83d".encode("utf-8", "surrogatepass"))  # fmt: skip
-
-
-@every_entity
-def test_hostile_values_in_lists_are_refused_or_harmless(face, admin):
-    make(face)
-    filters = [f"flt_{name}_{op}" for name in face.about.filters for op in face.fields[name].operators]
-    # Each filter meets one value, the next filter the next one; what every list has meets them all.
-    pairs = list(zip(filters, itertools.cycle(HOSTILE_VALUES), strict=False))
-    pairs += itertools.product(("search", "after"), HOSTILE_VALUES)
-    pairs += zip(("sort", "before", "page", "limit") * 2, itertools.cycle(HOSTILE_VALUES[4:]), strict=False)
-    for name, value in pairs:
-        answer = admin.client.get(f"/admin/{face.plural}/", query_string={name: value})
-        assert answer.status_code in (200, 422), (name, value, answer.status_code)
-        assert "<script>alert(1)" not in answer.get_data(as_text=True)
 
 
 def newest_id(face: Face) -> int | None:

@@ -157,11 +157,10 @@ def test_a_look_up_that_cant_be_done_names_the_parameter(program, query, field):
 
 def test_each_look_up_goes_by_index(own_database, owner_sql):
     owner_sql(
-        "INSERT INTO party (name, email, phone, account_number, tax_id, roles) SELECT 'P', 'p' || i, "
+        "INSERT INTO party (name, email, phone, account_number, tax_id, roles) SELECT 'P', 'p' || i || '@example.com', "
         "'+6012' || lpad(i::text, 7, '0'), 'A' || i, 'T' || i, '{business_customer}' "
-        "FROM generate_series(1, 20000) i"
+        "FROM generate_series(1, 5000) i"
     )
-    owner_sql("UPDATE party SET email = email || '@example.com'")
     owner_sql("INSERT INTO contact (party_id, name, email, phone) SELECT id, 'C', 'c' || email, phone FROM party")
     owner_sql("ANALYZE party, contact")
     ask = new_program(own_database.app, "customers:read")

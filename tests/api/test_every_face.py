@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from crm.api.documents import parts
-from crm.commands import records
 from crm.core.command import commands_of
 from crm.core.entity import Face, all_faces, db, face_named
 from crm.core.fields import Field
-from crm.models.access import User
 
 FACES = [face for face in all_faces() if face.about.api]
 each_face = pytest.mark.parametrize("face", FACES, ids=lambda face: face.name)
@@ -192,17 +191,20 @@ def test_no_unknown_parameter_is_ignored(face, program):
         assert ask("GET", f"/{face.plural}?{query}").status_code == 422, query
 
 
-@pytest.mark.parametrize("query", ["", "&sort=name", "&sort=name&desc=1", "&sort=created_at", "&q=walked"])
-def test_a_walk_by_cursor_meets_each_record_once(session, program, query):
+def test_a_walk_by_cursor_meets_each_record_once(session, program):
     face = face_named("customer")
-    user = db.session.get_one(User, program().user_id)
-    ids = {records.create(face, {"name": f"Walked {number % 7}", "industry": "Walk"}, user).id for number in range(70)}
+    session.execute(db.text(
+        "INSERT INTO party (name, industry, roles) SELECT 'Walked ' || i % 7, 'Walk', '{business_customer}' "
+        "FROM generate_series(1, 70) i"))  # fmt: skip
     session.commit()
-    ask, found, cursor = program("customers:read"), [], ""
-    while True:
-        page = ask.get(f"/customers?limit=23&flt_industry_eq=walk{query}{cursor}")
-        found += [item["id"] for item in page["items"]]
-        if page["next"] is None:
-            break
-        cursor = f"&cursor={page['next']}"
-    assert (len(found), set(found)) == (70, ids)
+    ids = set(session.scalars(select(face.entity.id).where(face.column("industry") == "Walk")))
+    ask = program("customers:read")
+    for query in ("", "&sort=name", "&sort=name&desc=1", "&sort=created_at", "&q=walked"):
+        found, cursor = [], ""
+        while True:
+            page = ask.get(f"/customers?limit=23&flt_industry_eq=walk{query}{cursor}")
+            found += [item["id"] for item in page["items"]]
+            if page["next"] is None:
+                break
+            cursor = f"&cursor={page['next']}"
+        assert (len(found), set(found)) == (70, ids), query
