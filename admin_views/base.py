@@ -19,7 +19,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.wrappers import Response
 
 from admin_views import details, lists
-from admin_views.exports import stream_csv
+from admin_views.exports import ExportRoutes
 from admin_views.forms import DeskForm, described, form_class, hidden, summary
 from admin_views.lists import may
 from crm.commands import records
@@ -28,20 +28,20 @@ from crm.core.command import Command, Outcome, Refused, WrongInput, command_name
 from crm.core.entity import Face, db
 from crm.core.permissions import PICK
 from crm.queries.history import history
-from crm.queries.listing import BadQuery, count, fetch_page, loads, ordered, read_query
+from crm.queries.listing import BadQuery, count, fetch_page, loads, read_query
 from crm.queries.scope import find, row_scope
 
 MOST_TICKED = 500
 LOOKUP_ROWS = 20
 
 
-class EntityView(BaseModelView):
+class EntityView(ExportRoutes, BaseModelView):
     """Screens of one face. Subclass it only where a domain needs more."""
 
     # Which right a route needs; a route that isn't named here is refused. `None`: the route decides by the command.
     rights: dict[str, str | None] = {
         "index_view": "read", "create_view": "create", "edit_view": "edit", "details_view": "read",
-        "delete_view": "delete", "action_view": None, "export": "export", "lookup_view": PICK,
+        "delete_view": "delete", "action_view": None, "export": "export", "export_form": "export", "lookup_view": PICK,
         "history_view": "read", "related_view": "read", "menu_view": "read", "filters_view": "read",
     }  # fmt: skip
 
@@ -138,12 +138,6 @@ class EntityView(BaseModelView):
             self.face, read_query(self.face, [*pairs, ("limit", str(LOOKUP_ROWS))]), current_user, verb=PICK
         ).rows
         return jsonify(items=[{"id": row.id, "text": row.title, "hint": lists.hint(row)} for row in rows])
-
-    @expose("/export/<export_type>/")
-    def export(self, export_type: str) -> Any:
-        if export_type != "csv":
-            raise BadQuery("export_type", "lists are exported as csv")
-        return stream_csv(self.face, ordered(self.face, self._query(), current_user, "export"))
 
     # Writing
 

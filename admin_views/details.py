@@ -29,7 +29,7 @@ ICONS = {"create": "plus", "update": "pencil", "delete": "trash-2"}
 def context(face: Face, record: Any, extras: dict[str, Any]) -> dict[str, Any]:
     pills = [pill(value.label, value.tone) for value in (getattr(record, name, None) for name in ("status", "type", "state"))
              if value is not None and hasattr(value, "tone")]  # fmt: skip
-    edit = {"label": "Edit", "url": url_for(endpoint(face, "edit_view"), id=record.id)}
+    edit = {"label": "Edit", "url": url_for(endpoint(face, "edit_view"), id=record.id), "icon": "pencil"}
     can_edit = face.about.edit and may(face, "edit") and not face.is_archived(record)
     menu = []
     if face.about.delete and may(face, "delete"):
@@ -43,7 +43,7 @@ def context(face: Face, record: Any, extras: dict[str, Any]) -> dict[str, Any]:
                  "breadcrumbs": [(face.about.area, None), (face.label_plural, url_for(endpoint(face, "index_view"))),
                                  (record.title, None)],
                  "photo_url": extras.get("photo_url"),
-                 "primary": edit if can_edit else None},
+                 "primary": edit if can_edit else extras.get("primary")},
         "pills": pills, "facts": extras.get("facts", []), "alerts": extras.get("alerts", []),
         "figures": extras.get("figures", []), "commands": command_items(face, record), "menu": [*extras.get("menu", []), *menu],
         "tabs": [*extras.get("tabs", []), *_related_tabs(face, record), *_history_tab(face, record)],

@@ -1,47 +1,66 @@
-"""Lists as files: streamed row by row from the database, and safe to open in a spreadsheet."""
+"""Taking a list out as a file: what may be chosen, and the file itself."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Response, stream_with_context
-from sqlalchemy import Select
+from flask import Response, flash, redirect, render_template, request, stream_with_context, url_for
+from flask_admin import expose
+from flask_login import current_user
 
-from crm.core.entity import Face, db
-from crm.core.spreadsheets import neutral
-from crm.queries.listing import loads
-
-ROWS_AT_A_TIME = 1_000
-
-
-def export_names(face: Face) -> list[str]:
-    """Every field of the forms and pages, by the names that import and API use."""
-    names = ["id", *(name for section in (*face.about.detail, *face.about.sections) for name in section.fields)]
-    names += [*face.embedded_names, "created_at", "updated_at"]
-    return list(dict.fromkeys(name for name in names if name in face.fields or name in face.embedded_names))
+from crm.commands.exports import KEPT_FOR, LARGE, ask_for_file, note, streamed
+from crm.core.entity import Face
+from crm.models.imports import ExportFormat
+from crm.queries.export_files import MIME
+from crm.queries.exports import ALL, SHOWN, count_up_to, export_names, extract, read_columns
+from crm.queries.listing import BadQuery, ListQuery
 
 
-def stream_csv(face: Face, statement: Select[Any]) -> Response:
-    """UTF-8 with a byte order mark, so that spreadsheets read it right; the first row names the fields."""
-    names = export_names(face)
+class ExportRoutes:
+    """The export of a face's list; a part of its view."""
 
-    def lines() -> Iterator[str]:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer)
-        buffer.write("\ufeff")
-        writer.writerow(names)
-        rows = db.session.scalars(statement.options(*loads(face, names)).execution_options(yield_per=ROWS_AT_A_TIME))
-        for number, record in enumerate(rows, 1):
-            writer.writerow([neutral(face.field(name).text(face.value(record, name))) for name in names])
-            if number % 200 == 0:
-                yield buffer.getvalue()
-                buffer.seek(0)
-                buffer.truncate()
-        yield buffer.getvalue()
+    face: Face
+    _query: Any
+    _confirm_page: Any
 
-    answer = Response(stream_with_context(lines()), mimetype="text/csv")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{face.plural}.csv"'
-    return answer
+    @expose("/export/")
+    def export_form(self) -> Any:
+        """Which file, and which columns: a fragment that the list opens."""
+        return render_template("desk/_export.html", **export_choices(self.face, self._query()))
+
+    @expose("/export/<export_type>/", methods=("GET", "POST"))
+    def export(self, export_type: str) -> Any:
+        """The file at once; a long one is asked for by a form and made in the background."""
+        if export_type not in MIME:
+            raise BadQuery("export_type", f"lists are exported as {', '.join(MIME)}")
+        query, names = self._query(), read_columns(self.face, request.values.getlist("columns"))
+        number = count_up_to(self.face, query, current_user, LARGE)
+        if request.method == "POST":
+            asked = ask_for_file(self.face, export_type, query, names, by=current_user, total=number)
+            flash("The file is being made; you find it here and under Exports.", "info")
+            return redirect(url_for("jobs.details_view", id=asked.job_id), 303)
+        if number > LARGE:
+            return self._ask_for_large(export_type, query, names)
+        export = note(self.face, export_type, query, names, by=current_user)
+        chunks = streamed(export.id, extract(self.face, query, names, export_type, by=current_user))
+        answer = Response(stream_with_context(chunks), content_type=MIME[export_type])
+        answer.headers["Content-Disposition"] = f'attachment; filename="{export.file_name}"'
+        return answer
+
+    def _ask_for_large(self, form: str, query: ListQuery, names: list[str]) -> Any:
+        what = [f"More than {LARGE:,} records are made into a file in the background.",
+                f"It is kept for {KEPT_FOR.days} days, for you alone."]  # fmt: skip
+        return self._confirm_page(
+            f"Export {self.face.label_plural.lower()} as {ExportFormat(form).label}?", what, [], 0,
+            url_for(".export", export_type=form) + "?" + urlencode([("columns", ",".join(names)), *query.parameters()]),
+            [], "Make the file", icon="download")  # fmt: skip
+
+
+def export_choices(face: Face, query: ListQuery) -> dict[str, Any]:
+    """What the form offers: formats, and columns with those of the list first."""
+    names = [*face.about.columns, *(name for name in export_names(face) if name not in face.about.columns)]
+    forms = [(str(one), one.label, url_for(".export", export_type=str(one))) for one in ExportFormat]
+    sets = [(SHOWN, "Those of the list"), (ALL, "All fields"), ("", "Only those ticked here")]
+    return {"hidden": query.parameters(), "forms": forms, "sets": sets,
+            "columns": [(name, face.field(name).label) for name in names]}  # fmt: skip

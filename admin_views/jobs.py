@@ -47,10 +47,16 @@ class JobView(EntityView):
                 "finished": moment(job.finished_at) if job.finished_at else None,
             },
             "cancel_url": cancel["url"] if cancel else None,
-            "status_url": url_for(".status_view", id=job.id),
+            "status_url": url_for(".status_view", id=job.id), "file_url": _file_url(job),
             "refused": [{"name": f"{noun} {item.record_id}", "reason": item.reason}
                         for item in items],
         }  # fmt: skip
+
+
+def _file_url(job: Job) -> str | None:
+    """Where the file is that the job has made."""
+    made = job.args.get("export") if job.state is JobState.DONE else None
+    return url_for("exports.file_view", id=made) if made else None
 
 
 def _seconds(job: Job) -> float | None:

@@ -55,13 +55,13 @@ def context(
     pairs = query.parameters()
     offered = [made for made in commands_of(face) if may(face, made.verb)]
     narrowed = bool(query.search or query.filters)
-    exports = [{"label": "CSV", "url": url_for(endpoint(face, "export"), export_type="csv") + _query(pairs)}]
+    export_url = url_for(endpoint(face, "export_form")) + _query(pairs)
     new = {"label": f"New {face.label.lower()}", "url": url_for(endpoint(face, "create_view"))}
     can_make = face.about.create and may(face, "create")
     shown = {
         "page": {"title": face.label_plural, "singular": face.label, "plural": face.label_plural, "count_text": words,
                  "description": "", "breadcrumbs": [], "primary": new if can_make else None,
-                 "secondary": extras.get("secondary", []), "exports": exports if may(face, "export") else []},
+                 "secondary": extras.get("secondary", []), "export_url": export_url if may(face, "export") else None},
         "columns": [_column(face, name, query, base) for name in names],
         "rows": [_row(face, record, names) for record in page.rows],
         "filters": _filters(face, query, base, pairs),

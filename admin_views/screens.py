@@ -8,6 +8,7 @@ from flask_admin.theme import Bootstrap4Theme
 
 from admin_views import access, shell
 from admin_views.base import EntityView
+from admin_views.export_pages import ExportView
 from admin_views.home import HomeView
 from admin_views.imports import ImportView
 from admin_views.jobs import JobView
@@ -17,7 +18,7 @@ from crm.core.entity import Face, all_faces
 # Face name → its view, where the generated one isn't enough.
 SPECIAL: dict[str, type[EntityView]] = {
     "customer": PartyView, "vendor": PartyView, "partner": PartyView, "end_customer": PartyView, "party": PartyView,
-    "import": ImportView, "job": JobView,
+    "import": ImportView, "job": JobView, "export": ExportView,
 }  # fmt: skip
 
 

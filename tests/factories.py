@@ -12,7 +12,7 @@ from sqlalchemy import select
 from crm.core.entity import Entity, Face, all_faces, db, face_named
 from crm.core.fields import Field
 from crm.models.access import AuditEntry
-from crm.models.imports import Import
+from crm.models.imports import Export, Import
 
 _counter = itertools.count(1)
 
@@ -94,7 +94,7 @@ def make(face: Face, **given: Any) -> Any:
         if column.computed is not None:
             continue
         values[attribute] = _value(entity, attribute, column, declared)
-    if entity is Import:
+    if entity in (Import, Export):
         values["entity"] = "customer"  # the name of a face, kept as text
     record = entity(**(values | given))
     db.session.add(record)

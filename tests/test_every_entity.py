@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 
 import html5lib
 import pytest
+from python_calamine import CalamineWorkbook
 from sqlalchemy import delete, func, select
 
 import crm.commands  # noqa: F401 - declares the commands
@@ -218,11 +220,32 @@ def test_wrong_values_are_named_and_nothing_is_made(face, admin):
 @every
 def test_the_export_holds_what_the_list_shows(face, admin):
     record = make(face)
-    answer = admin.client.get(f"/admin/{face.plural}/export/csv/")
-    assert answer.status_code == 200
-    rows = list(csv.DictReader(io.StringIO(answer.get_data(as_text=True).lstrip("\ufeff"))))
-    assert str(record.id) in {row["id"] for row in rows}
+    columns = list(dict.fromkeys(name for name in ("id", *face.about.columns) if name in face.fields))
+    found = {}
+    for form, read in (("csv", _read_csv), ("xlsx", _read_xlsx), ("json", _read_json)):
+        answer = admin.client.get(f"/admin/{face.plural}/export/{form}/", query_string={"columns": ",".join(columns)})
+        assert answer.status_code == 200
+        found[form] = read(answer.get_data())
+        assert list(found[form][0]) == columns
+        assert str(record.id) in {str(row["id"]) for row in found[form]}, form
+    assert "id" in _read_csv(admin.client.get(f"/admin/{face.plural}/export/csv/").get_data())[0]
     assert admin.client.get(f"/admin/{face.plural}/export/xls%00/").status_code == 422
+    assert admin.client.get(f"/admin/{face.plural}/export/csv/?columns=id,photo").status_code == 422
+
+
+def _read_csv(body: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"))))
+
+
+def _read_json(body: bytes) -> list[dict[str, object]]:
+    return json.loads(body)
+
+
+def _read_xlsx(body: bytes) -> list[dict[str, object]]:
+    head, *rows = CalamineWorkbook.from_filelike(io.BytesIO(body)).get_sheet_by_index(0).to_python()
+    return [
+        dict(zip(head, (int(cell) if isinstance(cell, float) else cell for cell in row), strict=True)) for row in rows
+    ]
 
 
 @every_entity
@@ -267,7 +290,7 @@ def test_deleting_asks_first(face, admin):
 
 ROUTES = (("GET", ""), ("GET", "new/"), ("POST", "new/"), ("GET", "details/?id={id}"), ("GET", "edit/?id={id}"),
           ("POST", "edit/?id={id}"), ("POST", "delete/?id={id}"), ("GET", "history/?id={id}"),
-          ("GET", "related/?id={id}&relation=contacts"), ("GET", "export/csv/"), ("GET", "lookup/"))  # fmt: skip
+          ("GET", "related/?id={id}&relation=contacts"), ("GET", "export/csv/"), ("POST", "export/csv/"), ("GET", "export/"), ("GET", "lookup/"))  # fmt: skip
 
 
 @every

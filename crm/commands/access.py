@@ -29,7 +29,7 @@ FAILURES_PER_EMAIL = 5
 FAILURES_PER_ADDRESS = 30
 SHORTEST_PASSWORD = 12
 
-_SYSTEM = ("user", "role", "role_grant", "api_key", "job", "import", "audit_entry")
+_SYSTEM = ("user", "role", "role_grant", "api_key", "job", "import", "export", "audit_entry")
 
 
 def _business(verb: str) -> list[str]:
@@ -57,7 +57,7 @@ def delivered_roles() -> dict[str, tuple[str, str, list[Grant]]]:
     """name → (label, description, grants). Row scope `team` comes with teams; until then a manager reaches all."""
     read_business = _all(*_business("read"))
     # People are found by name to give them work; what one asked for oneself, one may watch and cancel.
-    pick_people = [*_all("user.pick"), *_own("job.read", "job.cancel", "job.retry", "import.read")]
+    pick_people = [*_all("user.pick"), *_own("job.read", "job.cancel", "job.retry", "import.read", "export.read")]
     return {
         "admin": ("Administrator", "Everything but deciding on credit",
                   [*_all("*"), Grant("credit_request.approve", deny=True), Grant("credit_request.refuse", deny=True)]),

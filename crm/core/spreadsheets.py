@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
-_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+NUMBER = r"[+-]?[0-9]+([.,][0-9]+)*"  # read alike by Python and by PostgreSQL
 
 
 def neutral(text: str) -> str:
@@ -13,13 +13,13 @@ def neutral(text: str) -> str:
 
     Numbers and phone numbers begin with a sign and are no formulas. What begins with an apostrophe gets another.
     """
-    if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text):
+    if text.startswith(FORMULA) and not re.fullmatch(NUMBER, text):
         return "'" + text
     return text
 
 
 def plain(text: str) -> str:
     """The cell without the apostrophe that stands before a sign of a formula: `plain(neutral(text)) == text`."""
-    if text.startswith("'") and text[1:].startswith(_FORMULA):
+    if text.startswith("'") and text[1:].startswith(FORMULA):
         return text[1:]
     return text

@@ -1,11 +1,12 @@
-"""Files that were brought in: what was decided, what became of the rows, and the rows on their way."""
+"""Files that were brought in or taken out: what was decided, what became of the rows, and the rows on their way."""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from crm.core.entity import About, Entity, Section
@@ -13,6 +14,7 @@ from crm.core.fields import (
     Choice,
     Field,
     choice_field,
+    datetime_field,
     declare,
     integer_field,
     long_text_field,
@@ -164,3 +166,59 @@ class ImportRow(Entity):
     changes: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
     __table_args__ = (UniqueConstraint("import_id", "line"),)
+
+
+class ExportFormat(Choice):
+    CSV = "csv", "CSV"
+    XLSX = "xlsx", "Excel"
+    JSON = "json", "JSON"
+
+
+class ExportState(Choice):
+    STREAMED = "streamed", "Downloaded", "good"
+    MAKING = "making", "Being made", "info"
+    READY = "ready", "Ready", "good"
+    GONE = "gone", "Expired", "neutral"
+    FAILED = "failed", "Not made", "bad"
+
+
+class Export(Entity):
+    """A list that somebody took out as a file: what was asked, which columns, how many rows."""
+
+    about = About(
+        area="System", icon="file-down", title="file_name", api=False, create=False, edit=False, audited=False,
+        columns=("file_name", "entity", "state", "rows", "query", "asked_by", "created_at"),
+        search=("file_name",), filters=("entity", "format", "asked_by", "created_at"), sort=("created_at",),
+        within=("asked_by",),
+        detail=(Section("File", ("file_name", "format", "entity", "rows", "state", "expires_at")),
+                Section("What was asked", ("query", "columns", "asked_by", "created_at", "job"))),
+        help="Every list that was taken out as a file: by whom, what was asked, how many rows.",
+    )  # fmt: skip
+
+    file_name: Mapped[str] = text_field(label="File", editable=False)
+    entity: Mapped[str] = text_field(max_length=64, editable=False, label="Records")
+    format: Mapped[ExportFormat] = choice_field(ExportFormat, editable=False)
+    query: Mapped[str] = long_text_field(editable=False, label="Narrowed to", help="As the address of the list says it",
+                                         column={"server_default": ""})  # fmt: skip
+    columns: Mapped[list[str]] = declare("tags", ARRAY(Text), editable=False)
+    rows: Mapped[int | None] = integer_field(editable=False)
+    asked_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False, label="By")
+    job_id: Mapped[int | None] = reference_field("job", table="job", editable=False, on_delete="SET NULL")
+    expires_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Kept until")
+    # A random name below CRM_HOME/exports; none for what went straight to the browser, and once it has expired.
+    stored_name: Mapped[str | None] = mapped_column(Text)
+
+    derived = {"state": Field(kind="choice", choices=ExportState)}
+
+    job: Mapped[Job | None] = relationship(lazy="joined", foreign_keys=job_id)
+    asked_by: Mapped[User | None] = relationship(foreign_keys=asked_by_id)
+
+    @property
+    def state(self) -> ExportState:
+        if self.expires_at is None:
+            return ExportState.STREAMED
+        if self.job is not None and self.job.state in (JobState.FAILED, JobState.CANCELLED):
+            return ExportState.FAILED
+        if self.stored_name is None:
+            return ExportState.GONE
+        return ExportState.READY if self.job is not None and self.job.state is JobState.DONE else ExportState.MAKING

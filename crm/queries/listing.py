@@ -81,7 +81,7 @@ class Page:
 
 
 # What screens add to a list's address and lists don't care for.
-NOT_OURS = frozenset({"id", "url", "next", "rowid", "all", "action", "confirm", "csrf_token", "format"})
+NOT_OURS = frozenset({"id", "url", "next", "rowid", "all", "action", "confirm", "csrf_token", "format", "columns"})
 
 
 def read_query(face: Face, given: Iterable[tuple[str, str]], *, strict: bool = True) -> ListQuery:

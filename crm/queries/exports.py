@@ -1,0 +1,160 @@
+"""A list as the rows of a file: which columns it may have, and their values as PostgreSQL itself writes them.
+
+No record is loaded for a row: the database answers every cell as it stands in the file, from a cursor of its own.
+Only derived fields, which PostgreSQL doesn't know, are worked out from records, part by part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, Text, and_, case, cast, func, inspect, literal, select, true
+from sqlalchemy.orm import aliased
+
+from crm.core.entity import Embed, Face, db, face_named
+from crm.core.fields import Field
+from crm.core.permissions import Actor
+from crm.core.spreadsheets import FORMULA, NUMBER, neutral
+from crm.queries.listing import BadQuery, ListQuery, loads, matching, ordered
+
+SHOWN, ALL = "shown", "all"  # words for the columns of the list, and for everything that is stored
+FIRST_PART, PART = 100, 1_000
+_SERIAL_FROM = "1900-03-01"  # spreadsheets take 1900 for a leap year: earlier days stay text
+
+Batches = Iterator[Sequence[Sequence[Any]]]
+
+
+def export_names(face: Face) -> list[str]:
+    """Everything of a face that a file may hold, by the names that import and API use."""
+    names = ["id", *(name for section in (*face.about.detail, *face.about.sections) for name in section.fields)]
+    names += [*face.about.columns, *face.embedded_names, "created_at", "updated_at"]
+    return list(dict.fromkeys(name for name in names if name in face.fields or name in face.embedded_names))
+
+
+def read_columns(face: Face, given: Sequence[str]) -> list[str]:
+    """The columns that were asked for: names, `shown` for the list's own, `all` for what is stored; that without any.
+
+    Raises BadQuery for a name that isn't there.
+    """
+    offered = export_names(face)
+    stored = [name for name in offered if not face.field(name).derived or name in face.about.columns]
+    words: dict[str, Sequence[str]] = {SHOWN: face.about.columns, ALL: stored}
+    wanted = [name.strip() for part in given for name in part.split(",") if name.strip()] or [ALL]
+    names = list(dict.fromkeys(name for word in wanted for name in words.get(word, (word,))))
+    for name in names:
+        if name not in offered:
+            raise BadQuery("columns", f"there is no column “{name[:60]}” here")
+    return names
+
+
+def count_up_to(face: Face, query: ListQuery, actor: Actor, most: int) -> int:
+    """How many rows the file would have; `most + 1` for more."""
+    capped = matching(face, query, actor, "export").with_only_columns(face.entity.id).limit(most + 1).subquery()
+    return db.session.execute(select(func.count()).select_from(capped)).scalar_one()
+
+
+@dataclass(frozen=True)
+class Extract:
+    """The rows of a file, worked out for a person and ready to be read; `form` is csv, xlsx or json."""
+
+    face: Face
+    fields: list[Field]
+    form: str
+    statement: Select[Any]
+
+    def rows(self, on: Connection) -> Batches:
+        """The rows in the order of the list, in parts, from a cursor on this connection.
+
+        In CSV and XLSX every value is text, in JSON numbers, lists and yes or no are what they are. NULL is None.
+        """
+        found = on.execute(self.statement.execution_options(stream_results=True, max_row_buffer=PART))
+        derived = [(place, field) for place, field in enumerate(self.fields) if field.derived]
+        size = FIRST_PART
+        while part := found.fetchmany(size):
+            size = PART
+            yield _derive(self.face, part, derived, self.form) if derived else [row[1:] for row in part]
+
+
+def extract(face: Face, query: ListQuery, names: Sequence[str], form: str, *, by: Actor) -> Extract:
+    """What a list shows a person who may export it, with these columns."""
+    fields = [face.field(name) for name in names]
+    sources: Any = face.entity.__table__
+    embedded: dict[str, Any] = {}
+    for embed in face.about.embeds:
+        if any(embed.prefix + inner in names for inner in embed.fields):
+            lateral = _one_related(face, embed)
+            embedded |= {embed.prefix + inner: lateral.c[inner] for inner in embed.fields}
+            sources = sources.outerjoin(lateral, true())
+    cells = [literal(None, Text) if field.derived
+             else _cell(field, embedded[field.name] if field.name in embedded else _source(face, field), form)
+             for field in fields]  # fmt: skip
+    # A name of its own for each: no two of them are taken for the same column.
+    labelled = [cell.label(f"c{number}") for number, cell in enumerate(cells)]
+    statement = ordered(face, query, by, "export").with_only_columns(face.entity.id, *labelled).select_from(sources)
+    return Extract(face, fields, form, statement)
+
+
+def _one_related(face: Face, embed: Embed) -> Any:
+    """The one related record that an embed shows, beside each row."""
+    link = inspect(face.entity).relationships[embed.relation]
+    other = link.mapper.class_
+    conditions = [getattr(other, attribute) == wanted for attribute, wanted in embed.where]
+    return (select(*(getattr(other, name) for name in embed.fields))
+            .where(next(iter(link.remote_side)) == face.entity.id, *conditions)
+            .order_by(*link.order_by or ()).limit(1).correlate(face.entity).lateral())  # fmt: skip
+
+
+def _source(face: Face, field: Field) -> Any:
+    """The column; for a reference what tells a person which record is meant: e-mail, code, or its number."""
+    column = face.column(field.name)
+    if field.kind != "reference":
+        return (
+            func.coalesce(column, getattr(face.entity, f"{field.attribute}_given")) if field.kind == "phone" else column
+        )
+    target = face_named(field.refers_to)
+    name = next((name for name in ("code", "email") if name in target.fields), None)
+    if name is None:
+        return column
+    other: Any = aliased(target.entity)
+    return select(getattr(other, target.fields[name].attribute)).where(other.id == column).scalar_subquery()
+
+
+def _cell(field: Field, source: Any, form: str) -> Any:
+    as_text: Any = cast(source, Text)
+    if field.kind == "datetime":
+        # As ISO 8601 has it, without the quotes that JSON puts around.
+        as_text = func.trim(cast(func.to_json(func.timezone("UTC", source)), Text), '"').concat("Z")
+    elif field.family == "list":
+        as_text = func.array_to_string(source, ", ")
+    if form == "json":
+        return source if field.kind in ("integer", "boolean") or field.family == "list" else as_text
+    if form == "xlsx" and field.family == "date":
+        return case((source >= literal(_SERIAL_FROM).cast(source.type), cast(_serial(field, source), Text)),
+                    else_=as_text)  # fmt: skip
+    if field.family in ("text", "list", "reference"):
+        is_formula = and_(func.left(as_text, 1).in_(FORMULA), as_text.op("!~")(f"^({NUMBER})$"))
+        return case((is_formula, literal("'").concat(as_text)), else_=as_text)
+    return as_text
+
+
+def _serial(field: Field, source: Any) -> Any:
+    """Days since the epoch of spreadsheets, without a zone: UTC."""
+    if field.kind == "date":
+        return source - func.date("1899-12-30")
+    return func.date_part("epoch", source) / 86_400 + 25_569
+
+
+def _derive(face: Face, part: Sequence[Any], derived: list[tuple[int, Field]], form: str) -> list[list[Any]]:
+    ids = [row[0] for row in part]
+    statement = select(face.entity).where(face.entity.id.in_(ids)).options(*loads(face, [f.name for _, f in derived]))
+    known = {record.id: record for record in db.session.scalars(statement)}
+    made = []
+    for row in part:
+        cells, record = list(row[1:]), known.get(row[0])
+        for place, field in derived:
+            value = face.value(record, field.name) if record is not None else None
+            cells[place] = field.json(value) if form == "json" else neutral(field.text(value))
+        made.append(cells)
+    return made
