@@ -30,7 +30,7 @@ from admin_views.screens import add_screens
 from crm import api, webserver
 from crm.commands import access
 from crm.commands.audit import seal_all
-from crm.commands.demo import ask_for_demo
+from crm.commands.demo_in_bulk import load_in_bulk, work
 from crm.config import Settings, StartError, load
 from crm.core import jobs as job_table
 from crm.core.audit import Acting, acting_as
@@ -47,7 +47,6 @@ from crm.supervisor import run as supervise
 from jobs import queue, schedule
 from jobs import worker as workers
 from jobs.import_command import ImportNotPossible, cli_import
-from jobs.runner import see_to_end
 from migrations import database
 
 csrf = CSRFProtect()
@@ -129,13 +128,13 @@ def main() -> None:
 
 
 @contextmanager
-def desk() -> Iterator[None]:
+def desk() -> Iterator[Servers]:
     """The app for one command: its servers are started where they don't run, its database is brought up to date."""
     settings = load(os.environ)
     with running(settings) as servers, _migrated_app(settings, servers).app_context(), acting_as(Acting(via="cli")):
         run_in_transaction(lambda: _first_administrator(settings))
         try:
-            yield
+            yield servers
         finally:
             db.session.remove()
             db.engine.dispose()
@@ -313,18 +312,15 @@ def verify_audit(known: str | None, as_json: bool) -> int:
 @click.option("--seed", type=int, default=1)
 @click.option("--json", "as_json", is_flag=True)
 def demo(customers: int, seed: int, as_json: bool) -> None:
-    """Fill the system with made-up customers."""
-    with desk():
+    """Fill the system with made-up customers, once; interrupted, it leaves nothing behind."""
+    with desk() as servers:
         try:
-            asked = run_in_transaction(lambda: ask_for_demo(customers=customers, seed=seed, by=None).id)
+            with click.progressbar(length=work(customers), label="Making customers", file=sys.stderr) as bar:
+                made = load_in_bulk(servers.owner_database_url, customers=customers, seed=seed,
+                                    tell=lambda done: bar.update(done - bar.pos))  # fmt: skip
         except Refused as refusal:
             raise click.ClickException(f"Not done: {refusal}.") from None
-        with click.progressbar(length=customers, label="Making customers", file=sys.stderr) as bar:
-            job = see_to_end(asked, workers=lambda: job_table.bell.state()["workers"],
-                             tell=lambda now: bar.update(max(0, now.done - bar.pos)))  # fmt: skip
-        if job.error:
-            raise click.ClickException(job.error)
-        _tell(as_json, {"parties": job.done}, [f"{job.done:,} parties were made."])
+        _tell(as_json, {"parties": made}, [f"{made:,} parties were made."])
 
 
 @main.command("import")

@@ -28,7 +28,7 @@ OWNING_ROLES = ("sales_rep", "manager")
 
 def ask_for_demo(*, customers: int, seed: int, by: int | None) -> Job:
     """Ask for demo data in the background. Raises Refused when some is there, or on its way."""
-    _refuse(customers)
+    refuse(customers)
     label, args = f"Load demo data: {customers:,} customers", {"customers": customers, "seed": seed}
     try:
         with db.session.begin_nested():
@@ -39,7 +39,7 @@ def ask_for_demo(*, customers: int, seed: int, by: int | None) -> Job:
 
 def load_demo(*, customers: int, seed: int) -> int:
     """Load all of it within this transaction; answers how many parties. Raises Refused if some are there."""
-    _refuse(customers)
+    refuse(customers)
     return load_part(1, all_records(customers), customers=customers, seed=seed)
 
 
@@ -48,22 +48,23 @@ def all_records(customers: int) -> int:
     return customers + max(4, customers // 40)
 
 
-def has_demo() -> bool:
+def has_demo(on: Any = db.session) -> bool:
+    """Whether some is there; `on` is the session, or a connection."""
     # By a range, because the index of account numbers answers it; no index has the tags.
-    return bool(db.session.scalar(select(exists().where(Party.account_number.between("DEMO-", "DEMO-~")))))
+    return bool(on.scalar(select(exists().where(Party.account_number.between("DEMO-", "DEMO-~")))))
 
 
-def _refuse(customers: int) -> None:
+def refuse(customers: int, on: Any = db.session) -> None:
     if not 1 <= customers <= MOST:
         raise Refused(f"give 1 to {MOST:,} customers")
-    if has_demo():
+    if has_demo(on):
         raise Refused(f"demo data is there already: you find it by the tag “{TAG}”")
 
 
-def load_part(first: int, last: int, *, customers: int, seed: int) -> int:
+def load_part(first: int, last: int, *, customers: int, seed: int, on: Any = db.session) -> int:
     """The records from one number to another, both included; answers how many parties were made.
 
-    Numbers above `customers` are vendors and partners. The caller commits.
+    Numbers above `customers` are vendors and partners. The caller commits; `on` is the session, or a connection.
     """
     known: dict[str, Any] = {
         "first": first, "last": last, "customers": customers, "all": all_records(customers),
@@ -72,17 +73,17 @@ def load_part(first: int, last: int, *, customers: int, seed: int) -> int:
     lists = {"industries": demo_data.INDUSTRIES, "more_tags": demo_data.TAGS, "titles": demo_data.TITLES,
              "departments": demo_data.DEPARTMENTS, "reasons": demo_data.BLOCK_REASONS}  # fmt: skip
     statement = text(_SQL).bindparams(
-        bindparam("owners", _owners(), ARRAY(BigInteger)),
+        bindparam("owners", _owners(on), ARRAY(BigInteger)),
         *(bindparam(name, list(values), ARRAY(Text)) for name, values in lists.items()),
     )
-    return int(db.session.execute(statement, known).scalar_one())
+    return int(on.execute(statement, known).scalar_one())
 
 
-def _owners() -> list[int]:
+def _owners(on: Any) -> list[int]:
     """Who may own customers: sales people and managers; where there are none, every active user."""
     active = select(User.id).where(User.active).order_by(User.id)
-    selling = list(db.session.scalars(active.where(User.roles.any(Role.name.in_(OWNING_ROLES)))))
-    return selling or list(db.session.scalars(active))
+    selling = list(on.scalars(active.where(User.roles.any(Role.name.in_(OWNING_ROLES)))))
+    return selling or list(on.scalars(active))
 
 
 def _roll(salt: int, sides: int | str) -> str:
