@@ -1,4 +1,4 @@
-"""The tabs of a party's page that show more than a table: whom it belongs to."""
+"""The tabs of a party's page that show more than a table: what colleagues noted, whom it belongs to."""
 
 from __future__ import annotations
 
@@ -8,43 +8,111 @@ from typing import Any
 from flask import abort, flash, make_response, redirect, render_template, request, url_for
 from flask_admin import expose
 from flask_login import current_user
-from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
 
 from admin_views.base import EntityView
-from admin_views.cells import render
-from admin_views.forms import hidden
+from admin_views.cells import initials, moment, render, tone_of
+from admin_views.details import RELATED_ROWS
 from admin_views.lists import command_items, endpoint, may, page_of
 from crm.commands import records
-from crm.core.command import Refused, WrongInput
-from crm.core.entity import face_named
+from crm.commands.party_notes import pin, unpin
+from crm.core.command import Refused, WrongInput, perform
+from crm.core.entity import db, face_named
 from crm.models.parties import Party
 from crm.models.party_choices import RELATION_BACK, RelationKind
+from crm.models.party_notes import Note
 from crm.models.party_relations import Relation
 from crm.queries.relations import Node, relations_of
+from crm.queries.scope import find, visible
 
 UNSEEN = "Somebody you may not see"
 
 
 class PartyTabs(EntityView):
-    """Relations on a party's page, with a line to add one."""
+    """Notes and relations on a party's page, each with a line to add one."""
 
-    rights = EntityView.rights | {"relations_view": "read", "relate": "read"}
+    rights = EntityView.rights | dict.fromkeys(("notes_view", "note", "pin_note", "relations_view", "relate"), "read")
 
     def own_tabs(self, record: Party) -> list[dict[str, Any]]:
         """The tabs that the person may open."""
-        tabs = []
+        note = face_named("note")
+        tabs: list[dict[str, Any]] = []
+        if may(note, "read"):
+            count = db.session.scalar(select(func.count()).select_from(self._notes_of(record).subquery()))
+            tabs.append({"id": "notes", "label": "Notes", "count": count, "url": url_for(".notes_view", id=record.id)})
         if may(face_named("relation"), "read"):
-            tabs.append(
-                {
-                    "id": "relations",
-                    "label": "Relations",
-                    "count": None,
-                    "url": url_for(".relations_view", id=record.id),
-                }
-            )
+            tabs.append({"id": "relations", "label": "Relations", "url": url_for(".relations_view", id=record.id)})
         return tabs
+
+    # Notes
+
+    @expose("/notes/")
+    def notes_view(self) -> Any:
+        record = self._record("read")
+        if not may(face_named("note"), "read"):
+            abort(403)
+        return self._notes(record)
+
+    @expose("/note/", methods=("POST",))
+    def note(self) -> Any:
+        record = self._record("read")
+        face = face_named("note")
+        if not may(face, "create"):
+            abort(403)
+        given = {"party": str(record.id), "text": request.form.get("text", "")}
+        errors: Mapping[str, str] = {}
+        try:
+            made = records.create(face, records.read_values(face, given, current_user, new=True), current_user)
+            if "pin" in request.form and may(face, "pin"):
+                pin.run(made, by=current_user)
+                db.session.flush()
+        except WrongInput as fault:
+            errors = fault.errors
+        except Refused as refusal:
+            errors = {"text": f"was not kept: {refusal}"}
+        return self._added(record, "notes", errors, lambda: self._notes(record, errors))
+
+    @expose("/pin/", methods=("POST",))
+    def pin_note(self) -> Any:
+        record = self._record("read")
+        face = face_named("note")
+        made = unpin if request.form.get("action") == "unpin" else pin
+        if not may(face, made.verb):
+            abort(403)
+        note = find(face, current_user, request.form.get("note", ""), made.verb)
+        if note is None or note.party_id != record.id:
+            abort(404)
+        [outcome] = perform(made, [note.id], by=current_user, values={})
+        errors = {} if outcome.done else {"text": f"was left as it is: {outcome.reason}"}
+        return self._added(record, "notes", errors, lambda: self._notes(record, errors))
+
+    def _notes_of(self, record: Party) -> Select[Any]:
+        return visible(face_named("note"), current_user).where(Note.party_id == record.id)
+
+    def _notes(self, record: Party, errors: Mapping[str, str] | None = None) -> str:
+        face = face_named("note")
+        first = self._notes_of(record).order_by(Note.pinned_at.desc().nulls_last(), Note.id.desc())
+        rows = list(db.session.scalars(first.options(selectinload(Note.author)).limit(RELATED_ROWS + 1)))
+        return render_template(
+            "desk/_notes.html", errors=errors or {}, given=request.form.get("text", "") if errors else "",
+            notes=[self._note(face, row) for row in rows[:RELATED_ROWS]], can_add=self._can_add(face, record),
+            action=url_for(".note", id=record.id), pin_url=url_for(".pin_note", id=record.id), hidden=self._hidden([]),
+            more_url=(url_for(endpoint(face, "index_view"), flt_party_eq=record.id)
+                      if len(rows) > RELATED_ROWS else None))  # fmt: skip
+
+    def _note(self, face: Any, row: Note) -> dict[str, Any]:
+        who = row.author.name if row.author else "The system"
+        can_pin = may(face, "unpin" if row.pinned_at else "pin") and row.party.archived_at is None
+        can_edit = may(face, "edit") and row.party.archived_at is None
+        return {"id": row.id, "who": who, "initials": initials(who), "tone": tone_of(row.author) if row.author else 0,
+                "when": moment(row.created_at), "edited": moment(row.edited_at) if row.edited_at else "",
+                "html": render(face.field("text"), row.text), "pinned": row.pinned_at is not None, "can_pin": can_pin,
+                "edit_url": url_for(endpoint(face, "edit_view"), id=row.id) if can_edit else None}  # fmt: skip
+
+    # Relations
 
     @expose("/relations/")
     def relations_view(self) -> Any:
@@ -82,9 +150,6 @@ class PartyTabs(EntityView):
             flash(f"Not added: it {text}.", "bad")
         return redirect(url_for(".details_view", id=record.id) + f"#{tab}", 303)
 
-    def _hidden_token(self) -> Markup:
-        return hidden([("csrf_token", generate_csrf())])
-
     def _relations(self, record: Party, errors: Mapping[str, str] | None = None) -> str:
         found = relations_of(record, current_user)
         face = face_named("relation")
@@ -111,7 +176,7 @@ class PartyTabs(EntityView):
             trees=[{"title": kind.label, "id": kind.value, "nodes": [branch(node) for node in nodes]}
                    for kind, nodes in found.trees.items()],
             others=[line(one) for one in found.others], past=[line(one) for one in found.past],
-            kinds=_both_ways(), action=url_for(".relate", id=record.id), hidden=self._hidden_token(),
+            kinds=_both_ways(), action=url_for(".relate", id=record.id), hidden=self._hidden([]),
             lookup_url=url_for(endpoint(other_face, "lookup_view")))  # fmt: skip
 
     def _can_add(self, face: Any, record: Party) -> bool:

@@ -245,6 +245,7 @@ def test_every_template_is_sent_without_inline_code(app: Flask, session: Any, as
     customer = face_named("customer")
     first, second = make(customer, name=NASTY), make(customer, name=NASTY, industry=NASTY, description=NASTY)
     make(face_named("contact"), party_id=first.id, name=NASTY)
+    make(face_named("note"), party_id=first.id, text=NASTY)
     make(face_named("relation"), from_party_id=first.id, to_party_id=second.id)
     second.block_state, second.block_reason = "blocked", NASTY
     db.session.commit()
@@ -256,7 +257,7 @@ def test_every_template_is_sent_without_inline_code(app: Flask, session: Any, as
                       f"/admin/customers/menu/?id={first.id}", "/admin/customers/filters/",
                       f"/admin/customers/details/?id={second.id}", f"/admin/customers/history/?id={second.id}",
                       f"/admin/customers/related/?id={first.id}&relation=contacts",
-                      f"/admin/customers/relations/?id={first.id}",
+                      f"/admin/customers/relations/?id={first.id}", f"/admin/customers/notes/?id={first.id}",
                       f"/admin/customers/edit/?id={second.id}", "/admin/jobs/", "/admin/imports/"):  # fmt: skip
             see(admin, "GET", where)
         see(admin, "GET", f"/admin/customers/action/?action=block&rowid={first.id}")

@@ -46,7 +46,7 @@ def _all(*patterns: str) -> list[Grant]:
 
 
 _PARTIES = ("customer", "end_customer", "vendor", "partner")
-_PARTS = ("contact", "address", "identifier", "channel_preference", "relation")
+_PARTS = ("contact", "address", "identifier", "channel_preference", "relation", "note")
 
 
 def _each(faces: Iterable[str], verb: str) -> list[str]:

@@ -140,6 +140,7 @@ class Field:
     synonyms: tuple[str, ...] = ()
     example: str = ""
     wide: bool = False
+    markdown: bool = False  # shown formatted
     derived: bool = False
     audited: bool = True
     of: str = ""  # says something about another field: shown only where that has a value

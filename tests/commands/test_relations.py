@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+import html5lib
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
@@ -204,6 +205,7 @@ def test_a_relation_is_added_on_the_page_from_either_side(session: Any, as_user:
     made = admin.post("/admin/customers/relate/", data={"kind": "parent:back", "other": b.id}, **post)
     assert made.status_code == 200
     assert "Subsidiary of" in made.text
+    html5lib.HTMLParser(strict=True).parseFragment(made.text)
     one = session.scalars(select(Relation)).one()
     assert (one.from_party_id, one.to_party_id) == (b.id, a.id)
     refused = admin.post("/admin/customers/relate/", data={"kind": "parent", "other": b.id}, **post)
