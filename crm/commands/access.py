@@ -67,7 +67,7 @@ def delivered_roles() -> dict[str, tuple[str, str, list[Grant]]]:
                       [*_own(*_each(("customer", "end_customer", *_PARTS), "read"),
                              *_each(("customer", "end_customer", *_PARTS), "edit"),
                              *_each(_PARTS, "delete"), "customer.activate", "customer.deactivate",
-                             "customer.mark_prospect", "customer.mark_churned", "contact.set_primary",
+                             "customer.mark_prospect", "customer.mark_churned", "contact.set_primary", "note.pin", "note.unpin", "relation.end",
                              "address.set_default", "customer.export"),
                        *_all("customer.create", "end_customer.create", *_each(_PARTS, "create"), "vendor.read",
                              "partner.read"), *pick_people]),
