@@ -12,13 +12,14 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select, text, update
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectinload
 
+from crm.commands.delivered_roles import DELIVERED
 from crm.core.command import Refused, WrongInput, command
 from crm.core.entity import all_faces, db
 from crm.core.fields import field_of
-from crm.core.permissions import Grant, Scope
-from crm.models.access import ApiKey, LoginAttempt, Role, RoleGrant, User, UserRole, UserSession
+from crm.core.permissions import FieldGrant, Grant, Scope, allowed
+from crm.models.access import ApiKey, LoginAttempt, Origin, Role, RoleGrant, User, UserRole, UserSession
 
 _hasher = PasswordHasher()  # argon2id with the library's current parameters
 
@@ -29,81 +30,46 @@ FAILURES_PER_EMAIL = 5
 FAILURES_PER_ADDRESS = 30
 SHORTEST_PASSWORD = 12
 
-_SYSTEM = ("user", "role", "role_grant", "api_key", "job", "import", "export", "audit_entry")
-
-
-def _business(verb: str) -> list[str]:
-    """The verb on every face that isn't of the system itself."""
-    return [f"{face.name}.{verb}" for face in all_faces() if face.name not in _SYSTEM]
-
-
-def _own(*patterns: str) -> list[Grant]:
-    return [Grant(pattern, Scope.OWN) for pattern in patterns]
-
-
-def _all(*patterns: str) -> list[Grant]:
-    return [Grant(pattern) for pattern in patterns]
-
-
-_PARTIES = ("customer", "end_customer", "vendor", "partner")
-_PARTS = ("contact", "address", "identifier", "channel_preference", "relation", "note")
-
-
-def _each(faces: Iterable[str], verb: str) -> list[str]:
-    return [f"{face}.{verb}" for face in faces]
-
-
-def delivered_roles() -> dict[str, tuple[str, str, list[Grant]]]:
-    """name → (label, description, grants). Row scope `team` comes with teams; until then a manager reaches all."""
-    read_business = _all(*_business("read"))
-    # People are found by name to give them work; what one asked for oneself, one may watch and cancel.
-    pick_people = [*_all("user.pick"), *_own("job.read", "job.cancel", "job.retry", "import.read", "export.read")]
-    return {
-        "admin": ("Administrator", "Everything but deciding on credit",
-                  [*_all("*"), Grant("credit_request.approve", deny=True), Grant("credit_request.refuse", deny=True)]),
-        "manager": ("Manager", "Runs a team: all of customers and vendors, imports, exports",
-                    [*read_business, *_all(*_each((*_PARTIES, *_PARTS), "*")), *pick_people]),
-        "sales_rep": ("Sales representative", "Own customers, and what belongs to them",
-                      [*_own(*_each(("customer", "end_customer", *_PARTS), "read"),
-                             *_each(("customer", "end_customer", *_PARTS), "edit"),
-                             *_each(_PARTS, "delete"), "customer.activate", "customer.deactivate",
-                             "customer.mark_prospect", "customer.mark_churned", "contact.set_primary", "note.pin", "note.unpin", "relation.end",
-                             "address.set_default", "customer.export"),
-                       *_all("customer.create", "end_customer.create", *_each(_PARTS, "create"), "vendor.read",
-                             "partner.read"), *pick_people]),
-        "service_advisor": ("Service advisor", "Reads every customer, keeps contacts and addresses right",
-                            [*read_business, *_all("customer.create", *_each(_PARTS, "create"), *_each(_PARTS, "edit")),
-                             *pick_people]),
-        "credit_approver": ("Credit approver", "Decides on credit, reads what it needs", [*read_business, *pick_people]),
-        "marketer": ("Marketer", "Reads customers for campaigns", [*read_business, *pick_people]),
-        "auditor": ("Auditor", "Reads everything, changes nothing", _all("*.read")),
-        "finance": ("Finance", "Invoices and payments; reads the rest", [*read_business, *pick_people]),
-        "operations": ("Operations", "Orders and deliveries; reads the rest", [*read_business, *pick_people]),
-    }  # fmt: skip
-
 
 def deliver_roles() -> None:
-    """Make the delivered roles and bring their grants up to date; roles of one's own are left alone."""
-    _one_change_at_a_time()
-    for name, (label, description, grants) in delivered_roles().items():
+    """Make the delivered roles and bring their lines up to date; what was adjusted or added here is left alone, and so
+    are roles of one's own."""
+    one_change_at_a_time()
+    for name, delivered in DELIVERED.items():
         role = db.session.scalars(select(Role).where(Role.name == name)).one_or_none()
         if role is None:
             role = Role(name=name)
             db.session.add(role)
-        role.label, role.description, role.delivered = label, description, True
+        role.label, role.description, role.delivered = delivered.label, delivered.description, True
         db.session.flush()
-        wanted = {grant.pattern: grant for grant in grants}
+        wanted = {line_key(grant): grant for grant in delivered.lines}
         for line in list(role.grants):
-            kept = wanted.get(line.pattern)
-            if kept is None:
+            grant = wanted.pop(line_key(line), None)
+            if line.origin is not Origin.DELIVERED:
+                continue
+            if grant is not None:
+                put_line(line, grant)
+            else:
                 role.grants.remove(line)
                 db.session.delete(line)
-            else:
-                line.scope, line.deny = str(kept.scope), kept.deny
-                wanted.pop(line.pattern)
         for grant in wanted.values():
-            db.session.add(RoleGrant(role_id=role.id, pattern=grant.pattern, scope=str(grant.scope), deny=grant.deny))
+            role.grants.append(put_line(RoleGrant(pattern=grant.pattern, origin=Origin.DELIVERED), grant))
     db.session.flush()
+
+
+def line_key(line: Grant | FieldGrant | RoleGrant) -> tuple[str, bool, str]:
+    """By what a role has a line once: pattern, whether it is about fields, and of which class."""
+    of_fields = getattr(line, "access", None) is not None
+    return line.pattern, of_fields, str(getattr(line, "field_class", None) or "")
+
+
+def put_line(line: RoleGrant, grant: Grant | FieldGrant) -> RoleGrant:
+    """Let the line say what the grant says."""
+    if isinstance(grant, Grant):
+        line.scope, line.deny = grant.scope, grant.deny
+    else:
+        line.access, line.field_class = grant.access, grant.field_class
+    return line
 
 
 def create_user(*, email: str, role: str, name: str | None = None, password: str | None = None) -> tuple[User, str]:
@@ -321,11 +287,19 @@ def lock(user: User, *, by: User) -> None:
         raise Refused("you can't lock yourself out")
     if not user.active:
         raise Refused("the user is locked already")
-    _one_change_at_a_time()
+    one_change_at_a_time()
     user.active = False
     db.session.flush()
-    _refuse_without_administrator()
+    refuse_without_administrator()
     end_other_sessions(user, None)
+
+
+@command(User, "Sign out everywhere", confirm="Every browser the person is signed in with is signed out.", tone="warning",
+         icon="log-out")  # fmt: skip
+def end_sessions(user: User, *, by: User) -> None:
+    """End all sessions of a user; the password stays good."""
+    end_other_sessions(user, None)
+    user.signed_out_at = dt.datetime.now(dt.UTC)
 
 
 @command(User, "Unlock", icon="lock-open", applies=lambda user: not user.active)
@@ -355,13 +329,13 @@ def give_role(user: User, *, by: User, role: int) -> None:
 def take_role(user: User, *, by: User, role: int) -> None:
     """Remove a role from a user; nobody changes his own."""
     _refuse_own(user, by)
-    _one_change_at_a_time()
+    one_change_at_a_time()
     gone = db.session.execute(delete(UserRole).where(UserRole.user_id == user.id, UserRole.role_id == role)
                               .returning(UserRole.id)).first()  # fmt: skip
     if gone is None:
         raise Refused("the user doesn't have that role")
     db.session.expire(user, ["roles"])
-    _refuse_without_administrator()
+    refuse_without_administrator()
 
 
 def _refuse_own(user: User, by: User) -> None:
@@ -369,12 +343,21 @@ def _refuse_own(user: User, by: User) -> None:
         raise Refused("nobody changes his own roles: ask another administrator")
 
 
-def _one_change_at_a_time() -> None:
+def one_change_at_a_time() -> None:
     """Two administrators who take each other's rights at once must not leave nobody."""
     db.session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('roles', 0))"))
 
 
-def _refuse_without_administrator() -> None:
-    administrators = select(User.id).join(UserRole, UserRole.user_id == User.id).join(Role, Role.id == UserRole.role_id)
-    if db.session.scalars(administrators.where(Role.name == "admin", User.active).limit(1)).first() is None:
-        raise Refused("it would leave no administrator")
+# Who has all of these on all rows can put anything right that concerns rights.
+_ADMINISTERS = ("user.give_role", "user.take_role", "role.give_right")
+
+
+def refuse_without_administrator() -> None:
+    """Raises Refused when nobody who can sign in could change roles any more."""
+    db.session.flush()
+    holders = select(User).where(User.active, User.id.in_(select(UserRole.user_id))).order_by(User.id)
+    whole = selectinload(User.roles).selectinload(Role.grants)
+    for user in db.session.scalars(holders.options(whole).execution_options(populate_existing=True)):
+        if all(allowed(user, permission) is Scope.ALL for permission in _ADMINISTERS):
+            return
+    raise Refused("it would leave no administrator")

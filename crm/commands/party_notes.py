@@ -11,7 +11,7 @@ from crm.models.party_notes import Note
 
 def _refuse_archived(note: Note) -> None:
     if note.party.archived_at is not None:
-        raise Refused(f"{note.party.title} is archived: restore it first")
+        raise Refused("the party is archived: restore it first")
 
 
 @command(Note, "Pin", icon="bookmark", applies=lambda note: note.pinned_at is None)

@@ -22,5 +22,5 @@ def end(relation: Relation, *, by: User, until: dt.date | None) -> None:
         raise Refused("that day lies before the day it began")
     for party in (relation.from_party, relation.to_party):
         if party.archived_at is not None:
-            raise Refused(f"{party.title} is archived: restore it first")
+            raise Refused("one of the two is archived: restore it first")
     relation.valid_until = last

@@ -14,7 +14,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from crm.core.command import Refused, WrongInput
 from crm.core.entity import Face, db, face_named
 from crm.core.fields import Field
-from crm.core.permissions import PICK, Actor, Scope, allowed
+from crm.core.permissions import PICK, Access, Actor, Scope, accesses, allowed
 from crm.queries.scope import find
 
 
@@ -24,9 +24,10 @@ def read_values(face: Face, given: Mapping[str, Any], actor: Actor, *, new: bool
 
     `country` completes phone numbers; on the screen a few more fields are required than for programs.
     """
-    editable = {declared.name: declared for declared in face.form_fields}
+    may = accesses(actor, face)
+    editable = {declared.name: declared for declared in face.form_fields if may[declared.name] is Access.WRITE}
     values: dict[str, Any] = {}
-    errors = {name: _why_not(face, name) for name in given if name not in editable}
+    errors = {name: _why_not(face, name, may) for name in given if name not in editable}
     raw = dict(given)
     if new:
         face.entity.complete(raw)
@@ -46,8 +47,11 @@ def read_values(face: Face, given: Mapping[str, Any], actor: Actor, *, new: bool
     return values
 
 
-def _why_not(face: Face, name: str) -> str:
-    return "can't be set here" if name in face.fields or name in face.embedded_names else "is not a field of this"
+def _why_not(face: Face, name: str, may: Mapping[str, Access]) -> str:
+    if name not in may:
+        return "is not a field of this"
+    settable = name in {declared.name for declared in face.form_fields}
+    return "is not yours to set: your roles don't allow it" if settable else "can't be set here"
 
 
 def _read(declared: Field, raw: Any, actor: Actor, country: str | None) -> Any:
@@ -69,7 +73,7 @@ def create(face: Face, values: Mapping[str, Any], by: Actor) -> Any:
     for name, value in face.defaults.items():
         setattr(record, name, list(value) if isinstance(value, list) else value)
     own = "owner" in face.fields and values.get("owner") is None
-    if own and allowed(by, f"{face.name}.read") is Scope.OWN:
+    if own and allowed(by, f"{face.name}.read") is not Scope.ALL:
         record.owner_id = by.id
     try:
         with db.session.begin_nested():
@@ -120,7 +124,7 @@ def _refuse_archived(face: Face, record: Any) -> None:
             about = type(holder).about if holder is not None else None
             if about is not None and about.archived and getattr(holder, about.archived) is not None:
                 raise Refused("it is archived: restore it first" if holder is record
-                              else f"{holder.title} is archived: restore it first")  # fmt: skip
+                              else f"the {type(holder).noun().lower()} is archived: restore it first")  # fmt: skip
 
 
 def delete(face: Face, record: Any) -> None:

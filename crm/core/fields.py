@@ -23,6 +23,7 @@ from sqlalchemy.orm import MappedColumn, mapped_column
 from crm.core.kinds import (
     FAMILY,
     LONG_TEXT,
+    MASK,
     OPERATORS,
     PERSONAL_CLASSES,
     SHORT_TEXT,
@@ -35,7 +36,7 @@ from crm.core.kinds import (
 )  # fmt: skip
 
 __all__ = [
-    "FAMILY", "OPERATORS", "PERSONAL_CLASSES", "Choice", "Field", "FieldClass", "boolean_field", "choice_field",
+    "FAMILY", "MASK", "OPERATORS", "PERSONAL_CLASSES", "Choice", "Field", "FieldClass", "boolean_field", "choice_field",
     "choices_field", "countries", "country_field", "currencies", "currency_field", "date_field", "datetime_field",
     "declare", "email_field", "field_of", "integer_field", "language_field", "languages", "long_text_field",
     "money_field", "phone_field", "reference_field", "tags_field", "text_field", "url_field",

@@ -22,6 +22,7 @@ from babel.numbers import get_currency_precision
 ENGLISH = Locale("en")
 SHORT_TEXT = 255
 LONG_TEXT = 20_000
+MASK = "•••"  # stands where a value is that one may not see
 
 
 class Choice(enum.StrEnum):
@@ -41,7 +42,7 @@ class Choice(enum.StrEnum):
         return member
 
 
-class FieldClass(enum.StrEnum):
+class FieldClass(Choice):
     """Why a value deserves care; rights, audit and erasure are decided per class."""
 
     OPEN = "open"
@@ -49,7 +50,7 @@ class FieldClass(enum.StrEnum):
     FINANCIAL = "financial"
     PERSONAL = "personal"
     SPECIAL = "special"
-    KYC = "kyc"
+    KYC = "kyc", "Know your customer"
 
 
 # Classes whose values say something about a person: the audit keeps them apart, so that they can be erased.
@@ -192,6 +193,8 @@ class Field:
             raw = raw.strip()
             if raw == "":
                 return None
+            if raw == MASK:
+                raise ValueError("hides a value that somebody was not allowed to see; give the value itself")
         if self.kind == "phone":
             return _phone(raw, country)
         return _PARSERS[self.kind](self, raw)

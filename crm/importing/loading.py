@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import and_, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, IntegrityError
 
@@ -21,6 +22,7 @@ from crm.importing.staging import CHUNK
 from crm.importing.statements import CHUNK_SCOPE, OPEN, Statements
 from crm.models.access import User
 from crm.models.imports import Duplicates, Outcome
+from crm.queries.scope import row_scope
 
 # A key repeated more often within one chunk ends the chunk: each repetition costs a round of statements.
 MOST_ROUNDS = 50
@@ -29,16 +31,17 @@ OUTCOMES = tuple(str(member.value) for member in Outcome)
 
 @dataclass(frozen=True)
 class Rights:
-    """On whose behalf rows are loaded, and whether only that person's own records may be changed."""
+    """On whose behalf rows are loaded; as SQL, which known records may be changed; and whether new ones become the
+    person's own."""
 
     actor: int | None
-    own_only: bool
+    reached: str
     sets_owner: bool
 
     @classmethod
     def of_operator(cls) -> Rights:
         """Of whoever stands at the command line, who may everything."""
-        return cls(None, own_only=False, sets_owner=False)
+        return cls(None, reached="true", sets_owner=False)
 
     @classmethod
     def of(cls, face: Face, actor: User | None) -> Rights:
@@ -47,8 +50,10 @@ class Rights:
         reading = allowed(actor, f"{face.name}.read")
         if actor is None or not actor.active or importing is None or reading is None:
             raise Refused("the person who asked may no longer import")
-        own = Scope.OWN in (importing, reading)
-        return cls(actor.id, own_only=own, sets_owner=own)
+        reached = and_(*row_scope(face, actor, "import"), *row_scope(face, actor))
+        # Nothing in it but names of columns and the number of the user.
+        sql = reached.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+        return cls(actor.id, str(sql), sets_owner={importing, reading} != {Scope.ALL})
 
 
 class Loader:
@@ -84,8 +89,8 @@ class Loader:
         self._heed(ask())
 
     def _heed(self, rights: Rights) -> None:
-        self._values |= {"actor": rights.actor, "own_only": rights.own_only}
-        self._statements = Statements(self._face, self._plan, sets_owner=rights.sets_owner)
+        self._values |= {"actor": rights.actor}
+        self._statements = Statements(self._face, self._plan, reached=rights.reached, sets_owner=rights.sets_owner)
 
     def chunks(self, after: int = 0) -> Iterator[tuple[int, Counter[str]]]:
         """Load what lies below line `after`; yields (last line, outcomes) per chunk; the caller commits."""

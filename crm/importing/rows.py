@@ -19,7 +19,7 @@ from crm.importing.plan import DATES, NUMBERS, Plan
 from crm.importing.reading import Table
 from crm.importing.targets import Landing, landings, rules_of
 from crm.importing.values import as_datetime, as_number, as_yes_no, clean, one_line
-from crm.models.access import User
+from crm.models.access import Team, User
 
 REMEMBERED = 4_096
 _FLOAT_KEY = re.compile(r"(\d+)\.0")
@@ -106,7 +106,8 @@ class RowReader:
         if kind == "email":
             return lambda raw, data: data.update({key: declared.parse(raw), f"{key}_given": raw})
         if kind == "reference":
-            return lambda raw, data: data.__setitem__(key, self._person(raw))
+            find = self._person if declared.refers_to == "user" else _team
+            return lambda raw, data: data.__setitem__(key, find(raw))
         convert = _converter(landing, style)
         if repeats:
             # Countries, states, industries: a few thousand values stand in a million rows.
@@ -142,6 +143,13 @@ class RowReader:
         if found is None:
             raise ValueError("is the name or e-mail of no active user")
         return found
+
+
+def _team(raw: str) -> int:
+    found = db.session.scalars(select(Team.id).where(Team.name == raw)).one_or_none()
+    if found is None:
+        raise ValueError("is the name of no team")
+    return found
 
 
 def _repeats(values: Sequence[str]) -> bool:

@@ -87,8 +87,8 @@ def _changed(new: str, old: str) -> str:
 class Statements:
     """All statements of one import."""
 
-    def __init__(self, face: Face, plan: Plan, *, sets_owner: bool) -> None:
-        self.face, self.plan = face, plan
+    def __init__(self, face: Face, plan: Plan, *, reached: str, sets_owner: bool) -> None:
+        self.face, self.plan, self._reached = face, plan, reached
         self.table = face.entity.__tablename__
         self.rules = rules_of(face)
         known = {landing.name: landing for landing in landings(face)}
@@ -212,19 +212,9 @@ class Statements:
                 (SELECT r.record_id FROM import_row r WHERE {scope} AND {OPEN} AND r.record_id IS NOT NULL)
                 ORDER BY {self.table}.id FOR UPDATE) locked"""
 
-    def refuse_updates(self, scope: str) -> str | None:
-        said = self.rules.refuses_update()
-        owned = (
-            (
-                f"CASE WHEN :own_only AND {self.table}.owner_id IS DISTINCT FROM :actor "
-                "THEN 'it is somebody else''s record' END"
-            )
-            if "owner_id" in self.face.entity.__table__.c
-            else None
-        )
-        reasons = ", ".join(reason for reason in (owned, said) if reason)
-        if not reasons:
-            return None
+    def refuse_updates(self, scope: str) -> str:
+        owned = f"CASE WHEN ({self._reached}) IS NOT TRUE THEN 'it is somebody else''s record' END"
+        reasons = ", ".join(reason for reason in (owned, self.rules.refuses_update()) if reason)
         return f"""
             UPDATE import_row r SET outcome = 'refused', reason = m.reason
             FROM (SELECT r.id, {self._title()} || ': ' || coalesce({reasons}) AS reason

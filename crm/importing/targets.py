@@ -155,8 +155,8 @@ def landings(face: Face) -> list[Landing]:
 
 
 def _readable(field: Field) -> bool:
-    """References are imported where a file can name them: people by their e-mail."""
-    return field.kind != "reference" or field.refers_to == "user"
+    """References are imported where a file can name them: people by their e-mail, teams by their name."""
+    return field.kind != "reference" or field.refers_to in ("user", "team")
 
 
 def importable(faces: list[Face], actor: Actor) -> list[Face]:

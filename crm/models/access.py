@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Any
 from zoneinfo import available_timezones
 
 from flask_login import UserMixin
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from crm.core.entity import About, Entity, Section
 from crm.core.fields import (
     Choice,
+    Field,
     FieldClass,
     boolean_field,
     choice_field,
@@ -28,7 +30,12 @@ from crm.core.fields import (
     tags_field,
     text_field,
 )  # fmt: skip
-from crm.core.permissions import Grant, Scope
+from crm.core.permissions import Access, FieldGrant, Grant, Scope
+
+
+def _slug(context: Any) -> str:
+    """`Night shift` → `night_shift`: how the command line calls a new role."""
+    return re.sub(r"\W+", "_", context.get_current_parameters()["label"].casefold()).strip("_") or "role"
 
 
 class Role(Entity):
@@ -36,37 +43,79 @@ class Role(Entity):
 
     about = About(
         area="System", icon="shield-check", title="label", columns=("label", "name", "description", "delivered"),
-        search=("name", "label"), sort=("name",), create=False, edit=False,
+        search=("name", "label"), sort=("name",), sections=(Section("Role", ("label", "description")),),
         detail=(Section("Role", ("label", "name", "description", "delivered")),), related=("grants",),
+        help="Named sets of rights. What a role gives stands under Grants on its page, and for all roles in the matrix.",
     )  # fmt: skip
 
-    name: Mapped[str] = text_field(max_length=64, editable=False, column={"unique": True})
-    label: Mapped[str] = text_field(max_length=64, editable=False)
-    description: Mapped[str | None] = text_field(editable=False)
+    name: Mapped[str] = text_field(max_length=64, editable=False, column={"unique": True, "default": _slug})
+    label: Mapped[str] = text_field(max_length=64, required=True)
+    description: Mapped[str | None] = text_field()
     delivered: Mapped[bool] = boolean_field(editable=False, label="Comes with the product",
                                             column={"server_default": text("false")})  # fmt: skip
-    grants: Mapped[list[RoleGrant]] = relationship(back_populates="role", order_by="RoleGrant.pattern")
+    grants: Mapped[list[RoleGrant]] = relationship(back_populates="role", order_by="RoleGrant.pattern, RoleGrant.id")
+
+    @classmethod
+    def check(cls, face: Any, record: Any, values: Mapping[str, Any], by: Any) -> dict[str, str]:
+        if record is not None and record.delivered and values:
+            return {next(iter(values)): "stays as it is: this role comes with the product; adjust its grants"}
+        return {}
+
+
+class Origin(Choice):
+    """Where a line of a role comes from, so that an upgrade leaves alone what was adjusted."""
+
+    DELIVERED = "delivered", "As delivered", "neutral"
+    CHANGED = "changed", "Changed here", "info"
+    OWN = "own", "Added here", "info"
+    OFF = "off", "Switched off", "warning"
 
 
 class RoleGrant(Entity):
-    """One line of a role: a pattern of permissions, the rows it reaches, or a denial."""
+    """One line of a role: what it gives or denies on which rows, or how a class of fields shows."""
 
-    about = About(area="System", title="pattern", columns=("pattern", "role", "scope", "deny"), filters=("role",),
-                  sort=("pattern",), screen=True, api=False, create=False, edit=False, label="Grant",
-                  detail=(Section("Grant", ("pattern", "role", "scope", "deny")),), icon="key-round")  # fmt: skip
+    about = About(area="System", title="pattern", columns=("pattern", "says", "role", "origin"),
+                  filters=("role", "pattern", "scope", "deny", "field_class", "access", "origin"), search=("pattern",),
+                  sort=("pattern",), api=False, create=False, edit=False, label="Grant", icon="key-round",
+                  detail=(Section("Grant", ("role", "pattern", "says", "scope", "deny", "field_class", "access", "origin")),),
+                  )  # fmt: skip
 
     role_id: Mapped[int] = reference_field("role", table="role", on_delete="CASCADE", editable=False)
     pattern: Mapped[str] = text_field(
-        max_length=128, editable=False, help="Such as customer.block, customer.* or *.read"
+        max_length=128,
+        editable=False,
+        help="Such as customer.block, Customers.* or business.read; of fields customer.email",
     )
-    scope: Mapped[str] = text_field(max_length=16, editable=False, column={"server_default": "all"})
-    deny: Mapped[bool] = boolean_field(editable=False, column={"server_default": text("false")})
+    scope: Mapped[Scope] = choice_field(Scope, editable=False, label="Rows", column={"server_default": "all"})
+    deny: Mapped[bool] = boolean_field(editable=False, label="Denied", column={"server_default": text("false")})
+    # With an access the line speaks of fields instead: `<face>.<field>` of this class, of every class without one.
+    field_class: Mapped[FieldClass | None] = choice_field(FieldClass, editable=False, label="Class of fields")
+    access: Mapped[Access | None] = choice_field(Access, editable=False, label="Fields show")
+    origin: Mapped[Origin] = choice_field(Origin, editable=False, column={"server_default": "delivered"})
     role: Mapped[Role] = relationship(back_populates="grants")
+    derived = {"says": Field(kind="text", label="What it says")}
 
-    __table_args__ = (UniqueConstraint("role_id", "pattern"),)
+    __table_args__ = (
+        Index("uq_role_grant_right", "role_id", "pattern", unique=True, postgresql_where=text("access IS NULL")),
+        Index("uq_role_grant_fields", "role_id", "pattern", "field_class", unique=True,
+              postgresql_nulls_not_distinct=True, postgresql_where=text("access IS NOT NULL")),
+        CheckConstraint("access IS NOT NULL OR field_class IS NULL", name="class_has_access"),
+    )  # fmt: skip
+
+    @property
+    def says(self) -> str:
+        """The line in words, without its pattern."""
+        if self.access is not None:
+            return f"{self.field_class.label if self.field_class else 'All'} fields: {self.access.label.lower()}"
+        rows = {Scope.OWN: "own rows", Scope.TEAM: "own rows and those of the teams", Scope.ALL: "all rows"}[self.scope]
+        return f"Denied for {rows}" if self.deny else rows.capitalize()
 
     def as_grant(self) -> Grant:
         return Grant(self.pattern, Scope(self.scope), self.deny)
+
+    def as_field_grant(self) -> FieldGrant:
+        assert self.access is not None
+        return FieldGrant(self.pattern, Access(self.access), FieldClass(self.field_class) if self.field_class else None)
 
 
 class User(Entity, UserMixin):
@@ -78,7 +127,7 @@ class User(Entity, UserMixin):
         search=("name", "email"), filters=("active", "created_at"), sort=("name", "created_at"),
         sections=(Section("Person", ("name", "email", "language", "time_zone")),), create=False,
         detail=(Section("Person", ("name", "email", "active", "language", "time_zone")),
-                Section("Sign-in", ("last_login_at", "must_change_password"))),
+                Section("Sign-in", ("last_login_at", "signed_out_at", "must_change_password"))),
     )  # fmt: skip
 
     name: Mapped[str] = text_field(required=True, field_class=FieldClass.PERSONAL)
@@ -89,6 +138,7 @@ class User(Entity, UserMixin):
     must_change_password: Mapped[bool] = boolean_field(editable=False, column={"server_default": text("false")})
     # Sign-ins have a record of their own.
     last_login_at: Mapped[dt.datetime | None] = datetime_field(editable=False, audited=False)
+    signed_out_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Signed out everywhere")
     password_hash: Mapped[str | None] = mapped_column(Text, deferred=True)
     roles: Mapped[list[Role]] = relationship(secondary="user_role", order_by=Role.name)
 
@@ -105,7 +155,14 @@ class User(Entity, UserMixin):
 
     @property
     def grants(self) -> list[Grant]:
-        return [line.as_grant() for role in self.roles for line in role.grants]
+        return [line.as_grant() for line in self._lines() if line.access is None]
+
+    @property
+    def field_grants(self) -> tuple[FieldGrant, ...]:
+        return tuple(line.as_field_grant() for line in self._lines() if line.access is not None)
+
+    def _lines(self) -> list[RoleGrant]:
+        return [line for role in self.roles for line in role.grants if line.origin is not Origin.OFF]
 
 
 class UserRole(Entity):
@@ -114,6 +171,42 @@ class UserRole(Entity):
     user_id: Mapped[int] = reference_field("user", table="app_user", on_delete="CASCADE", editable=False)
     role_id: Mapped[int] = reference_field("role", table="role", editable=False)
     __table_args__ = (UniqueConstraint("user_id", "role_id"),)
+
+
+class Team(Entity):
+    """People who work together: whoever may see a team's rows sees what any of them owns, and what is the team's."""
+
+    about = About(
+        area="System", icon="users-round", columns=("name", "lead", "description"), search=("name",), filters=("lead",),
+        sort=("name",), sections=(Section("Team", ("name", "lead", "description")),), related=("members",), delete=True,
+        help="Who works together. A right of scope “own and team” reaches what anybody of one's teams owns.",
+    )  # fmt: skip
+
+    name: Mapped[str] = text_field(required=True, max_length=120, column={"unique": True})
+    lead_id: Mapped[int | None] = reference_field("user", table="app_user", label="Lead", help="Counts as a member")
+    description: Mapped[str | None] = text_field()
+    lead: Mapped[User | None] = relationship()
+    members: Mapped[list[TeamMember]] = relationship(back_populates="team", order_by="TeamMember.id",
+                                                     passive_deletes="all")  # fmt: skip
+
+
+class TeamMember(Entity):
+    """That a person is in a team; one may be in several."""
+
+    about = About(area="System", icon="user", title="who", columns=("user", "team", "created_at"), filters=("team", "user"),
+                  sort=("created_at",), sections=(Section("Member", ("team", "user")),), edit=False, delete=True,
+                  )  # fmt: skip
+
+    team_id: Mapped[int] = reference_field("team", table="team", on_delete="CASCADE", required=True)
+    user_id: Mapped[int] = reference_field("user", table="app_user", on_delete="CASCADE", required=True)
+    team: Mapped[Team] = relationship(back_populates="members")
+    user: Mapped[User] = relationship(lazy="joined")
+    derived = {"who": Field(kind="text", label="Member", field_class=FieldClass.PERSONAL)}
+    __table_args__ = (UniqueConstraint("team_id", "user_id"),)
+
+    @property
+    def who(self) -> str:
+        return self.user.name
 
 
 class UserSession(Entity):

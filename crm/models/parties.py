@@ -49,7 +49,7 @@ from crm.core.fields import (
     url_field,
 )  # fmt: skip
 from crm.core.permissions import allowed
-from crm.models.access import User
+from crm.models.access import Team, User
 from crm.models.party_about import PARTY
 from crm.models.party_choices import (
     AGE_GROUPS,
@@ -106,12 +106,17 @@ class Party(Entity):
     language: Mapped[str | None] = language_field(label="Preferred language")
     # A small WebP without metadata; only its time is a field, so lists and the audit don't carry the picture.
     photo: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
-    photo_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Photo or logo since")
+    photo_at: Mapped[dt.datetime | None] = datetime_field(
+        editable=False, label="Photo or logo since", field_class=FieldClass.PERSONAL
+    )
     description: Mapped[str | None] = long_text_field(
         field_class=FieldClass.PERSONAL, help="About the customer", synonyms=("about", "notes")
     )
     tags: Mapped[list[str] | None] = tags_field(help="Separated by commas")
     owner_id: Mapped[int | None] = reference_field("user", table="app_user", label="Account manager")
+    team_id: Mapped[int | None] = reference_field(
+        "team", table="team", help="Whose people reach it, besides its manager's"
+    )
     referral_code: Mapped[str | None] = text_field(max_length=32, editable=False, column={"unique": True})
 
     lifecycle: Mapped[Lifecycle] = choice_field(Lifecycle, editable=False, column={"server_default": "active"})
@@ -200,6 +205,7 @@ class Party(Entity):
     }
 
     owner: Mapped[User | None] = relationship(foreign_keys=owner_id)
+    team: Mapped[Team | None] = relationship()
     preferred_advisor: Mapped[User | None] = relationship(foreign_keys=preferred_advisor_id)
     preferred_dealer: Mapped[Party | None] = relationship(foreign_keys=preferred_dealer_id, remote_side="Party.id")
     contacts: Mapped[list[Contact]] = relationship(
@@ -254,10 +260,11 @@ class Party(Entity):
                 name = next(name for name, some in FACE_ROLES.items() if role in some)
                 if allowed(by, f"{name}.create") is None:
                     errors["roles"] = f"you may not make a {name.replace('_', ' ')} of it"
-        owner = values.get("owner")
-        gives_away = owner != by.id if record is None else "owner" in values
-        if gives_away and (record is not None or owner is not None) and allowed(by, f"{face.name}.reassign") is None:
-            errors["owner"] = "can only be changed by who may reassign"
+        if allowed(by, f"{face.name}.reassign") is None:
+            for name, own in (("owner", by.id), ("team", None)):
+                given = values.get(name)
+                if name in values if record is not None else given is not None and given != own:
+                    errors[name] = "can only be changed by who may reassign"
         return errors
 
     @classmethod

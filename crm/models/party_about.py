@@ -41,7 +41,7 @@ PARTY = About(
     area="Customers", icon="users-round", screen=False,
     columns=("name", "status", "type", "email", "phone", "city", "country", "owner", "created_at"),
     search=("name", "company_name", "email", "email2", "phone", "phone2", "code", "account_number"),
-    filters=("status", "type", "kind", "roles", "industry", "owner", "lifecycle", "block_state", "stage", "language",
+    filters=("status", "type", "kind", "roles", "industry", "owner", "team", "lifecycle", "block_state", "stage", "language",
              "gender", "email", "phone", "annual_revenue", "employees", "preferred_contact_method", "preferred_currency",
              "income_level", "life_stage", "tags", "created_at", "updated_at", "date_of_birth", "name", "account_number",
              "tax_id"),
@@ -53,7 +53,7 @@ PARTY = About(
             Embed("addresses", _ADDRESS, "shipping_", (("kind", AddressKind.SHIPPING),))),
     sections=(
         Section("Basics", ("name", "kind", "type", "roles", "first_name", "middle_name", "last_name", "gender",
-                           "date_of_birth", "language", "account_number", "owner", "tags", "description"),
+                           "date_of_birth", "language", "account_number", "owner", "team", "tags", "description"),
                 "Who this is. The display name is what lists and letters show."),
         Section("Contact", ("email", "phone", "email2", "phone2", "fax", "website", "email_state", "phone_state",
                             "email2_state", "phone2_state", "facebook", "instagram", "whatsapp", "linkedin", "wechat",
@@ -68,7 +68,7 @@ PARTY = About(
     ),
     detail=(
         Section("Basics", ("code", "account_number", "name", "kind", "type", "roles", "first_name", "middle_name",
-                           "last_name", "gender", "date_of_birth", "age_group", "generation", "language", "owner", "tags",
+                           "last_name", "gender", "date_of_birth", "age_group", "generation", "language", "owner", "team", "tags",
                            "description", "referral_code")),
         Section("Status", ("status", "lifecycle", "block_state", "block_reason", "blocked_at", "blocked_until",
                            "archived_at", "status_reason", "stage", "sub_stage", "customer_since")),

@@ -107,14 +107,17 @@ def _one_related(face: Face, embed: Embed) -> Any:
 
 
 def _source(face: Face, field: Field) -> Any:
-    """The column; for a reference what tells a person which record is meant: e-mail, code, or its number."""
+    """The column; for a reference what tells a person which record is meant: e-mail, code, a name that only one has, or
+    its number."""
     column = face.column(field.name)
     if field.kind != "reference":
         return (
             func.coalesce(column, getattr(face.entity, f"{field.attribute}_given")) if field.kind == "phone" else column
         )
     target = face_named(field.refers_to)
-    name = next((name for name in ("code", "email") if name in target.fields), None)
+    unique = target.entity.__table__.c.get(target.about.title)
+    names = ("code", "email", *([target.about.title] if unique is not None and unique.unique else []))
+    name = next((name for name in names if name in target.fields), None)
     if name is None:
         return column
     other: Any = aliased(target.entity)

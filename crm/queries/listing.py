@@ -10,18 +10,18 @@ import binascii
 import datetime as dt
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Select, func, inspect, literal, select, tuple_, union
+from sqlalchemy import ColumnElement, Select, and_, false, func, inspect, literal, or_, select, tuple_, union
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from crm.core.entity import SEARCH_TEXT, SORT_KEYS, Face, db
 from crm.core.fields import Field
-from crm.core.permissions import Actor
+from crm.core.permissions import Access, Actor, access_of, accesses
 from crm.queries.conditions import BadCondition, compile_condition
 from crm.queries.scope import row_scope, visible
 
@@ -171,6 +171,8 @@ def _sort_column(face: Face, query: ListQuery) -> Any:
 def matching(face: Face, query: ListQuery, actor: Actor, verb: str = "read") -> Select[Any]:
     """Every row the query matches and the actor may reach, in no order; what is archived only when it is asked for."""
     statement = visible(face, actor, verb)
+    may = accesses(actor, face)
+    _refuse_unseen(may, query)
     for kept in query.filters:
         statement = statement.where(compile_condition(face, kept.field, kept.op, kept.raw))
     if query.search:
@@ -178,6 +180,15 @@ def matching(face: Face, query: ListQuery, actor: Actor, verb: str = "read") -> 
     if face.about.archived and not any(kept.field.name in ("status", face.about.archived) for kept in query.filters):
         statement = statement.where(face.column(face.about.archived).is_(None))
     return statement
+
+
+def _refuse_unseen(may: Mapping[str, Access], query: ListQuery) -> None:
+    """A value that one may not see can't be found out by asking for it."""
+    asked = [(kept.parameter, kept.field.name) for kept in query.filters] + [("sort", query.sort)] * bool(query.sort)
+    for parameter, name in asked:
+        if not may[name].shows:
+            doing = "sorted" if parameter == "sort" else "filtered"
+            raise BadQuery(parameter, f"your roles don't show “{name}”, so it can't be {doing} by")
 
 
 def ordered(face: Face, query: ListQuery, actor: Actor, verb: str = "read") -> Select[Any]:
@@ -240,19 +251,31 @@ def _search(face: Face, term: str, actor: Actor) -> Any:
         raise BadQuery("search", "this list can't be searched; use a filter")
     key = func.crm_sort_key(_as_searched(term))
     escaped = func.replace(func.replace(func.replace(key, "\\", "\\\\"), "%", "\\%"), "_", "\\_")
-    if len(term) < 3 and hasattr(entity, "sort_name"):
+    if len(term) < 3 and hasattr(entity, "sort_name") and access_of(actor, face, "name").shows:
         return entity.sort_name.like(escaped.concat("%"))
     pattern = func.concat("%", escaped, "%")
-    found = [select(entity.id).where(getattr(entity, SEARCH_TEXT).like(pattern))]
+    own = _holds(face, pattern, actor)
+    found = [select(entity.id).where(own)]
     for relation in face.about.related:
         other = inspect(entity).relationships[relation].mapper.class_
         if other.about and other.about.search and other.about.title == "name":
             link = inspect(entity).relationships[relation].remote_side
-            reached = row_scope(other.faces[0], actor)
-            found.append(select(*link).where(getattr(other, SEARCH_TEXT).like(pattern), *reached))
-    if len(found) == 1:
-        return getattr(entity, SEARCH_TEXT).like(pattern)
-    return entity.id.in_(union(*found).scalar_subquery())
+            named = other.faces[0]
+            found.append(select(*link).where(_holds(named, pattern, actor), *row_scope(named, actor)))
+    return own if len(found) == 1 else entity.id.in_(union(*found).scalar_subquery())
+
+
+def _holds(face: Face, pattern: Any, actor: Actor) -> ColumnElement[bool]:
+    """What is searched of a record has the pattern, as far as the actor sees it.
+
+    The index is over all of it at once; where some isn't seen, one of the seen fields must have the pattern too.
+    """
+    may = accesses(actor, face)
+    seen = [name for name in face.about.search if may[name].shows]
+    whole = getattr(face.entity, SEARCH_TEXT).like(pattern)
+    if len(seen) == len(face.about.search):
+        return cast(ColumnElement[bool], whole)
+    return and_(whole, or_(false(), *(func.crm_sort_key(face.column(name)).like(pattern) for name in seen)))
 
 
 def _as_searched(term: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, inspect, or_, select
+from sqlalchemy import ColumnElement, Select, and_, any_, false, func, inspect, or_, select, union
 
 from crm.core.entity import Entity, Face, db, face_named
-from crm.core.permissions import Actor, Scope, allowed
+from crm.core.permissions import Actor, Scope, allowed, reach
+from crm.models.access import Team, TeamMember
 
 MAX_ID = 2**63 - 1
 
@@ -17,12 +18,15 @@ def row_scope(face: Face, actor: Actor, verb: str = "read") -> list[ColumnElemen
     """The conditions that a row must meet: it shows this face, and the actor's right to the verb reaches it."""
     if face.through:
         return [or_(false(), *(and_(*row_scope(face_named(other), actor, verb)) for other in face.through))]
-    scope = allowed(actor, f"{face.name}.{verb}")
-    if scope is None:
+    given, denied = reach(actor, face, verb)
+    if given is None:
         return [false()]
     conditions = face.where()
-    if scope is Scope.OWN and face.about.within:
-        conditions.append(or_(*(_owned_by(face.entity, path, actor) for path in face.about.paths)))
+    if face.about.within:
+        if given is not Scope.ALL:
+            conditions.append(_within(face, actor, given))
+        if denied is not None:
+            conditions.append(_within(face, actor, denied).is_not(True))
     return conditions
 
 
@@ -47,11 +51,52 @@ def by_id_or_code(face: Face, given: str) -> ColumnElement[bool] | None:
     return None
 
 
-def _owned_by(entity: type[Entity], path: tuple[str, ...], actor: Actor) -> ColumnElement[bool]:
-    """`("party", "owner")` → EXISTS party whose owner is the actor."""
+def teams_of(user_id: int) -> Select[Any]:
+    """The numbers of the teams that a person leads or is in."""
+    led = select(Team.id).where(Team.lead_id == user_id)
+    return select(union(led, select(TeamMember.team_id).where(TeamMember.user_id == user_id)).subquery().c.id)
+
+
+def colleagues_of(user_id: int) -> Select[Any]:
+    """The numbers of everybody who leads or is in one of a person's teams."""
+    teams = teams_of(user_id)
+    leads = select(Team.lead_id.label("id")).where(Team.id.in_(teams), Team.lead_id.is_not(None))
+    return select(union(leads, select(TeamMember.user_id).where(TeamMember.team_id.in_(teams))).subquery().c.id)
+
+
+def _within(face: Face, actor: Actor, scope: Scope) -> ColumnElement[bool]:
+    """The row is in scope by any of its paths."""
+    return or_(*(_leads_to(face.entity, path, actor, scope) for path in face.about.paths))
+
+
+def _leads_to(entity: type[Entity], path: tuple[str, ...], actor: Actor, scope: Scope) -> ColumnElement[bool]:
+    """`("party", "owner")` → EXISTS party whose owner is the actor, or for teams one of theirs."""
     *steps, last = path
     if not steps:
-        return getattr(entity, entity.fields()[last].attribute) == actor.id
+        return _held(entity, last, actor, scope)
     relation = getattr(entity, steps[0])
     target = inspect(entity).relationships[steps[0]].mapper.class_
-    return relation.has(_owned_by(target, path[1:], actor))
+    return relation.has(_leads_to(target, path[1:], actor, scope))
+
+
+def _held(entity: type[Entity], owner: str, actor: Actor, scope: Scope) -> ColumnElement[bool]:
+    """The row is the actor's; by scope of teams also a colleague's, one of a team's, and for those who hand rows out
+    what is nobody's yet."""
+    fields = entity.fields()
+    column = getattr(entity, fields[owner].attribute)
+    mine = column == actor.id
+    if scope is Scope.OWN:
+        return mine
+    # Arrays that are worked out once per query: the planner then takes the indexes of owner and team.
+    ways = [mine, column == any_(_array(colleagues_of(actor.id)))]
+    team = fields.get("team")
+    if team is not None and team.refers_to == "team":
+        team_column = getattr(entity, team.attribute)
+        ways.append(team_column == any_(_array(teams_of(actor.id))))
+        if any(allowed(actor, f"{face.name}.reassign") for face in entity.faces):
+            ways.append(and_(column.is_(None), team_column.is_(None)))
+    return or_(*ways)
+
+
+def _array(numbers: Select[Any]) -> Any:
+    return func.array(numbers.scalar_subquery())

@@ -273,12 +273,13 @@ def role(name: str) -> Role:
 def test_a_role_is_given_and_taken_and_counts_at_once(ann: User, admin: User) -> None:
     assert allowed(ann, "customer.block") is None
     access.give_role.run(ann, by=admin, role=role("manager").id)
-    assert allowed(ann, "customer.block") is Scope.ALL
+    assert allowed(ann, "customer.block") is Scope.TEAM
     with pytest.raises(Refused, match="has that role already"):
         access.give_role.run(ann, by=admin, role=role("manager").id)
     access.take_role.run(ann, by=admin, role=role("manager").id)
     assert allowed(ann, "customer.block") is None
-    assert allowed(ann, "customer.read") is Scope.OWN
+    assert allowed(ann, "customer.read") is Scope.TEAM
+    assert allowed(ann, "customer.edit") is Scope.OWN
     with pytest.raises(Refused, match="doesn't have that role"):
         access.take_role.run(ann, by=admin, role=role("manager").id)
     with pytest.raises(Refused, match="no such role"):

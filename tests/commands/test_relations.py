@@ -116,7 +116,7 @@ def test_it_ends_after_it_began(by: User) -> None:
     assert one.valid_until == dt.datetime.now(dt.UTC).date()
     a.archived_at = dt.datetime.now(dt.UTC)
     db.session.flush()
-    with pytest.raises(Refused, match="Party A is archived"):
+    with pytest.raises(Refused, match="the party is archived"):
         relate(b, SUPPLIER, a, by)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from admin_views.access import TOKEN
 from admin_views.edges import HEADERS
 from crm.commands import access
+from crm.commands.delivered_roles import DELIVERED
 from crm.core.audit import Acting, acting_as
 from crm.core.entity import db, face_named
 from crm.models.access import LoginAttempt, User, UserSession
@@ -116,7 +117,7 @@ def test_a_made_up_session_is_nobodys(client: Any, ann: int, token: Any) -> None
     assert client.get("/admin/").status_code == 302
 
 
-@pytest.mark.parametrize("role", access.delivered_roles())
+@pytest.mark.parametrize("role", DELIVERED)
 def test_home_opens_for_every_role(as_user: Any, role: str) -> None:
     person = as_user(role)
     answer = person.client.get("/admin/")
