@@ -10,12 +10,12 @@ import re
 import html5lib
 import pytest
 from python_calamine import CalamineWorkbook
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 import crm.commands  # noqa: F401 - declares the commands
 from crm.core.command import commands_of
 from crm.core.entity import SORT_KEYS, Face, all_faces, db
-from crm.models.access import AuditEntry, User, UserRole
+from crm.models.access import AuditEntry, User
 from crm.queries.conditions import WITH_PERIOD, WITHOUT_VALUE
 from crm.queries.listing import PAGE_SIZE
 from crm.queries.scope import row_scope
@@ -288,35 +288,6 @@ def test_deleting_asks_first(face, admin):
     assert _entries(face, number)[-1] == "delete"
 
 
-ROUTES = (("GET", ""), ("GET", "new/"), ("POST", "new/"), ("GET", "details/?id={id}"), ("GET", "edit/?id={id}"),
-          ("POST", "edit/?id={id}"), ("POST", "delete/?id={id}"), ("GET", "history/?id={id}"),
-          ("GET", "related/?id={id}&relation=contacts"), ("GET", "export/csv/"), ("POST", "export/csv/"), ("GET", "export/"), ("GET", "lookup/"))  # fmt: skip
-
-
-@every
-def test_nobody_gets_in_without_signing_in(face, session, client):
-    record = make(face)
-    commands = [("POST", f"action/?action={made.verb}&rowid={{id}}&confirm=1") for made in commands_of(face)]
-    for method, rest in (*ROUTES, *commands):
-        answer = client.open(f"/admin/{face.plural}/{rest.format(id=record.id)}", method=method)
-        assert answer.status_code == 302, (method, rest)
-        assert answer.location.startswith("/login?next=")
-
-
-@every
-def test_without_a_right_everything_is_refused_and_nothing_changes(face, admin, as_user):
-    record = make(face)
-    nobody = as_user("auditor")
-    _take_all_roles(nobody)
-    before, entries = newest_id(face), len(_entries(face, record.id))
-    commands = [("POST", f"action/?action={made.verb}&rowid={{id}}&confirm=1") for made in commands_of(face)]
-    for method, rest in (*ROUTES, *commands):
-        answer = nobody.client.open(f"/admin/{face.plural}/{rest.format(id=record.id)}", method=method,
-                                    data=None if method == "GET" else {"confirm": "1", "reason": "x"})  # fmt: skip
-        assert answer.status_code == 403, (method, rest)
-    assert (newest_id(face), len(_entries(face, record.id))) == (before, entries)
-
-
 def newest_id(face: Face) -> int | None:
     return db.session.scalar(select(func.max(face.entity.id)))
 
@@ -335,11 +306,6 @@ def _hidden(page_text: str) -> dict[str, str]:
     tree = html5lib.parse(page_text, namespaceHTMLElements=False)
     return {field.get("name"): field.get("value", "") for field in tree.iter("input")
             if field.get("type") == "hidden" and field.get("name", "").startswith("_")}  # fmt: skip
-
-
-def _take_all_roles(person: Person) -> None:
-    db.session.execute(delete(UserRole).where(UserRole.user_id == person.user_id))
-    db.session.commit()
 
 
 def _faults(answer) -> str:

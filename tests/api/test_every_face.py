@@ -155,29 +155,13 @@ def test_delete_only_where_the_declaration_opens_it(face, program):
 
 
 @each_face
-def test_without_key_scope_or_right_nothing_is_shown(face, program):
-    ask = program()
-    nobody = type(ask)(ask.app, {})
-    for path in (f"/{face.plural}", f"/{face.plural}/1"):
-        answer = nobody("GET", path)
-        assert (answer.status_code, answer.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
-    other = "customers" if face.name != "customer" else "vendors"
-    assert program(f"{other}:read")("GET", f"/{face.plural}").status_code == 403
-    assert program(f"{face.plural}:write", f"{face.plural}:command")("GET", f"/{face.plural}").status_code == 403
-
-
-@each_face
-def test_each_command_exists_and_asks_for_scope_and_right(face, program):
-    commands = commands_of(face)
-    ask, reader = program(), program(f"{face.plural}:read", f"{face.plural}:write")
+def test_each_command_exists_and_asks_for_its_values(face, program):
+    commands, ask = commands_of(face), program()
     assert ask("POST", f"/{face.plural}/1/no-such-thing", {}).status_code == 404
     for command in commands:
         path = f"/{face.plural}/999999999/{command.verb.replace('_', '-')}"
-        assert ask("GET", path).status_code == 405
         values = {name: sample(field, ask) for name, field in command.asks.items() if field.required}
         assert ask("POST", path, values).status_code == 404
-        assert reader("POST", path, values).status_code == 403
-        assert program(role="auditor")("POST", path, values).status_code == 403
         wrong = ask("POST", path, values | {"nonsense": 1})
         assert "nonsense" in wrong.get_json()["errors"]
         if values:
