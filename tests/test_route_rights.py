@@ -15,16 +15,18 @@ from typing import Any
 import jinja2
 import pytest
 from flask import Flask
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from werkzeug.test import TestResponse
 
 from admin_views.base import EntityView
 from crm.commands import access
-from crm.commands.access import delivered_roles, scope_names
+from crm.commands.access import scope_names
+from crm.commands.delivered_roles import DELIVERED
 from crm.core.command import Command, commands_of
 from crm.core.entity import Face, all_faces, face_named
 from crm.core.permissions import Scope, allowed
 from crm.models.access import User, UserRole
+from crm.models.parties import Party
 from tests.factories import as_form, form_values, make, sample
 from tests.untouched import difference, state
 
@@ -33,14 +35,17 @@ SIGNED_IN = {"admin.index", "access.password"}
 # What one permission decides, wherever the address lies.
 NAMED = {"admin.demo": "customer.import"}
 # A route may ask for more than its screen's right: the right to what it shows besides.
-ALSO = {"relations_view": "relation.read", "relate": "relation.create"}
+ALSO = {"relations_view": "relation.read", "relate": "relation.create", "notes_view": "note.read", "note": "note.create",
+        "pin_note": "note.pin"}  # fmt: skip
 # Flask-Admin's own ways in: shut for everybody.
 SHUT = {"ajax_lookup", "ajax_update"}
 # These look at one record, which may be out of reach, or have nothing of the kind.
-WITHOUT_RECORD = {"index_view", "create_view", "export", "lookup_view", "filters_view"}
-MAYBE_NOTHING = {"related_view", "photo_view"}
+WITHOUT_RECORD = {"index_view", "create_view", "export", "export_form", "lookup_view", "filters_view"}
+MAYBE_NOTHING = {"related_view", "photo_view", "pin_note"}
 # The wizard's own steps: a draft is its person's alone, so for everybody else it isn't there.
 WIZARD = {"map_view", "preview_view", "progress_view", "status_view", "cancel_view", "refused_view"}
+# What one made for oneself is nobody else's, whatever the right.
+OWN_ALONE = {"file_view"}
 API = {"api.collection", "api.record", "api.command", "api.nothing"}
 FACES = [face for face in all_faces() if face.about.screen]
 API_FACES = [face for face in FACES if face.about.api]
@@ -95,7 +100,7 @@ def _permitted(user: User | None, face: Face, verb: str) -> Scope | None:
 
 
 def _reached(user: User, face: Face, verb: str) -> bool:
-    """Whether the right reaches a record of the face that nobody owns; `through` others, the first one's."""
+    """Whether the right reaches the record of a stranger; of a face `through` others it is one of the first of them."""
     held = face_named(face.through[0]) if face.through else face
     return allowed(user, f"{held.name}.{verb}") is Scope.ALL or not face.about.within
 
@@ -112,6 +117,8 @@ def _status(user: User | None, face: Face, name: str, right: str | None, *, noth
         return only(403) if name == "create_view" else only(404)
     if right is not None and _permitted(user, face, right) is None:
         return only(403)
+    if name in OWN_ALONE:
+        return only(403, 404)
     also = ALSO.get(name)
     if right is not None and name not in WITHOUT_RECORD and not _reached(user, face, right):
         return only(404)
@@ -267,19 +274,20 @@ def differences(app: Flask, tries: list[Try], send: Send) -> list[str]:
 
 @pytest.fixture
 def records(session: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """A record of each face that nobody owns. Pages aren't drawn here: who gets in is decided before, and most of the
+    """A record of each face, a stranger's. Pages aren't drawn here: who gets in is decided before, and most of the
     time would go into that."""
     monkeypatch.setattr(jinja2.Template, "render", lambda *_, **__: "")
     monkeypatch.setattr(access, "SEEN_EVERY", dt.timedelta(days=1))  # who is seen again is noted: that is a change
     _values.clear()
     made = {face.name: make(face).id for face in FACES}
+    session.execute(update(Party).values(owner_id=make(face_named("user")).id))
     session.commit()
     return made
 
 
 def _roles() -> list[str]:
     """One of those that hold the very same grants; and no role at all."""
-    alike = {str(grants): role for role, (_, _, grants) in reversed(delivered_roles().items())}
+    alike = {str(delivered.lines): role for role, delivered in reversed(DELIVERED.items())}
     return [*alike.values(), ""]
 
 
