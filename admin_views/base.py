@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import abort, flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask_admin import expose
@@ -23,7 +25,7 @@ from admin_views.exports import ExportRoutes
 from admin_views.forms import DeskForm, described, form_class, hidden, summary
 from admin_views.lists import may
 from crm.commands import records
-from crm.commands.batch import ask_for_all
+from crm.commands.batch import ask_for_all, count_meant
 from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, perform
 from crm.core.entity import Face, db
 from crm.core.permissions import PICK
@@ -266,7 +268,7 @@ class EntityView(ExportRoutes, BaseModelView):
             job = ask_for_all(self.face, made.verb, self._list_pairs(), form.given(), by=current_user)
         except Refused as refusal:
             flash(f"Not done: {refusal}.", "bad")
-            return redirect(url_for(".index_view"), 303)
+            return redirect(self._list_url(), 303)
         flash(f"{made.label}: {job.total or 0:,} records are being worked on.", "info")
         return redirect(url_for("jobs.details_view", id=job.id), 303)
 
@@ -280,11 +282,11 @@ class EntityView(ExportRoutes, BaseModelView):
         done = len(outcomes) - len(refused)
         if not refused:
             flash(f"{made.label}: {done:,} {self._words(done)} done.", "good")
-            return redirect(url_for(".index_view"), 303)
+            return redirect(self._list_url(), 303)
         shown = [{"name": outcome.title, "url": url_for(".details_view", id=outcome.id), "reason": outcome.reason}
                  for outcome in refused]  # fmt: skip
         return render_template("desk/result.html", page={"title": made.label, "breadcrumbs": self._crumbs(made.label)},
-                               done=done, refused=shown, back_url=url_for(".index_view"))  # fmt: skip
+                               done=done, refused=shown, back_url=self._list_url())  # fmt: skip
 
     def _one_done(self, made: Command, outcome: Outcome) -> Response:
         if outcome.done:
@@ -299,17 +301,22 @@ class EntityView(ExportRoutes, BaseModelView):
         what = [line for line in (made.help, made.confirm) if line]
         if ids is None:
             query = read_query(self.face, self._list_pairs(), strict=False)
-            number, exact = count(self.face, query, current_user)
-            pairs += [("all", "1"), *self._list_pairs()]
-            rows = fetch_page(self.face, query, current_user).rows[:10]
+            number = count_meant(self.face, made.verb, query, by=current_user)
+            if not number:
+                flash("Nothing matches: there is nothing to do.", "info")
+                return redirect(self._list_url(), 303)
+            pairs.append(("all", "1"))
+            rows = fetch_page(self.face, replace(query, limit=10), current_user, verb=made.verb).rows
         else:
             rows = [row for row in (self._reachable(made, one) for one in ids[:10]) if row is not None]
-            number, exact = len(ids), True
+            number = len(ids)
             pairs += [("rowid", str(one)) for one in ids]
             if not rows:
                 abort(404)
-        whom = rows[0].title if number == 1 else f"{'' if exact else 'about '}{number:,} {self._words(number)}"
-        back = url_for(".details_view", id=rows[0].id) if number == 1 else url_for(".index_view")
+        one = rows[0] if ids is not None and number == 1 else None
+        whom = one.title if one else f"{number:,} {self._words(number)}"
+        back = url_for(".details_view", id=one.id) if one else self._list_url()
+        pairs += self._list_pairs()
         return self._confirm_page(
             f"{made.label}{':' if ' ' in made.label else ''} {whom}?", what, [row.title for row in rows], max(0, number - len(rows)),
             url_for(".action_view"), pairs, made.label, tone=made.tone, icon=made.icon, cancel_url=back,
@@ -330,8 +337,13 @@ class EntityView(ExportRoutes, BaseModelView):
 
     def _list_pairs(self) -> list[tuple[str, str]]:
         """The list's own query among what a batch action was posted with."""
-        names = [name for name in request.values if name == "search" or name.startswith("flt_")]
-        return [(name, value) for name in names for value in request.values.getlist(name)]
+        return [(name, value) for name, value in request.values.items(multi=True)
+                if name in ("search", "sort", "desc") or name.startswith("flt_")]  # fmt: skip
+
+    def _list_url(self) -> str:
+        """The list as it was when the person left it for a question."""
+        pairs = self._list_pairs()
+        return url_for(".index_view") + ("?" + urlencode(pairs) if pairs else "")
 
     def _ticked(self) -> list[int] | None:
         """The ticked rows; None for all that match."""

@@ -68,7 +68,7 @@ def context(
         "search": _search(face, query, base),
         "commands": [{"verb": made.verb, "label": made.label, "tone": made.tone, "icon": made.icon} for made in offered],
         "action_url": url_for(endpoint(face, "action_view")),
-        "list_query": [pair for pair in pairs if pair[0] not in ("sort", "desc")],
+        "list_query": pairs,
         "matching_text": f"all {words} that match" if number > len(page.rows) else "",
         "pager": _pager(page, base, pairs, number, exact),
         "state": None if page.rows else ("nothing" if narrowed or query.cursor else "empty"),

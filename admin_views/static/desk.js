@@ -10,6 +10,7 @@ import { wakeTabs } from "./js/tabs.js";
 import { wakeAsk } from "./js/ask.js";
 import { wakeKeys } from "./js/keys.js";
 import { wakeImports } from "./js/imports.js";
+import { wakeBack } from "./js/back.js";
 
 wakeTheme();
 wakeShell();
@@ -21,6 +22,7 @@ wakeTabs();
 wakeAsk();
 wakeKeys();
 wakeImports();
+wakeBack();
 
 // htmx sends the CSRF token in a header, and what it brings in may hold pickers.
 document.addEventListener("htmx:configRequest", (event) => {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, insert, literal, select, update
+from sqlalchemy import Select, bindparam, case, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Text
 
@@ -13,7 +13,7 @@ from crm.core.command import Command, Refused, command_named, perform_set
 from crm.core.entity import Face, db
 from crm.core.jobs import ItemState, Job, JobItem, ask
 from crm.core.permissions import Actor, allowed
-from crm.queries.listing import matching, read_query
+from crm.queries.listing import ListQuery, matching, read_query
 from crm.queries.scope import row_scope
 
 TASK = "jobs.commands.perform_many"
@@ -35,8 +35,7 @@ def ask_for_all(
     args = {"face": face.name, "verb": verb, "values": values, "query": query.parameters()}
     with db.session.begin_nested():
         job = ask(TASK, label=made.label, args=args, by=by.id)
-        wanted = matching(face, query, by, verb).where(*row_scope(face, by))
-        rows = wanted.with_only_columns(literal(job.id, BigInteger), face.entity.id)
+        rows = _meant(face, verb, query, by).with_only_columns(literal(job.id, BigInteger), face.entity.id)
         db.session.execute(insert(JobItem).from_select(["job_id", "record_id"], rows))
         job.total = db.session.scalar(select(func.count()).where(JobItem.job_id == job.id))
         if not job.total:
@@ -44,6 +43,17 @@ def ask_for_all(
         records = face.label if job.total == 1 else face.label_plural
         job.label = f"{made.label}: {job.total:,} {records.lower()}"
     return job
+
+
+def count_meant(face: Face, verb: str, query: ListQuery, *, by: Actor) -> int:
+    """How many records the command would meet if it were confirmed now; counted, not estimated."""
+    rows = _meant(face, verb, query, by).with_only_columns(face.entity.id).subquery()
+    return db.session.execute(select(func.count()).select_from(rows)).scalar_one()
+
+
+def _meant(face: Face, verb: str, query: ListQuery, by: Actor) -> Select[Any]:
+    """What matches and the person both sees and may do this to."""
+    return matching(face, query, by, verb).where(*row_scope(face, by))
 
 
 def perform_next(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import select, update
 
-from crm.core.command import Refused, command
+from crm.core.command import Refused, among, command
 from crm.core.entity import db
 from crm.core.fields import field_of
 from crm.models.access import User
@@ -80,10 +80,10 @@ def _change(party: Party, why_not: str | None, changes: dict[str, Any]) -> None:
 def _change_many(ids: Sequence[int], why_not: Callable[[Any], str | None], changes: dict[str, Any]) -> dict[int, str]:
     """The same for many, in one statement."""
     rows = db.session.execute(select(Party.id, Party.archived_at, Party.block_state, Party.block_reason)
-                              .where(Party.id.in_(ids)))  # fmt: skip
+                              .where(among(Party.id, ids)))  # fmt: skip
     refused = {row.id: reason for row in rows if (reason := why_not(row))}
     rest = [record_id for record_id in ids if record_id not in refused]
-    db.session.execute(update(Party).where(Party.id.in_(rest)).values(**changes)
+    db.session.execute(update(Party).where(among(Party.id, rest)).values(**changes)
                        .execution_options(synchronize_session=False))  # fmt: skip
     return refused
 

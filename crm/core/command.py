@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import BigInteger, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm.core.entity import Entity, Face, db
 from crm.core.fields import Field
@@ -125,8 +126,13 @@ def command_named(face: Face, verb: str) -> Command | None:
 
 def lock_in_order(entity: type[Entity], ids: Iterable[int], *conditions: Any) -> list[Any]:
     """The rows, locked in the order of their ids: the one order everybody uses, so that nobody deadlocks."""
-    statement = select(entity).where(entity.id.in_(sorted(set(ids))), *conditions).order_by(entity.id)
+    statement = select(entity).where(among(entity.id, sorted(set(ids))), *conditions).order_by(entity.id)
     return list(db.session.scalars(statement.with_for_update(of=entity).execution_options(populate_existing=True)))
+
+
+def among(column: Any, ids: Iterable[int]) -> Any:
+    """The column is one of these numbers, sent as one array: a thousand single values take longer to read than to do."""
+    return column == func.any(bindparam(None, list(ids), ARRAY(BigInteger)))
 
 
 def perform(made: Command, ids: Iterable[int], *, by: Any, values: Mapping[str, Any],
@@ -165,7 +171,7 @@ def perform_set(made: Command, ids: Iterable[int], *, by: Any, values: Mapping[s
         outcomes = perform(made, wanted, by=by, values=values, where=where)
         return {outcome.id: outcome.reason for outcome in outcomes if not outcome.done}
     db.session.flush()
-    statement = select(made.entity.id).where(made.entity.id.in_(wanted), *where).order_by(made.entity.id)
+    statement = select(made.entity.id).where(among(made.entity.id, wanted), *where).order_by(made.entity.id)
     found = list(db.session.scalars(statement.with_for_update(of=made.entity)))
     refused = dict.fromkeys(set(wanted) - set(found), NOT_THERE)
     if found:

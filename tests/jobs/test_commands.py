@@ -18,7 +18,8 @@ from crm.models.parties import BlockState, Party, Status
 from crm.models.party_faces import Customer
 from crm.queries.listing import BadQuery
 from jobs import commands, runner
-from tests.jobs.conftest import Desk
+from tests.jobs.conftest import Desk, until
+from tests.jobs.processes import kill_tree
 
 MANY = 1_200
 
@@ -38,7 +39,8 @@ def reasons(job_id: int) -> dict[str | None, int]:
 def test_a_command_on_many_says_for_each_what_became_of_it(
     desk: Desk, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "CHUNK", 50 if verb == "deactivate" else 500)
+    monkeypatch.setattr(commands, "CHUNK", 50)
+    monkeypatch.setattr(commands, "SET_CHUNK", 500)
     many = 120 if verb == "deactivate" else MANY
     make_customers(many)
     first = db.session.scalars(select(Party.id).order_by(Party.id)).first()
@@ -89,7 +91,7 @@ def test_the_list_s_query_decides_what_is_meant(desk: Desk) -> None:
 
 
 def test_a_killed_batch_goes_on_and_does_nothing_twice(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "CHUNK", 40)
+    monkeypatch.setattr(commands, "SET_CHUNK", 40)
     make_customers(100)
     job = ask_for_all(Customer, "block", [], {"reason": "x"}, by=desk.user())
     number = job.id
@@ -103,6 +105,32 @@ def test_a_killed_batch_goes_on_and_does_nothing_twice(desk: Desk, monkeypatch: 
     assert (
         db.session.scalar(text("SELECT count(*) FROM audit_entry WHERE action = 'update' AND entity = 'party'")) == 100
     )
+
+
+@pytest.mark.soak
+@pytest.mark.slow
+def test_a_batch_whose_worker_is_killed_is_finished_by_the_next(
+    desk: Desk, real_bell: Any, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "SET_CHUNK", 20)
+    many = 600
+    make_customers(many)
+    number = ask_for_all(Customer, "block", [], {"reason": "x"}, by=desk.user()).id
+    db.session.commit()
+    first = start("work")
+    until(lambda: desk.job(number).done >= 40)
+    kill_tree(first)
+    before = desk.job(number)
+    assert before.state is JobState.RUNNING
+    assert before.done < many
+    start("schedule")
+    start("work")
+    until(lambda: desk.job(number).state is JobState.DONE)
+    assert desk.job(number).result == {"done": many, "refused": 0}
+    entries = text(
+        "SELECT count(*), count(DISTINCT record_id) FROM audit_entry WHERE action = 'update' AND entity = 'party'"
+    )
+    assert db.session.execute(entries).one() == (many, many)
 
 
 def test_a_right_that_is_lost_meanwhile_refuses_the_rest(desk: Desk) -> None:
