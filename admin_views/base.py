@@ -337,7 +337,7 @@ class EntityView(ExportRoutes, BaseModelView):
 
     def _list_pairs(self) -> list[tuple[str, str]]:
         """The list's own query among what a batch action was posted with."""
-        return [(name, value) for name, value in request.values.items(multi=True)
+        return [(name, value) for given in (request.args, request.form) for name, value in given.items(multi=True)
                 if name in ("search", "sort", "desc") or name.startswith("flt_")]  # fmt: skip
 
     def _list_url(self) -> str:
