@@ -378,14 +378,15 @@ class EntityView(ExportRoutes, BaseModelView):
         return hidden([("csrf_token", generate_csrf()), *pairs])
 
     def _form_page(self, form: DeskForm, errors: Mapping[str, str], page: dict[str, Any], action: str, cancel: str, *,
-                   version: list[tuple[str, str]] | None = None, also: list[dict[str, str]] | None = None) -> Response:  # fmt: skip
+                   version: list[tuple[str, str]] | None = None, also: list[dict[str, str]] | None = None,
+                   extra: list[dict[str, Any]] | None = None, multipart: bool = False) -> Response:  # fmt: skip
         form.blame(errors)
         sections = [{"title": section.title, "help": section.help,
                      "fields": [described(form._fields[name]) for name in section.fields if name in form._fields]}
                     for section in self.face.about.sections]  # fmt: skip
         body = render_template(
-            "desk/form.html", page=page, sections=sections, errors=summary(form, errors), action=action, method="post",
-            hidden=self._hidden(version or []), cancel_url=cancel, submit_label="Save", also=also or [])  # fmt: skip
+            "desk/form.html", page=page, sections=[*sections, *(extra or [])], errors=summary(form, errors),
+            action=action, method="post", multipart=multipart, hidden=self._hidden(version or []), cancel_url=cancel, submit_label="Save", also=also or [])  # fmt: skip
         return make_response(body, 422 if errors else 200)
 
     def _confirm_page(self, question: str, what: list[str], targets: list[str], more: int, action: str,

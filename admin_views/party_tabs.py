@@ -21,6 +21,7 @@ from crm.commands import records
 from crm.commands.party_notes import pin, unpin
 from crm.core.command import Refused, WrongInput, perform
 from crm.core.entity import db, face_named
+from crm.core.permissions import access_of, title_for
 from crm.models.parties import Party
 from crm.models.party_choices import RELATION_BACK, RelationKind
 from crm.models.party_notes import Note
@@ -29,6 +30,7 @@ from crm.queries.relations import Node, relations_of
 from crm.queries.scope import find, visible
 
 UNSEEN = "Somebody you may not see"
+UNREAD = Markup('<p class="muted">Its text is not for you to read.</p>')
 
 
 class PartyTabs(EntityView):
@@ -107,9 +109,10 @@ class PartyTabs(EntityView):
         who = row.author.name if row.author else "The system"
         can_pin = may(face, "unpin" if row.pinned_at else "pin") and row.party.archived_at is None
         can_edit = may(face, "edit") and row.party.archived_at is None
+        reads = access_of(current_user, face, "text").shows
         return {"id": row.id, "who": who, "initials": initials(who), "tone": tone_of(row.author) if row.author else 0,
                 "when": moment(row.created_at), "edited": moment(row.edited_at) if row.edited_at else "",
-                "html": render(face.field("text"), row.text), "pinned": row.pinned_at is not None, "can_pin": can_pin,
+                "html": render(face.field("text"), row.text) if reads else UNREAD, "pinned": row.pinned_at is not None, "can_pin": can_pin,
                 "edit_url": url_for(endpoint(face, "edit_view"), id=row.id) if can_edit else None}  # fmt: skip
 
     # Relations
@@ -155,8 +158,8 @@ class PartyTabs(EntityView):
         face = face_named("relation")
 
         def named(party_id: int) -> dict[str, Any]:
-            other = found.names.get(party_id)
-            return {"name": other.title if other else UNSEEN, "url": page_of("party", other) if other else None,
+            other = found.seen.get(party_id)
+            return {"name": title_for(current_user, other_face, other) if other else UNSEEN, "url": page_of("party", other) if other else None,
                     "status": render(other_face.field("status"), other.status) if other else "",
                     "here": party_id == record.id}  # fmt: skip
 

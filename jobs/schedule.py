@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from crm.commands.audit import seal_all
 from crm.commands.exports import delete_expired
 from crm.commands.parties import unblock
+from crm.commands.party_documents import delete_unnamed_files
 from crm.core.audit import Acting, acting_as
 from crm.core.command import perform_set
 from crm.core.entity import db
@@ -106,6 +107,7 @@ DUTIES = (
     Duty("seal the audit", 5, seal_all),
     Duty("end blocks whose day has come", 600, end_blocks),
     Duty("delete old traces", 3600, delete_old_traces),
+    Duty("delete files that no document names", 3600, delete_unnamed_files),
     Duty("delete expired exports", 3600, lambda: run_in_transaction(delete_expired)),
 )
 

@@ -61,7 +61,7 @@ def form_values(face: Face) -> dict[str, Any]:
     for declared in face.form_fields:
         values[declared.name] = make(_face_of(declared)).id if declared.kind == "reference" else sample(declared)
     for low, high in (("price_from", "price_to"), ("issued_on", "valid_until"), ("hours_from", "hours_to"),
-                      ("valid_from", "valid_until")):  # fmt: skip
+                      ("valid_from", "valid_until"), ("issued_on", "expires_on")):  # fmt: skip
         if low in values and high in values:
             values[low], values[high] = (1, 9) if low == "hours_from" else sorted((values[low], values[high]))
     if "roles" in values:

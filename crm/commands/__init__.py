@@ -1,5 +1,5 @@
 """Verbs that change something. Importing this package declares every command."""
 
-from crm.commands import access, parties, party_notes, party_relations, roles
+from crm.commands import access, parties, party_documents, party_notes, party_relations, roles
 
-__all__ = ["access", "parties", "party_notes", "party_relations", "roles"]
+__all__ = ["access", "parties", "party_documents", "party_notes", "party_relations", "roles"]

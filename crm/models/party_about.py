@@ -47,7 +47,7 @@ PARTY = About(
              "tax_id"),
     sort=("name", "created_at", "updated_at"),
     within=("owner",), importable=True, archived="archived_at",
-    related=("contacts", "addresses", "identifiers", "channel_preferences"),
+    related=("contacts", "documents", "addresses", "identifiers", "channel_preferences"),
     embeds=(Embed("addresses", _ADDRESS, where=(("is_default", True),)),
             Embed("addresses", _ADDRESS, "billing_", (("kind", AddressKind.BILLING),)),
             Embed("addresses", _ADDRESS, "shipping_", (("kind", AddressKind.SHIPPING),))),

@@ -154,6 +154,17 @@ class IdentifierKind(Choice):
     DRIVING_LICENCE = "driving_licence", "Driving licence"
 
 
+class DocumentKind(Choice):
+    KYC = "kyc", "KYC", "warning"
+    IDENTITY_CARD = "identity_card", "Identity card", "warning"
+    TRADE_LICENCE = "trade_licence", "Trade licence", "info"
+    CONTRACT = "contract", "Contract", "info"
+    RECORDING = "recording", "Recording"
+    EMAIL_COPY = "email_copy", "E-mail copy"
+    SCREENSHOT = "screenshot", "Screenshot"
+    OTHER = "other", "Other"
+
+
 class RelationKind(Choice):
     """How one party stands to another; the label reads from the first to the second, RELATION_BACK the other way."""
 

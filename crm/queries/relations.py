@@ -30,12 +30,12 @@ class Node:
 
 @dataclass
 class Relations:
-    """Everything about one party; `names` holds only the parties that the actor may see."""
+    """Everything about one party; `seen` holds only the parties that the actor may see."""
 
     trees: dict[RelationKind, list[Node]]
     others: list[Relation]
     past: list[Relation]
-    names: dict[int, Party]
+    seen: dict[int, Party]
 
 
 def relations_of(party: Party, actor: Actor) -> Relations:
@@ -52,7 +52,7 @@ def relations_of(party: Party, actor: Actor) -> Relations:
         trees={kind: _forest(found) for kind, found in edges.items()},
         others=[one for one in direct if one.id in current and one.kind not in HIERARCHIES],
         past=[one for one in direct if one.id not in current],
-        names={one.id: one for one in seen},
+        seen={one.id: one for one in seen},
     )
 
 

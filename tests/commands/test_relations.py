@@ -188,7 +188,7 @@ def test_the_tree_goes_up_to_the_top_and_down_to_the_last(by: User) -> None:
     past = relate(g, PARENT, c, by, valid_until=Y25)
     found = relations_of(c, by)
     # f stands beside, not above or below; d is told once.
-    assert shape(found.trees[PARENT], found.names) == [
+    assert shape(found.trees[PARENT], found.seen) == [
         ("A", False, [("B", False, [("C", False, [("D", False, [])])])]), ("E", False, [("C", True, [])])]  # fmt: skip
     assert list(found.trees) == [PARENT]
     assert [one.kind for one in found.others] == [SUPPLIER]
