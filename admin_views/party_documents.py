@@ -55,15 +55,12 @@ class DocumentView(EntityView):
         return {"secondary": [{"label": "Expiring", "url": soon, "icon": "calendar-clock"}]}
 
     def detail_extras(self, record: Document) -> dict[str, Any]:
-        extras: dict[str, Any] = {}
-        if may(_files(), "read"):
-            body = render_template("desk/_files.html", files=[self._file(one) for one in record.files])
-            extras["tabs"] = [{"id": "overview", "label": "Overview", "html": Markup(body)}]  # noqa: S704 - our own
-        if may(self.face, "edit") and may_attach() and record.party.archived_at is None:
-            label = "New version" if record.version else "Add the file"
-            extras["menu"] = [{"label": label, "url": url_for(".upload_form", id=record.id), "icon": "upload", "tone": "",
-                               "method": "get"}]  # fmt: skip
-        return extras
+        if not may(_files(), "read"):
+            return {}
+        can_add = may(self.face, "edit") and may_attach() and record.party.archived_at is None
+        body = render_template("desk/_files.html", files=[self._file(one) for one in record.files],
+                               upload_url=url_for(".upload_form", id=record.id) if can_add else None)  # fmt: skip
+        return {"tabs": [{"id": "overview", "label": "Overview", "html": Markup(body)}]}  # noqa: S704 - our own
 
     def _file(self, one: Attachment) -> dict[str, Any]:
         seen = may_read(one)
