@@ -47,8 +47,8 @@ WITHOUT_RECORD = {"index_view", "create_view", "export", "export_form", "lookup_
 MAYBE_NOTHING = {"related_view", "photo_view", "pin_note"}
 # The wizard's own steps: a draft is its person's alone, so for everybody else it isn't there.
 WIZARD = {"map_view", "preview_view", "progress_view", "status_view", "cancel_view", "refused_view"}
-# What one made for oneself is nobody else's, whatever the right.
-OWN_ALONE = {"file_view"}
+# What one made for oneself is nobody else's, whatever the right; the files of documents have tests of their own.
+OWN_ALONE = {"file_view", "thumbnail_view"}
 API = {"api.collection", "api.record", "api.command", "api.nothing"}
 FACES = [face for face in all_faces() if face.about.screen]
 API_FACES = [face for face in FACES if face.about.api]
