@@ -93,7 +93,7 @@ class EntityView(ExportRoutes, BaseModelView):
     def index_view(self) -> Any:
         query = self._query()
         page = fetch_page(self.face, query, current_user, load=loads(self.face, self.face.about.columns))
-        number, exact = count(self.face, query, current_user)
+        number, exact = count(self.face, query, current_user, page)
         return render_template("desk/list.html", **lists.context(self.face, query, page, number, exact,
                                                                  self.list_extras()))  # fmt: skip
 

@@ -15,9 +15,10 @@ from crm.core.entity import entities
 READ_ONLY = frozenset({"audit_entry", "audit_value", "audit_head", "alembic_version"})
 
 BASE_FUNCTIONS = (
-    # The wheel has no ICU: names sort by this. The dictionary is named, so that the result never changes.
-    """CREATE OR REPLACE FUNCTION crm_sort_key(given text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
-       AS $$ SELECT lower(public.unaccent('public.unaccent'::regdictionary, given)) $$""",
+    # The wheel has no ICU: names sort by this. The dictionary is named, so that the result never changes. In plpgsql,
+    # because SQL can't be inlined here and costs twice as much for each row.
+    """CREATE OR REPLACE FUNCTION crm_sort_key(given text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT
+       AS $$ BEGIN RETURN lower(public.unaccent('public.unaccent'::regdictionary, given)); END $$""",
 )
 
 

@@ -64,7 +64,7 @@ def refuse(customers: int, on: Any = db.session) -> None:
 def load_part(first: int, last: int, *, customers: int, seed: int, on: Any = db.session) -> int:
     """The records from one number to another, both included; answers how many parties were made.
 
-    Numbers above `customers` are vendors and partners. The caller commits; `on` is the session, or a connection.
+    Some of them are vendors and partners. The caller commits; `on` is the session, or a connection.
     """
     known: dict[str, Any] = {
         "first": first, "last": last, "customers": customers, "all": all_records(customers),
@@ -131,11 +131,14 @@ places AS MATERIALIZED (
     families_of_women, family_first, between_names, cities, streets, firms)
 )"""
 
+# How many of the first i records are vendors and partners: they lie evenly among the customers.
+_EXTRAS = "div(i * (:all - :customers), :all)"
+
 # Nothing in these statements comes from outside: they are put together from the constants of this module.
 _PICKED = f"""
 picked AS MATERIALIZED (
-  SELECT i, i > :customers AS extra, female, country, language, currency, digits, family_first, between_names,
-         {_roll(2, 100)} < 45 OR i > :customers AS org,
+  SELECT i, extra, nth_extra, female, country, language, currency, digits, family_first, between_names,
+         {_roll(2, 100)} < 45 OR extra AS org,
          {_pick(3, "dial")} AS dial,
          {_pick(4, "CASE WHEN female THEN women ELSE men END")} AS given,
          {_pick(5, "CASE WHEN female THEN families_of_women ELSE families END")} AS family,
@@ -144,10 +147,10 @@ picked AS MATERIALIZED (
          {_pick(8, "cities")} AS city,
          {_pick(9, "streets")} AS street,
          {_pick(12, "firms")} AS firm_name,
-         CURRENT_TIMESTAMP - interval '730 days' * (1 - CASE WHEN i > :customers
-             THEN (i - :customers)::float / (:all - :customers + 1) ELSE i::float / (:customers + 1) END)
+         CURRENT_TIMESTAMP - interval '730 days' * (1 - i::float / (:all + 1))
            - interval '1 hour' * {_roll(10, 24)} AS born
-    FROM (SELECT i, {_roll(1, 2)} = 0 AS female
+    FROM (SELECT i, {_roll(1, 2)} = 0 AS female, {_EXTRAS} AS nth_extra,
+                 {_EXTRAS} > {_EXTRAS.replace("i *", "(i - 1) *")} AS extra
             FROM generate_series(CAST(:first AS bigint), :last) AS i) AS numbers
     JOIN places ON places.nr = {_roll(11, "(SELECT count(*) FROM places)")}
 ), ready AS MATERIALIZED (
@@ -163,13 +166,13 @@ picked AS MATERIALIZED (
 
 # Column of the party → SQL over `ready`.
 _PARTY: dict[str, str] = {
-    "code_letter": "CASE WHEN NOT extra THEN 'C' WHEN i % 2 = 0 THEN 'V' ELSE 'P' END",
+    "code_letter": "CASE WHEN NOT extra THEN 'C' WHEN nth_extra % 2 = 0 THEN 'V' ELSE 'P' END",
     "account_number": "'DEMO-' || lpad(i::text, 7, '0')",
     "name": "CASE WHEN org THEN firm ELSE person END",
     "kind": "CASE WHEN org THEN 'organization' ELSE 'individual' END",
     "type": f"CASE WHEN org THEN {_choice(20, business=72, wholesaler=14, government=8, ngo=6)} "
             f"ELSE {_choice(21, individual=95, vip=5)} END",
-    "roles": "CASE WHEN extra AND i % 2 = 0 THEN ARRAY['vendor'] "
+    "roles": "CASE WHEN extra AND nth_extra % 2 = 0 THEN ARRAY['vendor'] "
              f"WHEN extra THEN CASE WHEN {_roll(22, 2)} = 0 THEN ARRAY['partner'] ELSE ARRAY['dealer'] END "
              f"WHEN org THEN CASE WHEN {_roll(22, 30)} = 0 THEN ARRAY['business_customer', 'vendor'] "
              "ELSE ARRAY['business_customer'] END ELSE ARRAY['end_customer'] END",

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    literal_column,
     select,
     text,
     update,
@@ -77,6 +78,7 @@ from crm.models.party_choices import (
     Status,
     SubStage,
     Weekday,
+    shows,
 )
 
 
@@ -223,6 +225,14 @@ class Party(Entity):
         Index("ix_party_status", "status", "id"), Index("ix_party_owner_name", "owner_id", "sort_name", "id"),
         Index("ix_party_roles", "roles", postgresql_using="gin"),
         Index("ix_party_industry", text("lower(industry)"), "id"),
+        # Filters by these with their values; a name's order as well where a value has many.
+        Index("ix_party_language", "language", "sort_name", "id"), Index("ix_party_gender", "gender", "id"),
+        *(Index(f"ix_party_{name}_lower", literal_column(f"lower({name})").label("key"), "id",
+                postgresql_ops={"key": "text_pattern_ops"}) for name in ("account_number", "tax_id")),
+        # Who shows a rare face, and how many customers are new.
+        *(Index(f"ix_party_is_{name}", "id", postgresql_where=text(shows(name))) for name in ("vendor", "partner", "end_customer")),
+        Index("ix_party_new_customer", "created_at", "id",
+              postgresql_where=text(f"{shows('customer')} AND archived_at IS NULL")),
     )  # fmt: skip
 
     @property

@@ -213,3 +213,9 @@ FACE_ROLES = {
     "partner": ("partner", "dealer"),
     "end_customer": ("end_customer",),
 }
+
+
+def shows(face: str) -> str:
+    """SQL of who has one of a face's roles; literal, because the planner proves nothing from bound values."""
+    roles = ",".join(f"'{role}'" for role in FACE_ROLES[face])
+    return f"party.roles && ARRAY[{roles}]::varchar[]"

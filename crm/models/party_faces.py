@@ -8,13 +8,11 @@ from typing import Any
 from crm.core.entity import Face, add_face, literal_condition
 from crm.models.parties import Party
 from crm.models.party_about import PARTY
-from crm.models.party_choices import FACE_ROLES
+from crm.models.party_choices import shows
 
 
 def _shows(name: str) -> Any:
-    """Who has one of the face's roles; literal, because the planner proves nothing from bound values."""
-    roles = ",".join(f"'{role}'" for role in FACE_ROLES[name])
-    return literal_condition(f"party.roles && ARRAY[{roles}]::varchar[]")
+    return literal_condition(shows(name))
 
 
 Customer = add_face(

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, cast, func, not_, or_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import String
 
-from crm.core.entity import Face
+from crm.core.entity import SEARCH_TEXT, Face
 from crm.core.fields import Field
 
 OPERATOR_WORDS = {
@@ -54,7 +54,7 @@ def compile_condition(face: Face, field: Field, op: str, raw: str) -> ColumnElem
         if op == "contains" and field.family == "list":
             return column.contains(cast([_read_one(field, raw)], ARRAY(String)))
         if op in {"contains", "starts"}:
-            return _like(field, column, op, raw)
+            return _like(face, field, column, op, raw)
         values = [_read(field, part) for part in _split(raw)] if op in MANY else [_read(field, raw)]
     except BadCondition:
         raise
@@ -171,8 +171,20 @@ def like_literally(term: str) -> str:
     return re.sub(r"([\\%_])", r"\\\1", term)
 
 
-def _like(field: Field, column: Any, op: str, raw: str) -> ColumnElement[bool]:
-    if not raw.strip() or len(raw) > 200 or "\x00" in raw:
+def _like(face: Face, field: Field, column: Any, op: str, raw: str) -> ColumnElement[bool]:
+    """As it stands, without case; found by the index over all that is searched where that holds the column."""
+    term = raw.strip()
+    if not term or len(raw) > 200 or "\x00" in raw:
         raise BadCondition(f"{field.label}: give 1 to 200 letters")
-    pattern = like_literally(raw.strip()) + "%"
-    return column.ilike(pattern if op == "starts" else "%" + pattern, escape="\\")
+    anywhere = "%" if op == "contains" else ""
+    found = func.lower(column).like(anywhere + like_literally(term.lower()) + "%", escape="\\")
+    if field.name not in face.about.search:
+        return found
+    searched = getattr(face.entity, SEARCH_TEXT)
+    return and_(found, searched.like(func.concat("%", search_key(term), "%")))
+
+
+def search_key(term: str) -> ColumnElement[str]:
+    """A term as the text that is searched has it, without case and accents, for LIKE."""
+    key = func.crm_sort_key(term)
+    return func.replace(func.replace(func.replace(key, "\\", "\\\\"), "%", "\\%"), "_", "\\_")

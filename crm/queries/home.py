@@ -35,7 +35,8 @@ def new_per_week(actor: Actor, today: dt.date) -> list[tuple[dt.date, int]]:
     first = monday - dt.timedelta(weeks=WEEKS - 1)
     week = cast(func.date_trunc("week", Party.created_at), Date)
     start = dt.datetime.combine(first, dt.time(), dt.UTC)
-    statement = select(week, func.count()).where(*row_scope(face, actor), Party.created_at >= start).group_by(week)
+    statement = (select(week, func.count())
+                 .where(*row_scope(face, actor), Party.archived_at.is_(None), Party.created_at >= start).group_by(week))  # fmt: skip
     found: dict[Any, int] = {row[0]: row[1] for row in db.session.execute(statement)}
     return [(first + dt.timedelta(weeks=n), found.get(first + dt.timedelta(weeks=n), 0)) for n in range(WEEKS)]
 

@@ -22,12 +22,13 @@ from sqlalchemy.sql.expression import ClauseElement, Executable
 from crm.core.entity import SEARCH_TEXT, SORT_KEYS, Face, db
 from crm.core.fields import Field
 from crm.core.permissions import Access, Actor, access_of, accesses
-from crm.queries.conditions import BadCondition, compile_condition
+from crm.queries.conditions import BadCondition, compile_condition, search_key
 from crm.queries.scope import row_scope, visible
 
 PAGE_SIZE = 50
 DEEPEST_ROW = 10_000  # `page=` reaches this far; beyond it a cursor is the way
 COUNTED_EXACTLY = 10_000
+FAR_MORE = 2 * COUNTED_EXACTLY
 
 
 class BadQuery(ValueError):
@@ -249,8 +250,7 @@ def _search(face: Face, term: str, actor: Actor) -> Any:
     entity = face.entity
     if not hasattr(entity, SEARCH_TEXT):
         raise BadQuery("search", "this list can't be searched; use a filter")
-    key = func.crm_sort_key(_as_searched(term))
-    escaped = func.replace(func.replace(func.replace(key, "\\", "\\\\"), "%", "\\%"), "_", "\\_")
+    escaped = search_key(_as_searched(term))
     if len(term) < 3 and hasattr(entity, "sort_name") and access_of(actor, face, "name").shows:
         return entity.sort_name.like(escaped.concat("%"))
     pattern = func.concat("%", escaped, "%")
@@ -286,13 +286,21 @@ def _as_searched(term: str) -> str:
     return term
 
 
-def count(face: Face, query: ListQuery, actor: Actor) -> tuple[int, bool]:
-    """(how many match, whether that is exact): counted up to a bound, then the planner's estimate."""
+def count(face: Face, query: ListQuery, actor: Actor, page: Page | None = None) -> tuple[int, bool]:
+    """(how many match, whether that is exact): what a `page` that holds them all says, else counted up to a bound.
+
+    Beyond it, and where the planner is sure that there are far more, its estimate.
+    """
+    if page is not None and page.first_row is not None and page.older is None and (page.rows or page.first_row == 1):
+        return page.first_row - 1 + len(page.rows), True
+    estimated = _estimate(matching(face, query, actor))
+    if estimated > FAR_MORE:
+        return estimated, False
     capped = matching(face, query, actor).with_only_columns(face.entity.id).limit(COUNTED_EXACTLY + 1).subquery()
     number = db.session.execute(select(func.count()).select_from(capped)).scalar_one()
     if number <= COUNTED_EXACTLY:
         return number, True
-    return max(_estimate(matching(face, query, actor)), COUNTED_EXACTLY + 1), False
+    return max(estimated, COUNTED_EXACTLY + 1), False
 
 
 class _Explain(Executable, ClauseElement):

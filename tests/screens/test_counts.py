@@ -1,0 +1,82 @@
+"""What a list says of how many there are, and what its text filters find, whatever index answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from crm.core.entity import face_named
+from crm.models.access import User
+from crm.models.parties import Party
+from crm.queries import listing
+from crm.queries.listing import count, fetch_page, read_query
+
+
+@pytest.fixture
+def admin(session: Any, as_user: Any) -> User:
+    found = session.get(User, as_user("admin").user_id)
+    assert found is not None
+    return found
+
+
+def found(admin: User, **parameters: str) -> list[str]:
+    face = face_named("customer")
+    return sorted(row.name for row in fetch_page(face, read_query(face, parameters.items()), admin).rows)
+
+
+def add(session: Any, *names: str, **more: Any) -> None:
+    session.add_all(Party(name=name, roles=["business_customer"], **more) for name in names)
+    session.flush()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "names"),
+    [
+        ("flt_name_contains", "ÜLL", ["Müller 100%", "müller_x"]),
+        ("flt_name_contains", "ull", []),  # a filter minds accents; the search doesn't
+        ("flt_name_contains", "0%", ["Müller 100%"]),
+        ("flt_name_contains", "r_", ["müller_x"]),
+        ("flt_name_starts", "mü", ["Müller 100%", "müller_x"]),
+        ("flt_name_starts", "ller", []),
+        ("flt_industry_contains", "ST", ["Müller 100%", "müller_x", "o\\x"]),
+        ("flt_name_contains", "\\", ["o\\x"]),
+        ("search", "ull", ["Müller 100%", "müller_x"]),
+    ],
+)
+def test_text_is_found_as_it_stands_without_case(
+    session: Any, admin: User, parameter: str, value: str, names: list[str]
+) -> None:
+    add(session, "Müller 100%", "müller_x", "o\\x", industry="Steel")
+    assert found(admin, **{parameter: value}) == names
+
+
+def test_account_and_tax_numbers_are_found_by_their_start(session: Any, admin: User) -> None:
+    add(session, "a", account_number="AB-1", tax_id="DE 12")
+    add(session, "b", account_number="aB-2", tax_id="DE 13")
+    assert found(admin, flt_account_number_starts="ab-") == ["a", "b"]
+    assert found(admin, flt_account_number_eq="AB-2") == ["b"]
+    assert found(admin, flt_tax_id_starts="de 1") == ["a", "b"]
+
+
+def test_a_page_that_holds_everything_says_how_many_without_counting(
+    session: Any, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(session, "a", "b", "c")
+    face = face_named("customer")
+    monkeypatch.setattr(listing, "_estimate", lambda statement: pytest.fail("it was counted all the same"))
+    query = read_query(face, [])
+    assert count(face, query, admin, fetch_page(face, query, admin)) == (3, True)
+
+
+@pytest.mark.parametrize(("estimated", "said"), [(1, (3, True)), (100, (100, False)), (6, (6, False))])
+def test_where_the_planner_is_sure_of_far_more_nothing_is_counted(
+    session: Any, admin: User, monkeypatch: pytest.MonkeyPatch, estimated: int, said: tuple[int, bool]
+) -> None:
+    add(session, "a", "b", "c")
+    monkeypatch.setattr(listing, "_estimate", lambda statement: estimated)
+    monkeypatch.setattr(listing, "FAR_MORE", 5)
+    face = face_named("customer")
+    query = read_query(face, [("limit", "2")])
+    page = fetch_page(face, query, admin)
+    assert count(face, query, admin, page) == said
