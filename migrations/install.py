@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
 from sqlalchemy import text
 
 import crm.models  # noqa: F401 - declares every table
-from crm.core import audit, audit_chain, triggers
+from crm.core import audit, audit_chain, statistics, triggers
 from crm.core.entity import entities
 
 # The app reads these and never writes them: the audit is written by triggers that run as their owner.
@@ -23,8 +24,8 @@ BASE_FUNCTIONS = (
 
 
 def _functions_and_triggers() -> list[str]:
-    made = [*audit.install_statements(), *audit_chain.install_statements(), *triggers.install_statements()]
-    return [*BASE_FUNCTIONS, *made]
+    made = [part.install_statements() for part in (audit, audit_chain, statistics, triggers)]
+    return [*BASE_FUNCTIONS, *itertools.chain.from_iterable(made)]
 
 
 def install(connection: Any, app_role: str) -> None:
@@ -39,7 +40,8 @@ def _grants(app_role: str) -> list[str]:
     for table in sorted(tables):
         rights = "SELECT" if table in READ_ONLY else "SELECT, INSERT, UPDATE, DELETE"
         statements += [f'REVOKE ALL ON "{table}" FROM "{app_role}"', f'GRANT {rights} ON "{table}" TO "{app_role}"']
-    statements.append(f'GRANT EXECUTE ON FUNCTION {audit_chain.SEALER} TO "{app_role}"')
+    for function in (audit_chain.SEALER, statistics.LEARNER):
+        statements.append(f'GRANT EXECUTE ON FUNCTION {function} TO "{app_role}"')
     return [*statements, f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{app_role}"']
 
 

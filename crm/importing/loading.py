@@ -17,6 +17,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from crm.core.command import Refused
 from crm.core.entity import Face
 from crm.core.permissions import Scope, allowed
+from crm.core.statistics import refresh_statistics
 from crm.importing.plan import Plan
 from crm.importing.staging import CHUNK
 from crm.importing.statements import CHUNK_SCOPE, OPEN, Statements
@@ -26,6 +27,7 @@ from crm.queries.scope import row_scope
 
 # A key repeated more often within one chunk ends the chunk: each repetition costs a round of statements.
 MOST_ROUNDS = 50
+_WORTH_COUNTING = 500  # rows: fewer are quick even by a bad plan
 OUTCOMES = tuple(str(member.value) for member in Outcome)
 
 
@@ -94,11 +96,15 @@ class Loader:
 
     def chunks(self, after: int = 0) -> Iterator[tuple[int, Counter[str]]]:
         """Load what lies below line `after`; yields (last line, outcomes) per chunk; the caller commits."""
+        number = 0
         while (upto := self._next_end(after)) is not None:
             if self._alone:
                 # Two imports at once would each create what the other is creating.
                 self._run("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))", lock=self._lock_key)
             self._heed(self._ask())
+            if upto - after >= _WORTH_COUNTING and number & (number - 1) == 0:  # before chunk 0, 1, 2, 4, 8 …
+                refresh_statistics(self._connect(), self._statements.tables)
+            number += 1
             self._load_range(after, upto)
             yield upto, self._outcomes(after, upto)
             after = upto

@@ -156,6 +156,11 @@ class Statements:
         listed = ", ".join(f"{name} {kind}" for name, kind in types.items())
         return f"CROSS JOIN LATERAL jsonb_to_record(r.data) AS v({listed})"
 
+    @property
+    def tables(self) -> list[str]:
+        """Every table that these statements join."""
+        return [*dict.fromkeys(["import_row", self.table, *(part.table for part in self.parts)])]
+
     def match(self, scope: str) -> str:
         """Find the known record of each row: one is the record, several are ambiguous."""
         return f"""
@@ -206,10 +211,13 @@ class Statements:
             WHERE r.id = t.id"""
 
     def lock(self, scope: str) -> str:
-        """The known records in the order of their ids: the one order everybody uses."""
+        """The known records in the order of their ids: the one order everybody uses.
+
+        As an array, so that they are always looked up by their key, whatever the planner thinks of the tables.
+        """
         return f"""
-            SELECT count(*) FROM (SELECT {self.table}.id FROM {self.table} WHERE {self.table}.id IN
-                (SELECT r.record_id FROM import_row r WHERE {scope} AND {OPEN} AND r.record_id IS NOT NULL)
+            SELECT count(*) FROM (SELECT {self.table}.id FROM {self.table} WHERE {self.table}.id = ANY (ARRAY(
+                SELECT r.record_id FROM import_row r WHERE {scope} AND {OPEN} AND r.record_id IS NOT NULL))
                 ORDER BY {self.table}.id FOR UPDATE) locked"""
 
     def refuse_updates(self, scope: str) -> str:

@@ -1,0 +1,43 @@
+"""What the planner knows of tables that were just filled: with counts of an hour ago it may walk two long lists against
+each other row by row, which takes hours where it should take a second.
+
+Only an owner may ANALYZE, so the app calls a function of the owner's, which can do nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import ARRAY, Text, bindparam, text
+from sqlalchemy.engine import Connection
+
+LEARNER = "refresh_statistics(text[])"
+
+
+def refresh_statistics(connection: Connection, tables: Iterable[str]) -> None:
+    """Count and sample these tables anew, with what this transaction wrote; one that another is counting is left out."""
+    wanted = bindparam("tables", list(tables), type_=ARRAY(Text))
+    connection.execute(text("SELECT refresh_statistics(:tables)").bindparams(wanted))
+
+
+def install_statements() -> list[str]:
+    """The function, in an order that can be run again and again."""
+    body = """
+DECLARE wanted text;
+BEGIN
+  FOREACH wanted IN ARRAY tables LOOP
+    BEGIN
+      EXECUTE format('ANALYZE public.%I', wanted);
+    EXCEPTION WHEN lock_not_available THEN
+      NULL; -- somebody counts it at this moment, or changes its shape
+    END;
+  END LOOP;
+END """
+    function = (
+        "CREATE OR REPLACE FUNCTION refresh_statistics(tables text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER "
+        f"SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '200ms' AS $body${body}$body$"
+    )
+    return [
+        function,
+        f"REVOKE ALL ON FUNCTION {LEARNER} FROM PUBLIC",
+    ]
