@@ -1,0 +1,148 @@
+"""What takes many rows at once: import, export, a command for all that match."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.filled import MARK, Filled
+from bench.floors import COLUMNS, Stock, typed
+from bench.measuring import Figure, watched_memory
+from crm.core.audit import Acting, acting_as
+from crm.core.entity import db, face_named
+from crm.core.jobs import Job
+from crm.core.transaction import run_in_transaction
+from crm.importing.start import import_file
+from jobs.runner import run_here
+
+IMPORTED = 50_000
+REASON = "A benchmark"
+
+
+def figures(desk: Filled, stock: Stock, wanted: Callable[[str], bool]) -> Iterator[Figure]:
+    if wanted("export"):
+        yield from _exports(desk, stock)
+    if wanted("block all that match"):
+        yield _block(desk)
+    if wanted("import"):
+        yield _import(desk, min(IMPORTED, desk.rows))
+
+
+def _drained(ask: Callable[[], Any]) -> dict[str, float]:
+    """A file as it comes: milliseconds to the first byte and to the last, rows, and how much memory was taken."""
+    with watched_memory() as memory:
+        began, first, rows = time.perf_counter(), 0.0, -1
+        answer = ask()
+        assert answer.status_code == 200, answer.status
+        for part in answer.response:
+            first = first or time.perf_counter() - began
+            rows += part.count(b"\n") if isinstance(part, bytes) else part.count("\n")
+        seconds = time.perf_counter() - began
+        answer.close()
+    return {"rows": rows, "seconds": seconds, "first": first * 1000, "memory": memory.peak}
+
+
+def _exports(desk: Filled, stock: Stock) -> Iterator[Figure]:
+    names = ",".join(COLUMNS)
+    query = f"flt_industry_eq={MARK}"
+
+    def ours(form: str, columns: str) -> dict[str, float]:
+        return _drained(
+            lambda: desk.browser.get(f"/admin/customers/export/{form}/?{query}&columns={columns}", buffered=False)
+        )
+
+    def floor() -> float:
+        began = time.perf_counter()
+        with desk.plain.cursor() as cursor, cursor.copy(
+            f"COPY (SELECT {names} FROM party WHERE industry = '{MARK}' ORDER BY id DESC) TO STDOUT (FORMAT csv)") as copy:  # fmt: skip
+            for _ in copy:
+                pass
+        return desk.marked / (time.perf_counter() - began)
+
+    stock_path = f"/party/export/csv/?{stock.filter('industry', MARK)}"
+    theirs = _drained(lambda: stock.browser.get(stock_path, buffered=False))
+    copied = floor()
+    for label, form, columns in (
+        ("csv, 8 columns", "csv", names),
+        ("csv, all columns", "csv", "all"),
+        ("xlsx", "xlsx", names),
+        ("json", "json", names),
+    ):
+        found = ours(form, columns)
+        rows = found["rows"] if form == "csv" else desk.marked
+        yield Figure(f"export {desk.marked:,}: {label}", rows / found["seconds"], "rows/s",
+                     {"copy": copied, "stock": theirs["rows"] / theirs["seconds"]},
+                     {"first byte ms": found["first"], "seconds": found["seconds"], "memory MiB": found["memory"], "rows": rows,
+                      "stock first byte ms": theirs["first"], "stock memory MiB": theirs["memory"]})  # fmt: skip
+
+
+def _block(desk: Filled) -> Figure:
+    """Asked as a person asks, by the confirmation page; done as a worker does it. Beside it one UPDATE with the audit's
+    triggers, rolled back."""
+    query = {"action": "block", "all": "1", "flt_industry_eq": MARK}
+    floor = _rolled_back(desk, "UPDATE party SET block_state = 'blocked', block_reason = %s, blocked_at = now() WHERE industry = %s",
+                         (REASON, MARK))  # fmt: skip
+    began = time.perf_counter()
+    question = typed(desk.browser.get("/admin/customers/action/", query_string=query).get_data(as_text=True))
+    answer = desk.browser.post("/admin/customers/action/", data=question | {"reason": [REASON]})
+    assert answer.status_code == 303, (answer.status, answer.get_data(as_text=True)[:2000])
+    asked = time.perf_counter() - began
+    with desk.app.app_context(), acting_as(Acting(via="bench")):
+        number = run_in_transaction(lambda: db.session.query(Job.id).order_by(Job.id.desc()).limit(1).scalar())
+        job = run_here(number)
+        assert job.error is None, job.error
+    seconds = time.perf_counter() - began
+    blocked = desk.plain.execute(
+        "SELECT count(*) FROM party WHERE industry = %s AND block_reason = %s", (MARK, REASON)
+    ).fetchone()
+    assert blocked == (desk.marked,), blocked
+    return Figure(
+        f"block all {desk.marked:,} that match", seconds, "s", {"one update": floor}, {"asked in ms": asked * 1000}
+    )
+
+
+def _rolled_back(desk: Filled, statement: str, values: tuple[Any, ...]) -> float:
+    began = time.perf_counter()
+    with desk.plain.transaction(force_rollback=True):
+        desk.plain.execute(statement, values)
+    seconds = time.perf_counter() - began
+    desk.plain.execute("VACUUM party")
+    return seconds
+
+
+def _import(desk: Filled, count: int) -> Figure:
+    """As `flask import --wait` does it, beside COPY to a temporary table and one INSERT … SELECT."""
+    lines = [f"Import {n},import-{n}@example.com,Technology" for n in range(count)]
+    text = "name,email,industry\n" + "\n".join(lines)
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        file.write(text)
+        file.flush()
+        began = time.perf_counter()
+        with watched_memory() as memory, desk.app.app_context(), acting_as(Acting(via="bench")):
+            job = run_here(run_in_transaction(lambda: _asked(Path(file.name))))
+            assert job.error is None, job.error
+        ours = time.perf_counter() - began
+    began = time.perf_counter()
+    with desk.plain.transaction():
+        desk.plain.execute("CREATE TEMPORARY TABLE floor_row (name text, email text, industry text) ON COMMIT DROP")
+        with desk.plain.cursor().copy("COPY floor_row FROM STDIN (FORMAT csv, HEADER)") as copy:
+            copy.write(text)
+        desk.plain.execute("INSERT INTO party (name, email, industry, roles) SELECT name, 'f' || email, industry, "
+                           "ARRAY['business_customer'] FROM floor_row")  # fmt: skip
+    floor = time.perf_counter() - began
+    return Figure(
+        f"import {count:,} rows",
+        count / ours,
+        "rows/s",
+        {"copy and insert": count / floor},
+        {"seconds": ours, "memory MiB": memory.peak},
+    )
+
+
+def _asked(path: Path) -> int:
+    _, job, _ = import_file(path, face_named("customer"))
+    assert job is not None
+    return job.id
