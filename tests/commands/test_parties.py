@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import func, make_url, select
+from sqlalchemy import func, make_url, select, text
 
 from crm.commands import access, parties
 from crm.core.audit import Acting, acting_as
@@ -307,6 +307,17 @@ def test_exactly_one_comes_first(
     db.session.expire_all()
     assert getattr(other, flag)  # another party has one of its own
     assert getattr(rows[2], flag)
+
+
+def test_a_change_of_many_costs_no_square_after_changes_of_one(session: Any) -> None:
+    """The triggers keep plans: one made for a single row must not serve thousands."""
+    session.execute(text("INSERT INTO party (name, industry, roles) SELECT 'P' || i, 'Many', '{business_customer}' "
+                         "FROM generate_series(1, 5000) i"))  # fmt: skip
+    one = session.scalar(select(func.max(Party.id)))
+    for number in range(8):  # PostgreSQL keeps a plan from the sixth on
+        session.execute(text("UPDATE party SET description = :number WHERE id = :one"), {"number": number, "one": one})
+    session.execute(text("SET LOCAL statement_timeout = '12s'"))
+    session.execute(text("UPDATE party SET block_state = 'blocked', block_reason = 'x' WHERE industry = 'Many'"))
 
 
 @pytest.fixture
