@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import abort, flash, jsonify, make_response, redirect, render_template, request, url_for
+from flask import abort, current_app, flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask_admin import expose
 from flask_admin.model import BaseModelView
 from flask_login import current_user
@@ -20,12 +20,14 @@ from flask_wtf.csrf import generate_csrf
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.wrappers import Response
 
-from admin_views import details, lists
+from admin_views import details, lists, table
+from admin_views.cell_edit import CellRoutes
 from admin_views.exports import ExportRoutes
 from admin_views.forms import DeskForm, described, form_class, hidden, summary
 from admin_views.lists import may
 from crm.commands import records
 from crm.commands.batch import ask_for_all, count_meant
+from crm.commands.sent_forms import leads_to, led_to, new_token
 from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, perform
 from crm.core.entity import Face, db
 from crm.core.permissions import PICK
@@ -37,14 +39,14 @@ MOST_TICKED = 500
 LOOKUP_ROWS = 20
 
 
-class EntityView(ExportRoutes, BaseModelView):
+class EntityView(ExportRoutes, CellRoutes, BaseModelView):
     """Screens of one face. Subclass it only where a domain needs more."""
 
     # Which right a route needs; a route that isn't named here is refused. `None`: the route decides by the command.
     rights: dict[str, str | None] = {
         "index_view": "read", "create_view": "create", "edit_view": "edit", "details_view": "read",
         "delete_view": "delete", "action_view": None, "export": "export", "export_form": "export", "lookup_view": PICK,
-        "history_view": "read", "related_view": "read", "menu_view": "read", "filters_view": "read",
+        "history_view": "read", "related_view": "read", "menu_view": "read", "filters_view": "read", "cell_view": "edit",
     }  # fmt: skip
 
     def __init__(self, face: Face) -> None:
@@ -94,8 +96,10 @@ class EntityView(ExportRoutes, BaseModelView):
         query = self._query()
         page = fetch_page(self.face, query, current_user, load=loads(self.face, self.face.about.columns))
         number, exact = count(self.face, query, current_user, page)
-        return render_template("desk/list.html", **lists.context(self.face, query, page, number, exact,
-                                                                 self.list_extras()))  # fmt: skip
+        context = lists.context(self.face, query, page, number, exact, self.list_extras())
+        body = table.rows(self.face, page.rows, self.face.about.columns, ticks=bool(context["commands"]),
+                          assets=str(current_app.jinja_env.globals["asset_root"]))  # fmt: skip
+        return render_template("desk/list.html", rows=body, **context)
 
     def list_extras(self) -> dict[str, Any]:
         """What a domain adds to its list: `secondary` actions, `empty` state."""
@@ -148,13 +152,18 @@ class EntityView(ExportRoutes, BaseModelView):
         form = self.create_form()
         errors: Mapping[str, str] = {}
         if request.method == "POST":
+            token = request.form.get("_token", "")
+            before = led_to(token, current_user.id)
+            if before is not None:
+                flash("The form was sent twice; it was made once.", "info")
+                return redirect(before, 303)
             try:
                 values = records.read_values(self.face, form.given(), current_user, new=True, on_screen=True)
                 record = records.create(self.face, values, current_user)
                 flash(f"{self.face.label} {record.title} was made.", "good")
-                if "_another" in request.form:
-                    return redirect(url_for(".create_view"), 303)
-                return redirect(url_for(".details_view", id=record.id), 303)
+                here = url_for(".create_view") if "_another" in request.form else url_for(".details_view", id=record.id)
+                leads_to(token, current_user.id, here)
+                return redirect(here, 303)
             except WrongInput as fault:
                 errors = fault.errors
             except Refused as refusal:
@@ -164,7 +173,9 @@ class EntityView(ExportRoutes, BaseModelView):
             self._prefill(form)
         page = {"title": f"New {self.face.label.lower()}", "breadcrumbs": self._crumbs("New")}
         also = [{"name": "_another", "value": "1", "label": "Save and add another"}]
-        return self._form_page(form, errors, page, url_for(".create_view"), url_for(".index_view"), also=also)
+        token = request.form.get("_token") or new_token()
+        return self._form_page(form, errors, page, url_for(".create_view"), url_for(".index_view"), also=also,
+                               version=[("_token", token)])  # fmt: skip
 
     @expose("/edit/", methods=("GET", "POST"))
     def edit_view(self) -> Any:

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 from flask import g, request, url_for
 from flask_login import current_user
 
-from admin_views.cells import initials, render, tone_of
 from crm.core.command import commands_of
 from crm.core.entity import Face, all_faces, face_named
 from crm.core.fields import Field
@@ -63,7 +62,7 @@ def context(
                  "description": "", "breadcrumbs": [], "primary": new if can_make else None,
                  "secondary": extras.get("secondary", []), "export_url": export_url if may(face, "export") else None},
         "columns": [_column(face, name, query, base) for name in names],
-        "rows": [_row(face, record, names) for record in page.rows],
+        "cell_url": url_for(endpoint(face, "cell_view")),
         "filters": _filters(face, query, base, pairs),
         "search": _search(face, query, base),
         "commands": [{"verb": made.verb, "label": made.label, "tone": made.tone, "icon": made.icon} for made in offered],
@@ -100,19 +99,6 @@ def _column(face: Face, name: str, query: ListQuery, base: str) -> dict[str, Any
     return {"name": name, "label": declared.label, "numeric": declared.family == "number",
             "sorted": ("desc" if query.desc else "asc") if sorted_now else None,
             "sort_url": base + _query([*others, ("sort", name), *flipped]) if name in face.about.sort else None}  # fmt: skip
-
-
-def _row(face: Face, record: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    cells = [render(face.field(name), face.value(record, name), record=record, url_of=page_of) for name in names[1:]]
-    first = face.field(names[0])
-    title = record.title if first.name == face.about.title else first.word(face.value(record, names[0])) or record.title
-    has_avatar = face.about.title == "name"
-    return {
-        "id": record.id, "url": url_for(endpoint(face, "details_view"), id=record.id), "title": title,
-        "subtitle": getattr(record, "code", "") or "", "initials": initials(title) if has_avatar else None,
-        "tone": tone_of(record), "org": getattr(record, "kind", None) == "organization", "cells": cells,
-        "menu_url": url_for(endpoint(face, "menu_view"), id=record.id),
-    }  # fmt: skip
 
 
 def row_menu(face: Face, record: Any) -> list[dict[str, Any]]:

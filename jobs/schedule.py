@@ -25,7 +25,7 @@ from crm.core.command import perform_set
 from crm.core.entity import db
 from crm.core.jobs import bell, unattended
 from crm.core.transaction import run_in_transaction
-from crm.models.access import IdempotencyKey, LoginAttempt, UserSession
+from crm.models.access import IdempotencyKey, LoginAttempt, SentForm, UserSession
 from crm.models.parties import BlockState, Party, Status
 
 LOCK = 7_240_702
@@ -90,6 +90,7 @@ def delete_old_traces() -> int:
     statements = (
         delete(LoginAttempt).where(LoginAttempt.created_at < now - KEEP_ATTEMPTS),
         delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEEP_KEYS),
+        delete(SentForm).where(SentForm.created_at < now - KEEP_KEYS),
         delete(UserSession).where(
             or_(UserSession.expires_at < now - KEEP_SESSIONS, UserSession.ended_at < now - KEEP_SESSIONS)
         ),

@@ -11,6 +11,7 @@ import { wakeAsk } from "./js/ask.js";
 import { wakeKeys } from "./js/keys.js";
 import { wakeImports } from "./js/imports.js";
 import { wakeBack } from "./js/back.js";
+import { wakeCells } from "./js/cells.js";
 
 wakeTheme();
 wakeShell();
@@ -23,6 +24,7 @@ wakeAsk();
 wakeKeys();
 wakeImports();
 wakeBack();
+wakeCells();
 
 // htmx sends the CSRF token in a header, and what it brings in may hold pickers.
 document.addEventListener("htmx:configRequest", (event) => {

@@ -33,12 +33,26 @@ class Embed:
                      if all(getattr(other, attribute) == wanted for attribute, wanted in self.where)), None)  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Inline:
+    """Records that belong to this one and are written in its own form, a row of these fields each.
+
+    `relation` is the relationship's name on the parent. One level deep; what is more than `most` has a list of its own.
+    """
+
+    relation: str
+    fields: tuple[str, ...]
+    help: str = ""
+    most: int = 50
+
+
 @dataclass(frozen=True, kw_only=True)
 class About:
     """Where an entity appears. Names are public field names; no widget, no Flask, no SQL.
 
     `within` is the path to the party whose owner decides the row scope, `also_within` another one that opens a row as
-    well; `sort` names NOT NULL fields only, each gets the index (column, id). `archived` names the time that puts a record away, out of lists and pickers.
+    well; `sort` names NOT NULL fields only, each gets the index (column, id). `archived` names the time that puts a record away, out of lists and pickers. `quick` names
+    columns that may be changed in the list itself.
     """
 
     area: str
@@ -52,6 +66,8 @@ class About:
     detail: tuple[Section, ...] = ()
     related: tuple[str, ...] = ()
     embeds: tuple[Embed, ...] = ()
+    inline: tuple[Inline, ...] = ()
+    quick: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
     also_within: tuple[str, ...] = ()
     label: str = ""

@@ -34,7 +34,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, declared_attr,
 from sqlalchemy.orm.instrumentation import manager_of_class
 from sqlalchemy.types import UserDefinedType
 
-from crm.core.about import About, Embed, Section
+from crm.core.about import About, Embed, Inline, Section
 from crm.core.fields import Choice, Field
 
 
@@ -239,6 +239,7 @@ _faces: dict[str, Face] = {}
 
 SORT_KEYS = {"name": "sort_name"}
 SEARCH_TEXT = "search_text"
+MOST_INLINE = 50
 
 
 def entities() -> list[type[Entity]]:
@@ -404,6 +405,7 @@ def check_declarations() -> None:
         for relation in (*about.related, *(embed.relation for embed in about.embeds)):
             if relation not in inspect(face.entity).relationships:
                 raise DeclarationError(f"{face.entity.__name__} ({face.name}).about: no relationship “{relation}”")
+        _check_written_in_place(face)
         for declared in fields.values():
             if declared.kind == "reference" and declared.name not in inspect(face.entity).relationships:
                 raise DeclarationError(f"{face.entity.__name__}.{declared.name} needs a relationship of that name")
@@ -412,11 +414,28 @@ def check_declarations() -> None:
                                        "which is no face of any entity")  # fmt: skip
 
 
+def _check_written_in_place(face: Face) -> None:
+    """What may be written in the list itself, and in the form of what it belongs to: one level deep, and not many."""
+    where = f"{face.entity.__name__} ({face.name}).about"
+    for name in face.about.quick:
+        if name not in face.about.columns[1:] or name not in {field.name for field in face.form_fields}:
+            raise DeclarationError(f"{where}.quick: “{name}” is no further column that a form may set")
+    for inline in face.about.inline:
+        if "." in inline.relation or not 1 <= inline.most <= MOST_INLINE:
+            raise DeclarationError(f"{where}.inline: “{inline.relation}” must be one level deep, {MOST_INLINE} at most")
+        link = inspect(face.entity).relationships.get(inline.relation)
+        if link is None or not link.uselist or not link.back_populates:
+            raise DeclarationError(f"{where}.inline: “{inline.relation}” is no list of records that belong to this one")
+        for name in inline.fields:
+            if name not in {field.name for field in link.mapper.class_.faces[0].form_fields}:
+                raise DeclarationError(f"{where}.inline: {link.mapper.class_.__name__} has no field “{name}” to set")
+
+
 def literal_condition(sql: str) -> Callable[[], ColumnElement[bool]]:
     """A face's condition as literal SQL: a bound value would hide it from partial indexes."""
     return lambda: literal_column(sql)
 
 
-__all__ = ["About", "Choice", "DeclarationError", "Embed", "Entity", "Face", "Section", "add_face", "all_faces",
+__all__ = ["About", "Choice", "DeclarationError", "Embed", "Entity", "Face", "Inline", "Section", "add_face", "all_faces",
            "check_declarations", "db", "entities", "face_named", "forget",
            "literal_condition"]  # fmt: skip

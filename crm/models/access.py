@@ -274,6 +274,18 @@ class IdempotencyKey(Entity):
     __table_args__ = (UniqueConstraint("api_key_id", "key"),)
 
 
+class SentForm(Entity):
+    """A form that made something, so that the same form sent twice makes it once."""
+
+    about = About(area="System", title="token", columns=("created_at",), screen=False, audited=False, create=False,
+                  edit=False)  # fmt: skip
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("app_user.id", ondelete="CASCADE"))
+    token: Mapped[str] = mapped_column(String(64))
+    location: Mapped[str | None] = mapped_column(Text)
+    __table_args__ = (UniqueConstraint("user_id", "token"),)
+
+
 class AuditAction(Choice):
     CREATE = "create", "Created", "good"
     UPDATE = "update", "Changed", "info"

@@ -297,7 +297,7 @@ class Contact(Entity):
         area="Customers", icon="contact", columns=("name", "party", "email", "phone", "designation", "is_primary"),
         search=("name", "email", "phone"), filters=("party", "is_primary", "designation", "department", "email", "phone",
                                                     "created_at"),
-        sort=("name", "created_at"), within=("party", "owner"), delete=True,
+        sort=("name", "created_at"), within=("party", "owner"), delete=True, quick=("email", "phone", "designation"),
         sections=(Section("Person", ("party", "name", "first_name", "last_name", "designation", "department")),
                   Section("How to reach them", ("email", "phone", "notes"))),
         detail=(Section("Person", ("party", "name", "first_name", "last_name", "designation", "department", "is_primary")),

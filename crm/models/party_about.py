@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm.core.about import About, Embed, Section
+from crm.core.about import About, Embed, Inline, Section
 from crm.models.party_choices import AddressKind
 
 _ADDRESS = ("address", "city", "state", "postal_code", "country")
@@ -51,6 +51,10 @@ PARTY = About(
     embeds=(Embed("addresses", _ADDRESS, where=(("is_default", True),)),
             Embed("addresses", _ADDRESS, "billing_", (("kind", AddressKind.BILLING),)),
             Embed("addresses", _ADDRESS, "shipping_", (("kind", AddressKind.SHIPPING),))),
+    quick=("type", "email", "phone", "owner"),
+    inline=(Inline("contacts", ("name", "email", "phone", "designation"), "The people to talk to; the first one is the primary one."),
+            Inline("addresses", ("kind", "address", "city", "postal_code", "country"),
+                   "Others than the default address, such as one for bills.")),
     sections=(
         Section("Basics", ("name", "kind", "type", "roles", "first_name", "middle_name", "last_name", "gender",
                            "date_of_birth", "language", "account_number", "owner", "team", "tags", "description"),

@@ -1,4 +1,5 @@
 /* Keys: `/` search, `?` the list of keys, letters for what the page offers (data-key). Single letters can be switched off. */
+import { editRow } from "./cells.js";
 import { moveRow, tickRow } from "./list.js";
 import { remember, remembered } from "./storage.js";
 
@@ -30,6 +31,7 @@ function press(key, dialog) {
   else if (key === "j") moveRow(1);
   else if (key === "k") moveRow(-1);
   else if (key === "x") tickRow();
+  else if (key === "i") editRow();
   else if (/^[a-z]$/.test(key)) {
     const button = document.querySelector(`[data-key="${key}"]`);
     if (!button) return false;
