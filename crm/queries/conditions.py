@@ -180,8 +180,14 @@ def _like(face: Face, field: Field, column: Any, op: str, raw: str) -> ColumnEle
     found = func.lower(column).like(anywhere + like_literally(term.lower()) + "%", escape="\\")
     if field.name not in face.about.search:
         return found
-    searched = getattr(face.entity, SEARCH_TEXT)
-    return and_(found, searched.like(func.concat("%", search_key(term), "%")))
+    return and_(found, search_text(face, term).like(func.concat("%", search_key(term), "%")))
+
+
+def search_text(face: Face, term: str) -> ColumnElement[str]:
+    """All that is searched of a record. One or two letters have no trigram: the index would be read as a whole, which
+    takes many times longer than the table, so it is hidden from them."""
+    text: ColumnElement[str] = getattr(face.entity, SEARCH_TEXT)
+    return text if len(term) > 2 else text.concat("")
 
 
 def search_key(term: str) -> ColumnElement[str]:

@@ -22,7 +22,7 @@ from sqlalchemy.sql.expression import ClauseElement, Executable
 from crm.core.entity import SEARCH_TEXT, SORT_KEYS, Face, db
 from crm.core.fields import Field
 from crm.core.permissions import Access, Actor, access_of, accesses
-from crm.queries.conditions import BadCondition, compile_condition, search_key
+from crm.queries.conditions import BadCondition, compile_condition, search_key, search_text
 from crm.queries.scope import row_scope, visible
 
 PAGE_SIZE = 50
@@ -254,25 +254,25 @@ def _search(face: Face, term: str, actor: Actor) -> Any:
     if len(term) < 3 and hasattr(entity, "sort_name") and access_of(actor, face, "name").shows:
         return entity.sort_name.like(escaped.concat("%"))
     pattern = func.concat("%", escaped, "%")
-    own = _holds(face, pattern, actor)
+    own = _holds(face, term, pattern, actor)
     found = [select(entity.id).where(own)]
     for relation in face.about.related:
         other = inspect(entity).relationships[relation].mapper.class_
         if other.about and other.about.search and other.about.title == "name":
             link = inspect(entity).relationships[relation].remote_side
             named = other.faces[0]
-            found.append(select(*link).where(_holds(named, pattern, actor), *row_scope(named, actor)))
+            found.append(select(*link).where(_holds(named, term, pattern, actor), *row_scope(named, actor)))
     return own if len(found) == 1 else entity.id.in_(union(*found).scalar_subquery())
 
 
-def _holds(face: Face, pattern: Any, actor: Actor) -> ColumnElement[bool]:
+def _holds(face: Face, term: str, pattern: Any, actor: Actor) -> ColumnElement[bool]:
     """What is searched of a record has the pattern, as far as the actor sees it.
 
     The index is over all of it at once; where some isn't seen, one of the seen fields must have the pattern too.
     """
     may = accesses(actor, face)
     seen = [name for name in face.about.search if may[name].shows]
-    whole = getattr(face.entity, SEARCH_TEXT).like(pattern)
+    whole = search_text(face, term).like(pattern)
     if len(seen) == len(face.about.search):
         return cast(ColumnElement[bool], whole)
     return and_(whole, or_(false(), *(func.crm_sort_key(face.column(name)).like(pattern) for name in seen)))
