@@ -22,6 +22,7 @@ from werkzeug.wrappers import Response
 
 from admin_views import details, lists, table
 from admin_views.cell_edit import CellRoutes
+from admin_views.cells import columns_of, fields_of, title_of
 from admin_views.exports import ExportRoutes
 from admin_views.forms import DeskForm, described, form_class, hidden, summary
 from admin_views.lists import may
@@ -30,8 +31,8 @@ from crm.commands.batch import ask_for_all, count_meant
 from crm.commands.sent_forms import leads_to, led_to, new_token
 from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, perform
 from crm.core.entity import Face, db
-from crm.core.permissions import PICK
-from crm.queries.history import history
+from crm.core.permissions import PICK, Access
+from crm.queries.history import history, seen_by
 from crm.queries.listing import BadQuery, count, fetch_page, loads, read_query
 from crm.queries.scope import find, row_scope
 
@@ -94,10 +95,11 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
     @expose("/")
     def index_view(self) -> Any:
         query = self._query()
-        page = fetch_page(self.face, query, current_user, load=loads(self.face, self.face.about.columns))
+        names = columns_of(self.face)
+        page = fetch_page(self.face, query, current_user, load=loads(self.face, names))
         number, exact = count(self.face, query, current_user, page)
         context = lists.context(self.face, query, page, number, exact, self.list_extras())
-        body = table.rows(self.face, page.rows, self.face.about.columns, ticks=bool(context["commands"]),
+        body = table.rows(self.face, page.rows, names, ticks=bool(context["commands"]),
                           assets=str(current_app.jinja_env.globals["asset_root"]))  # fmt: skip
         return render_template("desk/list.html", rows=body, **context)
 
@@ -125,7 +127,7 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
     @expose("/history/")
     def history_view(self) -> Any:
         record = self._record("read")
-        entries = details.timeline(self.face, history(record))
+        entries = details.timeline(self.face, seen_by(current_user, self.face, history(record)))
         return render_template("desk/history.html", entries=entries)
 
     @expose("/related/")
@@ -143,7 +145,8 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
         rows = fetch_page(
             self.face, read_query(self.face, [*pairs, ("limit", str(LOOKUP_ROWS))]), current_user, verb=PICK
         ).rows
-        return jsonify(items=[{"id": row.id, "text": row.title, "hint": lists.hint(row)} for row in rows])
+        return jsonify(items=[{"id": row.id, "text": title_of(self.face, row), "hint": lists.hint(self.face, row)}
+                              for row in rows])  # fmt: skip
 
     # Writing
 
@@ -160,7 +163,7 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
             try:
                 values = records.read_values(self.face, form.given(), current_user, new=True, on_screen=True)
                 record = records.create(self.face, values, current_user)
-                flash(f"{self.face.label} {record.title} was made.", "good")
+                flash(f"{self.face.label} {self._title(record)} was made.", "good")
                 here = url_for(".create_view") if "_another" in request.form else url_for(".details_view", id=record.id)
                 leads_to(token, current_user.id, here)
                 return redirect(here, 303)
@@ -181,7 +184,7 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
     def edit_view(self) -> Any:
         record = self._record("edit")
         if self.face.is_archived(record):
-            flash(f"{record.title} is archived: restore it before you change it.", "warning")
+            flash(f"{self._title(record)} is archived: restore it before you change it.", "warning")
             return redirect(url_for(".details_view", id=record.id), 303)
         form = self.edit_form()
         details.fill(form, self.face, record)
@@ -191,7 +194,7 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
                 answer = self._save(form, record)
                 if answer is not None:
                     return answer
-                flash(f"{record.title} was saved.", "good")
+                flash(f"{self._title(record)} was saved.", "good")
                 return redirect(url_for(".details_view", id=record.id), 303)
             except WrongInput as fault:
                 errors = fault.errors
@@ -200,9 +203,10 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
                 flash(f"Not saved: {refusal}.", "bad")
                 return redirect(url_for(".details_view", id=record.id), 303)
         here = url_for(".details_view", id=record.id)
-        page = {"title": record.title, "subtitle": getattr(record, "code", ""),
+        title = self._title(record)
+        page = {"title": title, "subtitle": getattr(record, "code", ""),
                 "breadcrumbs": [*self._crumbs()[:-1], (self.face.label_plural, url_for(".index_view")),
-                                (record.title, here), ("Edit", None)]}  # fmt: skip
+                                (title, here), ("Edit", None)]}  # fmt: skip
         version = request.form.get("_version") or self.face.version(record)
         return self._form_page(form, errors, page, url_for(".edit_view", id=record.id), here,
                                version=[("_version", version), ("_original", details.original(form))])  # fmt: skip
@@ -233,7 +237,7 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
         for name, typed in given.items():
             kept += [(name, item) for item in (typed if isinstance(typed, list) else [typed])]
         context = details.conflict(self.face, record, names, given, original)
-        page = {"title": "Somebody saved before you", "breadcrumbs": self._crumbs(record.title)}
+        page = {"title": "Somebody saved before you", "breadcrumbs": self._crumbs(self._title(record))}
         return make_response(render_template(
             "desk/conflict.html", page=page, action=url_for(".edit_view", id=record.id), hidden=self._hidden(kept),
             cancel_url=url_for(".details_view", id=record.id), **context), 409)  # fmt: skip
@@ -241,7 +245,7 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
     @expose("/delete/", methods=("POST",))
     def delete_view(self) -> Any:
         record = self._record("delete", request.values.get("id"))
-        title = record.title
+        title = self._title(record)
         if request.form.get("confirm") != "1":
             return self._confirm_page(
                 f"Delete {title}?", ["It is removed for good; its history stays in the audit."], [title], 0,
@@ -285,7 +289,12 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
 
     def _perform(self, made: Command, ids: list[int], values: Mapping[str, Any]) -> Any:
         outcomes = perform(
-            made, ids, by=current_user, values=values, where=row_scope(self.face, current_user, made.verb)
+            made,
+            ids,
+            by=current_user,
+            values=values,
+            where=row_scope(self.face, current_user, made.verb),
+            name=self._title,
         )
         refused = [outcome for outcome in outcomes if not outcome.done]
         if len(outcomes) == 1:
@@ -325,11 +334,11 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
             if not rows:
                 abort(404)
         one = rows[0] if ids is not None and number == 1 else None
-        whom = one.title if one else f"{number:,} {self._words(number)}"
+        whom = self._title(one) if one else f"{number:,} {self._words(number)}"
         back = url_for(".details_view", id=one.id) if one else self._list_url()
         pairs += self._list_pairs()
         return self._confirm_page(
-            f"{made.label}{':' if ' ' in made.label else ''} {whom}?", what, [row.title for row in rows], max(0, number - len(rows)),
+            f"{made.label}{':' if ' ' in made.label else ''} {whom}?", what, [self._title(row) for row in rows], max(0, number - len(rows)),
             url_for(".action_view"), pairs, made.label, tone=made.tone, icon=made.icon, cancel_url=back,
             fields=[described(field) for field in form._fields.values()], errors=summary(form, errors),
             status=422 if errors else 200)  # fmt: skip
@@ -338,6 +347,22 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
         return find(self.face, current_user, str(record_id), made.verb)
 
     # Parts
+
+    def _title(self, record: Any) -> str:
+        return title_of(self.face, record)
+
+    def create_form(self, obj: Any = None) -> DeskForm:
+        return self._allowed(super().create_form(obj))
+
+    def edit_form(self, obj: Any = None) -> DeskForm:
+        return self._allowed(super().edit_form(obj))
+
+    def _allowed(self, form: DeskForm) -> DeskForm:
+        """The form with the fields that this person may set."""
+        for name in list(form._fields):
+            if fields_of(self.face)[name] is not Access.WRITE:
+                del form[name]
+        return form
 
     def _words(self, number: int) -> str:
         return (self.face.label if number == 1 else self.face.label_plural).lower()
@@ -394,7 +419,7 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
         form.blame(errors)
         sections = [{"title": section.title, "help": section.help,
                      "fields": [described(form._fields[name]) for name in section.fields if name in form._fields]}
-                    for section in self.face.about.sections]  # fmt: skip
+                    for section in self.face.about.sections if any(name in form._fields for name in section.fields)]  # fmt: skip
         body = render_template(
             "desk/form.html", page=page, sections=[*sections, *(extra or [])], errors=summary(form, errors),
             action=action, method="post", multipart=multipart, hidden=self._hidden(version or []), cancel_url=cancel, submit_label="Save", also=also or [])  # fmt: skip

@@ -11,12 +11,13 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.wrappers import Response
 
 from admin_views import details
-from admin_views.cells import render
+from admin_views.cells import fields_of, render, title_of
 from admin_views.forms import DeskForm, form_class, hidden
 from admin_views.lists import page_of
 from crm.commands import records
 from crm.core.command import Refused, WrongInput
 from crm.core.entity import Face, db
+from crm.core.permissions import Access
 from crm.queries.listing import BadQuery
 
 
@@ -29,7 +30,7 @@ class CellRoutes:
     @expose("/cell/", methods=("GET", "POST"))
     def cell_view(self) -> Any:
         record, name = self._record("edit"), request.args.get("field", "")
-        if name not in self.face.about.quick:
+        if name not in self.face.about.quick or fields_of(self.face)[name] is not Access.WRITE:
             raise BadQuery("field", "is none that can be changed in the list")
         form = form_class([self.face.field(name)])(request.form if request.method == "POST" else None)
         details.fill(form, self.face, record)
@@ -79,7 +80,7 @@ class CellRoutes:
         first = request.form.get("_original", "") if status == 422 else details.original(form)
         version = request.form.get("_version", "") if status == 422 else self.face.version(record)
         body = render_template(
-            "desk/_cell.html", label=f"{field.declared.label} of {record.title}", control=field(), errors=errors or [],
+            "desk/_cell.html", label=f"{field.declared.label} of {title_of(self.face, record)}", control=field(), errors=errors or [],
             clash=clash, name=field.declared.name, ident=field.id,
             action=url_for(".cell_view", id=record.id, field=field.declared.name),
             hidden=hidden([("_version", version), ("_original", first)]))  # fmt: skip

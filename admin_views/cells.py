@@ -1,11 +1,12 @@
-"""Values as a person sees them in lists and on pages: pills, money, dates, links; safe HTML."""
+"""Values as a person sees them in lists and on pages: pills, money, dates, links; masked or left out as the person's
+roles say; safe HTML."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -18,8 +19,11 @@ from flask_login import current_user
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from crm.core.fields import Choice, Field
+from crm.core.entity import Face, face_named
+from crm.core.fields import MASK, Choice, Field
+from crm.core.permissions import Access, accesses, title_for
 
+MASKED = Markup('<span class="faint" title="Your roles don’t show this value">{}</span>').format(MASK)
 EMPTY = Markup('<span class="faint">—</span>')
 AVATAR_TONES = 8
 
@@ -30,6 +34,39 @@ def html(template: str, *parts: Any) -> Markup:
     # Most parts have been drawn already.
     safe = tuple([part if type(part) is Markup or type(part) is int else escape(part) for part in parts])
     return Markup(template % safe)  # noqa: S704 - every part is escaped
+
+
+def fields_of(face: Face) -> Mapping[str, Access]:
+    """What the person may do with each field of a face; worked out once per request."""
+    known: dict[str, Mapping[str, Access]] = g.setdefault("fields", {})
+    if face.name not in known:
+        known[face.name] = accesses(current_user, face)
+    return known[face.name]
+
+
+def present(face: Face, names: Iterable[str]) -> list[str]:
+    """The names without those that aren't there for this person."""
+    return [name for name in names if fields_of(face)[name] is not Access.HIDDEN]
+
+
+def columns_of(face: Face) -> list[str]:
+    """The columns of a list, the naming one first; where that isn't there for this person the number stands in."""
+    names = present(face, face.about.columns)
+    return names if names[:1] == [face.about.columns[0]] else ["id", *names]
+
+
+def title_of(face: Face, record: Any) -> str:
+    """What this person may call the record."""
+    seen = fields_of(face)
+    return str(record.title) if seen.get(face.about.title, Access.READ).shows else title_for(current_user, face, record)
+
+
+def cell(face: Face, record: Any, name: str, url_of: Callable[[str, Any], str | None] | None = None) -> Markup:
+    """One value of a record as this person sees it; only where the field is `present`."""
+    declared, value = face.field(name), face.value(record, name)
+    if fields_of(face)[name].shows:
+        return render(declared, value, record=record, url_of=url_of)
+    return EMPTY if value in (None, "", []) else MASKED
 
 
 def zone() -> dt.tzinfo:
@@ -118,8 +155,9 @@ def render(
             other = getattr(record, field.name, None) if record is not None else None
             if other is None:
                 return html("#%s", value)
+            name = title_of(face_named(field.refers_to), other)
             address = url_of(field.refers_to, other) if url_of else None
-            return _link(address, other.title) if address else escape(other.title)
+            return _link(address, name) if address else escape(name)
         case "country" | "language":
             return html('<span class="clip" title="%s">%s</span>', field.word(value), field.word(value))
     return html('<span class="clip" title="%s">%s</span>', value, value)

@@ -13,7 +13,19 @@ from flask_login import current_user
 from markupsafe import Markup
 from sqlalchemy import Select, func, inspect, select
 
-from admin_views.cells import as_given, initials, moment, pill, render, tone_of, zone
+from admin_views.cells import (
+    MASK,
+    as_given,
+    cell,
+    fields_of,
+    initials,
+    moment,
+    pill,
+    present,
+    title_of,
+    tone_of,
+    zone,
+)
 from admin_views.forms import DeclaredField, DeskForm
 from admin_views.lists import command_items, endpoint, may, page_of
 from crm.core.entity import Face, all_faces, db, face_named
@@ -27,8 +39,9 @@ ICONS = {"create": "plus", "update": "pencil", "delete": "trash-2"}
 
 
 def context(face: Face, record: Any, extras: dict[str, Any]) -> dict[str, Any]:
-    pills = [pill(value.label, value.tone) for value in (getattr(record, name, None) for name in ("status", "type", "state"))
-             if value is not None and hasattr(value, "tone")]  # fmt: skip
+    title = title_of(face, record)
+    told = (getattr(record, name, None) for name in ("status", "type", "state") if _seen(face, name))
+    pills = [pill(value.label, value.tone) for value in told if value is not None and hasattr(value, "tone")]
     edit = {"label": "Edit", "url": url_for(endpoint(face, "edit_view"), id=record.id), "icon": "pencil"}
     can_edit = face.about.edit and may(face, "edit") and not face.is_archived(record)
     menu = []
@@ -37,11 +50,11 @@ def context(face: Face, record: Any, extras: dict[str, Any]) -> dict[str, Any]:
                      "tone": "bad", "method": "post"})  # fmt: skip
     has_avatar = face.about.title == "name"
     return {
-        "page": {"title": record.title, "subtitle": getattr(record, "code", "") or f"No. {record.id}",
-                 "initials": initials(record.title) if has_avatar else "", "tone": tone_of(record),
+        "page": {"title": title, "subtitle": getattr(record, "code", "") or f"No. {record.id}",
+                 "initials": initials(title) if has_avatar else "", "tone": tone_of(record),
                  "org": getattr(record, "kind", None) == "organization",
                  "breadcrumbs": [(face.about.area, None), (face.label_plural, url_for(endpoint(face, "index_view"))),
-                                 (record.title, None)],
+                                 (title, None)],
                  "photo_url": extras.get("photo_url"),
                  "primary": edit if can_edit else extras.get("primary")},
         "pills": pills, "facts": extras.get("facts", []), "alerts": extras.get("alerts", []),
@@ -54,14 +67,18 @@ def context(face: Face, record: Any, extras: dict[str, Any]) -> dict[str, Any]:
 
 def _section(face: Face, record: Any, title: str, names: tuple[str, ...]) -> dict[str, Any]:
     rows = []
-    for name in names:
+    for name in present(face, names):
         value = face.value(record, name)
         declared = face.field(name)
         if (value in (None, "", []) and not as_given(declared, record)) or (
                 declared.of and face.value(record, declared.of) is None):  # fmt: skip
             continue
-        rows.append({"label": declared.label, "html": render(declared, value, record=record, url_of=page_of)})
+        rows.append({"label": declared.label, "html": cell(face, record, name, page_of)})
     return {"title": title, "rows": rows}
+
+
+def _seen(face: Face, name: str) -> bool:
+    return name in face.fields and fields_of(face)[name].shows
 
 
 def _related_tabs(face: Face, record: Any) -> list[dict[str, Any]]:
@@ -110,12 +127,19 @@ def related(face: Face, record: Any, relation: str) -> dict[str, Any]:
     """The small table of what belongs to a record; `hidden` is the column that would name the record itself."""
     other = _face_of_relation(face, relation)
     back = inspect(face.entity).relationships[relation].back_populates or ""
-    names = [name for name in other.about.columns if name != back]
+    names = [name for name in present(other, other.about.columns) if name != back] or ["id"]
+
+    def called(row: Any) -> str:
+        first = other.field(names[0])
+        if first.kind == "reference" or not fields_of(other)[names[0]].shows:
+            return title_of(other, row)
+        return first.word(other.value(row, names[0])) or title_of(other, row)
+
     rows = [{
         "url": url_for(endpoint(other, "details_view"), id=row.id) if may(other, "read") else None,
-        "title": other.field(names[0]).word(other.value(row, names[0])) or row.title, "subtitle": "",
-        "initials": initials(row.title) if other.about.title == "name" else None, "tone": tone_of(row),
-        "cells": [render(other.field(name), other.value(row, name), record=row, url_of=page_of) for name in names[1:]],
+        "title": called(row), "subtitle": "",
+        "initials": initials(title_of(other, row)) if other.about.title == "name" else None, "tone": tone_of(row),
+        "cells": [cell(other, row, name, page_of) for name in names[1:]],
     } for row in db.session.scalars(_belonging(face, record, relation).limit(RELATED_ROWS))]  # fmt: skip
     archived = face.is_archived(record)
     can_add = other.about.create and may(other, "create") and not archived
@@ -134,11 +158,15 @@ def timeline(face: Face, events: list[Event]) -> list[dict[str, Any]]:
         changes = [_changed(change) for change in event.changes if _is_news(change, event)]
         reason = next((change.after for change in event.changes if change.column == "status_reason"), None)
         shown.append({
-            "when_html": moment(event.entry.created_at), "who": event.actor.name if event.actor else "The system",
+            "when_html": moment(event.entry.created_at), "who": _who(event),
             "what": _what(face, event), "tone": event.action.tone, "icon": ICONS[event.action.value], "changes": changes,
-            "text": f"Reason: {reason}" if reason else _by_way_of(event.entry.via),
+            "text": f"Reason: {reason}" if reason and reason != MASK else _by_way_of(event.entry.via),
         })  # fmt: skip
     return shown
+
+
+def _who(event: Event) -> str:
+    return title_of(face_named("user"), event.actor) if event.actor else "The system"
 
 
 def _is_news(change: Change, event: Event) -> bool:
@@ -179,11 +207,11 @@ def _changed(change: Change) -> dict[str, Any]:
 
 def _word(declared: Field | None, kept: str | None) -> str | None:
     """The text of the database as a person reads it; as it stands where the field has changed since."""
-    if kept is None or declared is None:
+    if kept in (None, MASK) or declared is None:
         return kept
     if declared.kind == "reference":
         record = find(face_named(declared.refers_to), current_user, kept, PICK)
-        return record.title if record is not None else f"No. {kept}"
+        return title_of(face_named(declared.refers_to), record) if record is not None else f"No. {kept}"
     if declared.family == "list":
         return ", ".join(part.strip('"') for part in kept.strip("{}").split(",") if part)
     try:
@@ -210,20 +238,22 @@ def fill(form: DeskForm, face: Face, record: Any) -> None:
             field.shown = getattr(record, f"{declared.attribute}_given")
         if declared.kind == "reference":
             other = getattr(record, name, None)
-            field.shown_as = other.title if other is not None else ""
+            field.shown_as = title_of(face_named(declared.refers_to), other) if other is not None else ""
             if field.typed is not None and field.typed != declared.text(field.shown):
                 prefill_name(field, str(field.typed))
 
 
 def prefill_reference(field: DeclaredField, raw: str) -> None:
-    target = find(face_named(field.declared.refers_to), current_user, raw, PICK)
+    other = face_named(field.declared.refers_to)
+    target = find(other, current_user, raw, PICK)
     if target is not None:
-        field.shown, field.shown_as = target.id, target.title
+        field.shown, field.shown_as = target.id, title_of(other, target)
 
 
 def prefill_name(field: DeclaredField, raw: str) -> None:
-    target = find(face_named(field.declared.refers_to), current_user, raw, PICK)
-    field.shown_as = target.title if target is not None else ""
+    other = face_named(field.declared.refers_to)
+    target = find(other, current_user, raw, PICK)
+    field.shown_as = title_of(other, target) if target is not None else ""
 
 
 def original(form: DeskForm) -> str:
@@ -261,5 +291,5 @@ def conflict(
     fields = [{"name": name, "label": face.field(name).label, "original": first.get(name, ""),
                "mine": as_text(given.get(name, "")), "theirs": face.field(name).text(face.value(record, name)),
                "choose": "mine"} for name in names]  # fmt: skip
-    return {"fields": fields, "who": latest.actor.name if latest and latest.actor else "Somebody",
+    return {"fields": fields, "who": _who(latest) if latest and latest.actor else "Somebody",
             "when_html": moment(latest.entry.created_at) if latest else Markup("")}  # fmt: skip

@@ -34,7 +34,7 @@ class ExportRoutes:
         """The file at once; a long one is asked for by a form and made in the background."""
         if export_type not in MIME:
             raise BadQuery("export_type", f"lists are exported as {', '.join(MIME)}")
-        query, names = self._query(), read_columns(self.face, request.values.getlist("columns"))
+        query, names = self._query(), read_columns(self.face, request.values.getlist("columns"), current_user)
         number = count_up_to(self.face, query, current_user, LARGE)
         if request.method == "POST":
             asked = ask_for_file(self.face, export_type, query, names, by=current_user, total=number)
@@ -59,7 +59,9 @@ class ExportRoutes:
 
 def export_choices(face: Face, query: ListQuery) -> dict[str, Any]:
     """What the form offers: formats, and columns with those of the list first."""
-    names = [*face.about.columns, *(name for name in export_names(face) if name not in face.about.columns)]
+    offered = export_names(face, current_user)
+    first = [name for name in face.about.columns if name in offered]
+    names = [*first, *(name for name in offered if name not in first)]
     forms = [(str(one), one.label, url_for(".export", export_type=str(one))) for one in ExportFormat]
     sets = [(SHOWN, "Those of the list"), (ALL, "All fields"), ("", "Only those ticked here")]
     return {"hidden": query.parameters(), "forms": forms, "sets": sets,

@@ -9,7 +9,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask_admin import AdminIndexView, expose
 from flask_login import current_user
 
-from admin_views.cells import initials, moment, tone_of, zone
+from admin_views.cells import initials, moment, title_of, tone_of, zone
 from admin_views.lists import endpoint, may
 from crm.commands.demo import ask_for_demo
 from crm.core.command import Refused
@@ -65,10 +65,10 @@ class HomeView(AdminIndexView):
                  "new": ("New in 7 days", "flt_created_at_within_last=7 days"),
                  "blocked": ("Blocked", "flt_status_in=blocked,blacklisted")}  # fmt: skip
         figures = [{"label": label, "value": _said(*counts[name]), "hint": "", "spark": None,
-                    "url": f"{base}?{query}" if query else base} for name, (label, query) in words.items()]  # fmt: skip
+                    "url": f"{base}?{query}" if query else base} for name, (label, query) in words.items() if name in counts]  # fmt: skip
         weeks = new_per_week(current_user, dt.datetime.now(zone()).date())
-        recent = [{"title": party.title, "url": url_for(endpoint(customers, "details_view"), id=party.id),
-                   "subtitle": party.code, "initials": initials(party.title), "tone": tone_of(party),
+        recent = [{"title": title_of(customers, party), "url": url_for(endpoint(customers, "details_view"), id=party.id),
+                   "subtitle": party.code, "initials": initials(title_of(customers, party)), "tone": tone_of(party),
                    "org": party.kind == "organization", "when": moment(party.created_at)}
                   for party in recent_customers(current_user)]  # fmt: skip
         return {"figures": figures, "chart": [(f"{monday:%-d %b}", number) for monday, number in weeks],

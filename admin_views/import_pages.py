@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask import url_for
@@ -159,7 +160,9 @@ def styles(table: Table, plan: Plan, known: Mapping[str, Landing]) -> list[dict[
 
 def map_context(record: Import, face: Face, table: Table, plan: Plan) -> dict[str, Any]:
     """The page where columns are matched."""
-    known = {landing.name: landing for landing in landings(face)}
+    known = {landing.name: landing for landing in landings(face, current_user)}
+    # A right may have gone since the columns were chosen.
+    plan = replace(plan, columns={number: name for number, name in plan.columns.items() if name in known})
     reasons = record.plan.get("found", {}).get("reasons", {})
     repair = table.found.repair_offered or record.plan.get("found", {}).get("repair")
     suggested = {

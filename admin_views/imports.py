@@ -202,7 +202,7 @@ class ImportView(EntityView):
         try:
             start.replan(record, face, table, columns, styles=_styles(), country=given.get("country") or None)
         except (PlanRefused, Refused) as refusal:
-            offered = {landing.name for landing in landings(face)}
+            offered = {landing.name for landing in landings(face, current_user)}
             shown = {number: name for number, name in columns.items() if name in offered}
             plan = Plan(face.name, options, shown, _styles(), record.duplicates, record.match_by)
             return self._map_page(record, face, table, plan=plan, errors=[_error("", "", f"{refusal}.")])
@@ -218,7 +218,7 @@ class ImportView(EntityView):
             return self._map_page(record, face, start.reopen(record, face), errors=[_error("", "", f"{refusal}.")])
         before = start.reopen(record, face, options)
         same = [column.name for column in table.columns] == [column.name for column in before.columns]
-        columns = suggested_columns(face, table)
+        columns = suggested_columns(face, table, current_user)
         styles = None
         if same:
             styles = _styles()
@@ -371,7 +371,7 @@ class ImportView(EntityView):
         if face is None:
             abort(404)
         made = io.StringIO()
-        csv.writer(made).writerow(template(face))
+        csv.writer(made).writerow(template(face, current_user))
         answer = make_response(made.getvalue())
         answer.headers["Content-Type"] = MIME
         answer.headers["Content-Disposition"] = f"attachment; filename={face.plural}-template.csv"

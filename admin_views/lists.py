@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from flask import g, request, url_for
 from flask_login import current_user
 
+from admin_views.cells import columns_of, fields_of, title_of
 from crm.core.command import commands_of
 from crm.core.entity import Face, all_faces, face_named
 from crm.core.fields import Field
@@ -40,16 +41,17 @@ def page_of(face_name: str, record: Any) -> str | None:
     return url_for(endpoint(face, "details_view"), id=record.id) if may(face, "read") else None
 
 
-def hint(record: Any) -> str:
+def hint(face: Face, record: Any) -> str:
     """What tells two of the same name apart in a picker: number, then e-mail."""
-    return " · ".join(str(part) for part in (getattr(record, "code", None), getattr(record, "email", None)) if part)
+    seen = [name for name in ("code", "email") if name in face.fields and fields_of(face)[name].shows]
+    return " · ".join(str(value) for value in (face.value(record, name) for name in seen) if value)
 
 
 def context(
     face: Face, query: ListQuery, page: Page, number: int, exact: bool, extras: dict[str, Any]
 ) -> dict[str, Any]:
     base = url_for(endpoint(face, "index_view"))
-    names = face.about.columns
+    names = columns_of(face)
     words = f"{number:,}" if exact else f"about {_rounded(number):,}"
     pairs = query.parameters()
     offered = [made for made in commands_of(face) if may(face, made.verb)]
@@ -98,7 +100,7 @@ def _column(face: Face, name: str, query: ListQuery, base: str) -> dict[str, Any
     flipped = [("desc", "1")] if (sorted_now and not query.desc) else []
     return {"name": name, "label": declared.label, "numeric": declared.family == "number",
             "sorted": ("desc" if query.desc else "asc") if sorted_now else None,
-            "sort_url": base + _query([*others, ("sort", name), *flipped]) if name in face.about.sort else None}  # fmt: skip
+            "sort_url": base + _query([*others, ("sort", name), *flipped]) if name in face.about.sort and fields_of(face)[name].shows else None}  # fmt: skip
 
 
 def row_menu(face: Face, record: Any) -> list[dict[str, Any]]:
@@ -124,7 +126,10 @@ def command_items(face: Face, record: Any) -> list[dict[str, Any]]:
 def _search(face: Face, query: ListQuery, base: str) -> dict[str, Any] | None:
     if not face.about.search:
         return None
-    fields = ", ".join(face.fields[name].label.lower() for name in face.about.search[:4])
+    seen = [name for name in face.about.search if fields_of(face)[name].shows]
+    if not seen:
+        return None
+    fields = ", ".join(face.fields[name].label.lower() for name in seen[:4])
     return {"url": base, "value": query.search, "placeholder": f"Search {face.label_plural.lower()}: {fields} …",
             "hidden": [pair for pair in query.parameters() if pair[0] != "search"]}  # fmt: skip
 
@@ -143,14 +148,18 @@ def _filters(face: Face, query: ListQuery, base: str, pairs: list[tuple[str, str
     active = [{"label": kept.field.label, "text": _said(kept),
                "remove_url": base + _query([pair for pair in pairs if pair != (kept.parameter, kept.raw)])}
               for kept in query.filters]  # fmt: skip
-    return {"active": active, "available": bool(face.about.filters), "clear_url": base,
+    return {"active": active, "available": bool(_filtered_by(face)), "clear_url": base,
             "fields_url": url_for(endpoint(face, "filters_view")) + _query(pairs)}  # fmt: skip
 
 
 def filter_fields(face: Face, query: ListQuery) -> dict[str, Any]:
     """The fields that can be filtered by, with the rest of the list's query to keep."""
-    return {"available": [_filter(face.fields[name]) for name in face.about.filters],
+    return {"available": [_filter(face.fields[name]) for name in _filtered_by(face)],
             "base_url": url_for(endpoint(face, "index_view")), "hidden": query.parameters()}  # fmt: skip
+
+
+def _filtered_by(face: Face) -> list[str]:
+    return [name for name in face.about.filters if fields_of(face)[name].shows]
 
 
 def _filter(declared: Field) -> dict[str, Any]:
@@ -181,7 +190,7 @@ def _said(kept: Filter) -> str:
         numbers = [part.strip() for part in kept.raw.split(",") if part.strip().isdigit()]
         # Only what the person may see is told by name.
         found = [find(face, current_user, number, PICK) for number in numbers[:3]]
-        return f"{word} {', '.join(record.title for record in found if record is not None) or kept.raw}"
+        return f"{word} {', '.join(title_of(face, record) for record in found if record is not None) or kept.raw}"
     names = dict(kept.field.options())
     return f"{word} {', '.join(names.get(part.strip(), part.strip()) for part in kept.raw.split(','))}"
 

@@ -10,12 +10,13 @@ from flask_admin import expose
 from flask_login import current_user
 from markupsafe import Markup
 
-from admin_views.cells import render
+from admin_views.cells import cell, fields_of, present, title_of
 from admin_views.lists import may
 from admin_views.party_tabs import PartyTabs
 from crm.commands.photos import LARGEST, remove_photo, set_photo
 from crm.core.command import WrongInput
 from crm.core.entity import face_named
+from crm.core.permissions import Access
 from crm.models.parties import BlockState, Party
 from crm.queries.scope import find
 
@@ -39,11 +40,11 @@ class PartyView(PartyTabs):
         return {"secondary": [{"label": "Import", "url": url_for("imports.create_view"), "icon": "upload"}]}
 
     def detail_extras(self, record: Party) -> dict[str, Any]:
-        extras: dict[str, Any] = {"alerts": _alerts(record), "facts": self._facts(record),
+        extras: dict[str, Any] = {"alerts": self._alerts(record), "facts": self._facts(record),
                                   "tabs": self.own_tabs(record)}  # fmt: skip
-        if record.photo_at is not None:
+        if record.photo_at is not None and fields_of(self.face)["photo_at"].shows:
             extras["photo_url"] = url_for(".photo_view", id=record.id, v=int(record.photo_at.timestamp()))
-        if may(self.face, "edit") and record.archived_at is None:
+        if may(self.face, "edit") and record.archived_at is None and self._may_change_photo():
             change = {"label": "Photo or logo", "url": url_for(".photo_form", id=record.id), "icon": "image"}
             extras["menu"] = [change | {"tone": "", "method": "get"}]
         return extras
@@ -51,13 +52,15 @@ class PartyView(PartyTabs):
     @expose("/photo/")
     def photo_view(self) -> Any:
         picture = self._record("read").photo
-        if picture is None:
+        if picture is None or not fields_of(self.face)["photo_at"].shows:
             abort(404)
         return Response(picture, mimetype="image/webp", headers={"Cache-Control": "private, max-age=86400"})
 
     @expose("/photo/change/", methods=("GET", "POST"))
     def photo_form(self) -> Any:
         record = self._record("edit")
+        if not self._may_change_photo():
+            abort(403)
         if record.archived_at is not None:
             abort(409)
         here = url_for(".details_view", id=record.id)
@@ -69,7 +72,7 @@ class PartyView(PartyTabs):
                 else:
                     given = request.files.get("photo")
                     set_photo(record, given.stream.read(LARGEST + 1) if given else b"")
-                flash(f"The photo of {record.title} was changed.", "good")
+                flash(f"The photo of {self._title(record)} was changed.", "good")
                 return redirect(here, 303)
             except WrongInput as fault:
                 errors = [{"field_id": "photo", "label": "Photo or logo", "text": fault.errors["photo"]}]
@@ -78,7 +81,8 @@ class PartyView(PartyTabs):
         field = {"name": "photo", "label": "Photo or logo", "id": "photo", "html": control, "kind": "file", "wide": True,
                  "required": True, "help": "PNG, JPEG, WebP or GIF; place and camera data are removed",
                  "errors": [error["text"] for error in errors]}  # fmt: skip
-        page = {"title": f"Photo of {record.title}", "breadcrumbs": [*self._crumbs(record.title)]}
+        title = self._title(record)
+        page = {"title": f"Photo of {title}", "breadcrumbs": [*self._crumbs(title)]}
         also = [{"name": "_remove", "value": "1", "label": "Remove it"}] if record.photo_at else []
         body = render_template(
             "desk/form.html", page=page, sections=[{"title": "Photo or logo", "help": "", "fields": [field]}], errors=errors,
@@ -88,41 +92,42 @@ class PartyView(PartyTabs):
 
     def _facts(self, record: Party) -> list[dict[str, Any]]:
         facts = []
-        for name in FACTS:
-            value = self.face.value(record, name)
-            if value is not None:
-                facts.append({"label": self.face.field(name).label,
-                              "html": render(self.face.field(name), value, record=record)})  # fmt: skip
-        place = ", ".join(self.face.field(name).word(self.face.value(record, name))
-                          for name in ("city", "country") if self.face.value(record, name))  # fmt: skip
+        for name in present(self.face, FACTS):
+            if self.face.value(record, name) is not None:
+                facts.append({"label": self.face.field(name).label, "html": cell(self.face, record, name)})
+        place = ", ".join(self.face.field(name).word(self.face.value(record, name)) for name in ("city", "country")
+                          if fields_of(self.face)[name].shows and self.face.value(record, name))  # fmt: skip
         if place:
             facts.append({"label": "Place", "html": Markup("{}").format(place)})
         contact = next((contact for contact in record.contacts if contact.is_primary), None)
         if contact is not None and find(face_named("contact"), current_user, str(contact.id)) is not None:
-            facts.append({"label": "Key contact", "html": Markup("{}").format(contact.name)})
+            name = title_of(face_named("contact"), contact)
+            facts.append({"label": "Key contact", "html": Markup("{}").format(name)})
         return facts
+
+    def _may_change_photo(self) -> bool:
+        return fields_of(self.face)["photo_at"] is Access.WRITE
+
+    def _alerts(self, record: Party) -> list[dict[str, str]]:
+        """What a person must see before doing anything."""
+        seen, alerts = fields_of(self.face), []
+        if record.block_state is not BlockState.NONE and seen["block_state"].shows:
+            until = (
+                f" until {format_date(record.blocked_until, 'd MMMM y', locale='en')}" if record.blocked_until else ""
+            )
+            since = f"since {format_date(record.blocked_at, 'd MMMM y', locale='en')}" if record.blocked_at else ""
+            text = (record.block_reason or "") if seen["block_reason"].shows else ""
+            alerts.append({"tone": "bad", "title": f"{record.block_state.label} {since}{until}", "text": text})
+        if record.archived_at is not None:
+            alerts.append({"tone": "warning", "title": "Archived",
+                           "text": "It can be read, not changed. Restore it to work with it."})  # fmt: skip
+        for name, label in (("email", "e-mail"), ("phone", "phone number")):
+            if getattr(record, f"{name}_state") == "bounced" and seen[name].shows:
+                alerts.append({"tone": "warning", "title": f"The {label} doesn't work",
+                               "text": f"Messages to {getattr(record, name)} came back."})  # fmt: skip
+        return alerts
 
 
 def _allow_picture(endpoint: str | None, _values: Any) -> None:
     if (endpoint or "").endswith(".photo_form"):
         request.max_content_length = LARGEST + 64 * 1024
-
-
-def _alerts(record: Party) -> list[dict[str, str]]:
-    """What a person must see before doing anything."""
-    alerts = []
-    if record.block_state is not BlockState.NONE:
-        until = f" until {format_date(record.blocked_until, 'd MMMM y', locale='en')}" if record.blocked_until else ""
-        since = f"since {format_date(record.blocked_at, 'd MMMM y', locale='en')}" if record.blocked_at else ""
-        alerts.append(
-            {"tone": "bad", "title": f"{record.block_state.label} {since}{until}", "text": record.block_reason or ""}
-        )
-    if record.archived_at is not None:
-        alerts.append(
-            {"tone": "warning", "title": "Archived", "text": "It can be read, not changed. Restore it to work with it."}
-        )
-    for name, label in (("email", "e-mail"), ("phone", "phone number")):
-        if getattr(record, f"{name}_state") == "bounced":
-            alerts.append({"tone": "warning", "title": f"The {label} doesn't work",
-                           "text": f"Messages to {getattr(record, name)} came back."})  # fmt: skip
-    return alerts

@@ -84,7 +84,7 @@ class DocumentView(EntityView):
                     if not may_attach():
                         abort(403)
                     attach(record, *_given_file())
-                flash(f"{self.face.label} {record.title} was made.", "good")
+                flash(f"{self.face.label} {self._title(record)} was made.", "good")
                 return redirect(url_for(".details_view", id=record.id), 303)
             except WrongInput as fault:
                 errors = fault.errors  # the answer is an error, so the record goes with the file that was refused
@@ -121,7 +121,7 @@ class DocumentView(EntityView):
             except Refused as refusal:
                 flash(f"Not kept: {refusal}.", "bad")
                 return redirect(here, 303)
-        page = {"title": f"File of {record.title}", "breadcrumbs": self._crumbs(record.title)}
+        page = {"title": f"File of {self._title(record)}", "breadcrumbs": self._crumbs(self._title(record))}
         faults = [{"field_id": "file", "label": "The file", "text": text} for text in errors.values()]
         body = render_template(
             "desk/form.html", page=page, sections=[_file_section(errors, required=True)], errors=faults,

@@ -14,14 +14,14 @@ from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
 
 from admin_views.base import EntityView
-from admin_views.cells import initials, moment, render, tone_of
+from admin_views.cells import cell, initials, moment, present, title_of, tone_of
 from admin_views.details import RELATED_ROWS
 from admin_views.lists import command_items, endpoint, may, page_of
 from crm.commands import records
 from crm.commands.party_notes import pin, unpin
 from crm.core.command import Refused, WrongInput, perform
 from crm.core.entity import db, face_named
-from crm.core.permissions import access_of, title_for
+from crm.core.permissions import access_of
 from crm.models.parties import Party
 from crm.models.party_choices import RELATION_BACK, RelationKind
 from crm.models.party_notes import Note
@@ -106,13 +106,13 @@ class PartyTabs(EntityView):
                       if len(rows) > RELATED_ROWS else None))  # fmt: skip
 
     def _note(self, face: Any, row: Note) -> dict[str, Any]:
-        who = row.author.name if row.author else "The system"
+        who = title_of(face_named("user"), row.author) if row.author else "The system"
         can_pin = may(face, "unpin" if row.pinned_at else "pin") and row.party.archived_at is None
         can_edit = may(face, "edit") and row.party.archived_at is None
         reads = access_of(current_user, face, "text").shows
         return {"id": row.id, "who": who, "initials": initials(who), "tone": tone_of(row.author) if row.author else 0,
                 "when": moment(row.created_at), "edited": moment(row.edited_at) if row.edited_at else "",
-                "html": render(face.field("text"), row.text) if reads else UNREAD, "pinned": row.pinned_at is not None, "can_pin": can_pin,
+                "html": cell(face, row, "text") if reads else UNREAD, "pinned": row.pinned_at is not None, "can_pin": can_pin,
                 "edit_url": url_for(endpoint(face, "edit_view"), id=row.id) if can_edit else None}  # fmt: skip
 
     # Relations
@@ -159,8 +159,8 @@ class PartyTabs(EntityView):
 
         def named(party_id: int) -> dict[str, Any]:
             other = found.seen.get(party_id)
-            return {"name": title_for(current_user, other_face, other) if other else UNSEEN, "url": page_of("party", other) if other else None,
-                    "status": render(other_face.field("status"), other.status) if other else "",
+            return {"name": title_of(other_face, other) if other else UNSEEN, "url": page_of("party", other) if other else None,
+                    "status": cell(other_face, other, "status") if other and present(other_face, ["status"]) else "",
                     "here": party_id == record.id}  # fmt: skip
 
         def branch(node: Node) -> dict[str, Any]:
@@ -188,10 +188,9 @@ class PartyTabs(EntityView):
     def _relation(self, face: Any, relation: Relation | None) -> dict[str, Any] | None:
         if relation is None:
             return None
-        dates = [(word, face.field(name)) for word, name in (("since", "valid_from"), ("until", "valid_until"))
-                 if getattr(relation, name) is not None]  # fmt: skip
-        said = Markup(" ").join(Markup("{} {}").format(word, render(declared, getattr(relation, declared.attribute)))
-                                for word, declared in dates)  # fmt: skip
+        words = {"valid_from": "since", "valid_until": "until"}
+        dates = [name for name in present(face, words) if getattr(relation, name) is not None]
+        said = Markup(" ").join(Markup("{} {}").format(words[name], cell(face, relation, name)) for name in dates)
         return {"url": url_for(endpoint(face, "details_view"), id=relation.id), "dates": said, "id": relation.id,
                 "commands": command_items(face, relation)}  # fmt: skip
 

@@ -8,9 +8,10 @@ from typing import Any
 from flask import url_for
 from markupsafe import Markup, escape
 
-from admin_views.cells import html, initials, render, tone_of
+from admin_views.cells import EMPTY, MASKED, fields_of, html, initials, render, title_of, tone_of
 from admin_views.lists import endpoint, may
 from crm.core.entity import Face, face_named
+from crm.core.permissions import Access
 
 _ICON = '<svg class="icon " aria-hidden="true" focusable="false"><use href="%sicons.svg#%s"/></svg>'
 _TICK = ('<td class="cell-tick"><label class="hit"><input class="input" type="checkbox" name="rowid" value="%s" form="bulk" '
@@ -30,7 +31,8 @@ def rows(face: Face, records: Sequence[Any], names: Sequence[str], *, ticks: boo
     """The body of a list's table; the first column names the record. `ticks`: there are commands for ticked rows."""
     details, menu = url_for(endpoint(face, "details_view")), url_for(endpoint(face, "menu_view"))
     more = html(_ICON, assets, "ellipsis")
-    quick = frozenset(face.about.quick) if may(face, "edit") else frozenset()
+    seen = fields_of(face)
+    quick = frozenset(name for name in face.about.quick if seen[name] is Access.WRITE and may(face, "edit"))
     url_of = _pages()
     cells = [_cell(face, name, url_of, quick=name in quick) for name in names[1:]]
     name_of, has_avatar = _name(face, names[0]), face.about.title == "name"
@@ -54,9 +56,9 @@ def rows(face: Face, records: Sequence[Any], names: Sequence[str], *, ticks: boo
 
 def _name(face: Face, name: str) -> Callable[[Any], str]:
     first = face.field(name)
-    if first.name == face.about.title:
-        return lambda record: record.title
-    return lambda record: first.word(face.value(record, name)) or record.title
+    if name in ("id", face.about.title) or not fields_of(face)[name].shows:
+        return lambda record: title_of(face, record)
+    return lambda record: first.word(face.value(record, name)) or title_of(face, record)
 
 
 def _pages() -> Link:
@@ -78,6 +80,9 @@ def _cell(face: Face, name: str, url_of: Link, *, quick: bool) -> Callable[[Any]
     value, numeric = _value(face, name), "num" if declared.family == "number" else ""
     start = html('<td class="%s" data-label="%s">', numeric, declared.label)
     changing = html('<td class="%s" data-label="%s" data-edit="%s">', numeric, declared.label, name) if quick else start
+
+    if not fields_of(face)[name].shows:
+        return lambda record: html("%s%s</td>", start, EMPTY if value(record) in (None, "", []) else MASKED)
 
     def cell(record: Any) -> Markup:
         shown = render(declared, value(record), record=record, url_of=url_of)

@@ -20,8 +20,8 @@ from sqlalchemy.orm import selectinload
 
 from crm.core.command import WrongInput
 from crm.core.entity import Entity, Face, db, face_named
-from crm.core.fields import Field
-from crm.core.permissions import PICK, Actor
+from crm.core.fields import MASK, Field
+from crm.core.permissions import PICK, Access, Actor, access_of, accesses, title_for
 from crm.queries.scope import visible
 
 # Only an order, so that a document reads like a card: names that an entity lacks are passed over, those that
@@ -94,6 +94,8 @@ class Declared(ma.Field[Any]):
         self.declared = declared
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        if value == MASK:
+            return MASK
         if self.declared.kind == "money" and value is not None:
             value = _as_written(self.declared, value)
         if self.declared.kind != "reference":
@@ -192,19 +194,23 @@ def loads(face: Face) -> list[Any]:
 def documents(face: Face, records: Iterable[Entity], actor: Actor) -> list[dict[str, Any]]:
     """The records as documents, with the names of what they refer to: one question per kind of it."""
     rows = list(records)
-    shown = parts(face)
-    names = _names([part for part in shown if part.kind == "reference"], rows, face, actor)
+    may = accesses(actor, face)
+    shown = tuple(part for part in parts(face) if may[part.name] is not Access.HIDDEN)
+    masked = frozenset(part.name for part in shown if not may[part.name].shows)
+    names = _names([part for part in shown if part.kind == "reference" and part.name not in masked], rows, face, actor)
     schema = schema_for(face)
-    return [schema.dump(dict(_values(face, shown, row, names))) for row in rows]
+    return [schema.dump(dict(_values(face, shown, row, names, masked))) for row in rows]
 
 
 def _values(
-    face: Face, shown: tuple[Field, ...], row: Any, names: dict[tuple[str, int], str]
+    face: Face, shown: tuple[Field, ...], row: Any, names: dict[tuple[str, int], str], masked: frozenset[str]
 ) -> Iterator[tuple[str, Any]]:
     own = face.fields
     for part in shown:
         value = getattr(row, part.attribute) if part.name in own else face.value(row, part.name)
-        if part.kind == "reference" and value is not None:
+        if part.name in masked and value is not None:
+            value = MASK
+        elif part.kind == "reference" and value is not None:
             value = (value, names.get((part.refers_to, value)))
         yield part.name, value
 
@@ -220,12 +226,12 @@ def _names(references: list[Field], rows: list[Any], face: Face, actor: Actor) -
     for target, ids in wanted.items():
         face = face_named(target)
         statement = visible(face, actor, PICK).where(face.entity.id.in_(sorted(ids)))
-        title = face.entity.about.title if face.entity.about else ""
-        if title in inspect(face.entity).column_attrs:
+        title = face.about.title
+        if title in inspect(face.entity).column_attrs and access_of(actor, face, title).shows:
             pairs = db.session.execute(statement.with_only_columns(face.entity.id, getattr(face.entity, title)))
             found |= {(target, record_id): str(name) for record_id, name in pairs}
         else:
-            found |= {(target, record.id): record.title for record in db.session.scalars(statement)}
+            found |= {(target, record.id): title_for(actor, face, record) for record in db.session.scalars(statement)}
     return found
 
 

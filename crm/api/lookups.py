@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import func, literal, select, union_all
 
-from crm.core.entity import Face, db
+from crm.core.entity import Face, db, face_named
 from crm.core.fields import field_of
-from crm.core.permissions import Actor
+from crm.core.permissions import Actor, access_of, allowed
 from crm.models.parties import Contact, Party
 from crm.queries.scope import MAX_ID, visible
 
@@ -47,7 +47,10 @@ def look_up(face: Face, given: Mapping[str, str], actor: Actor, *, load: list[An
     if "country" in given and name != "phone":
         raise BadLookup("country", "only completes a phone number")
     limit, after = _whole(given, "limit", 50, 200), _whole(given, "cursor", 0, MAX_ID)
-    found = _matches(name, _value(name, given)).subquery("found")
+    seen = [rank for rank, place in enumerate(_MATCHED[name]) if _shows(actor, face, place)]
+    if not seen:
+        raise BadLookup(name, "isn't shown to the user of this key, so nothing can be looked up by it")
+    found = _matches(name, _value(name, given), seen).subquery("found")
     best = select(found.c.id, func.min(found.c.rank).label("rank")).group_by(found.c.id).subquery("best")
     statement = (
         visible(face, actor)
@@ -71,7 +74,15 @@ _MATCHED = {
 }
 
 
-def _matches(name: str, value: Any) -> Any:
+def _shows(actor: Actor, face: Face, place: str) -> bool:
+    if place.startswith("contact."):
+        face, place = face_named("contact"), place.removeprefix("contact.")
+        if allowed(actor, "contact.read") is None:
+            return False
+    return access_of(actor, face, place).shows
+
+
+def _matches(name: str, value: Any, seen: list[int]) -> Any:
     match name:
         case "email":
             places = [(Party.id, Party.email), (Party.id, Party.email2), (Contact.party_id, Contact.email)]
@@ -84,6 +95,7 @@ def _matches(name: str, value: Any) -> Any:
     selects: list[Any] = [
         select(ident.label("id"), literal(rank).label("rank")).where(column == value)
         for rank, (ident, column) in enumerate(places)
+        if rank in seen
     ]
     return union_all(*selects) if len(selects) > 1 else selects[0]
 

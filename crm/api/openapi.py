@@ -10,7 +10,7 @@ from crm.api.lookups import offered
 from crm.api.rate import BURST, PER_MINUTE
 from crm.core.command import Command, commands_of
 from crm.core.entity import Face, all_faces
-from crm.core.fields import Field
+from crm.core.fields import MASK, Field, FieldClass
 
 PREFIX = "/api/v1"
 METHODS = ("get", "post", "patch", "delete")
@@ -22,7 +22,8 @@ INTRODUCTION = (
     "number alone. The ETag of a record is what PATCH wants as If-Match. A POST with an Idempotency-Key "
     "that is sent again within a day gets the same answer and is not done twice. A key may make "
     f"{PER_MINUTE:,} requests a minute, {BURST:,} of them at once. The scopes write and command answer "
-    "with the record they changed. Lists go on at `next`, until it is null."
+    "with the record they changed. A field that the user may not see is left out; one that is masked for the "
+    f"user reads {MASK}, and can't be searched, filtered, sorted by or set. Lists go on at `next`, until it is null."
 )
 
 _TYPES: dict[str, dict[str, Any]] = {
@@ -101,6 +102,9 @@ _REFERENCE = {
 }
 
 
+_MASKED = {"const": MASK, "description": "There is a value that the user of the key may not see"}
+
+
 def _ref(kind: str, name: str) -> dict[str, str]:
     return {"$ref": f"#/components/{kind}/{name}"}
 
@@ -142,7 +146,7 @@ def _schemas(face: Face) -> Iterator[tuple[str, Any]]:
         {
             "type": "object",
             "description": face.about.help or (face.entity.__doc__ or "").strip(),
-            "required": list(document),
+            "required": ["id"],  # what else is there depends on the roles of whoever asks
             "properties": document,
         },
     )
@@ -201,6 +205,8 @@ def _property(field: Field, *, read: bool = False) -> dict[str, Any]:
         }
     if field.name != "id" and not field.required:
         made["type"] = [made["type"], "null"]
+    if read and field.field_class not in (None, FieldClass.OPEN):
+        return {"anyOf": [made, _MASKED]} | text
     return made | text
 
 

@@ -14,12 +14,12 @@ from sqlalchemy import func, select
 from crm.core.command import Refused
 from crm.core.entity import Face, db, face_named
 from crm.core.jobs import Job, JobState, ask
-from crm.core.permissions import Actor, Scope, allowed
+from crm.core.permissions import Actor, Scope, accesses, allowed
 from crm.core.transaction import run_in_transaction
 from crm.models.access import User
 from crm.models.imports import Export, ExportFormat
 from crm.queries.export_files import as_file
-from crm.queries.exports import Batches, Extract, extract, read_columns
+from crm.queries.exports import Batches, Extract, export_names, extract, read_columns
 from crm.queries.listing import ListQuery, read_query
 
 TASK = "jobs.exports.write"
@@ -86,7 +86,7 @@ def write_file(export: Export) -> Iterator[int]:
     if export.stored_name is None:
         raise Refused("its time is over: ask for a new one")
     query, path = read_query(face, parse_qsl(export.query, keep_blank_values=True)), path_of(export)
-    taken = extract(face, query, read_columns(face, export.columns), str(export.format), by=by)
+    taken = extract(face, query, read_columns(face, export.columns, by), str(export.format), by=by)
     done = 0
 
     def counted(batches: Batches) -> Batches:
@@ -115,11 +115,16 @@ def path_of(export: Export) -> Path:
 
 
 def may_take(export: Export, actor: Actor) -> bool:
-    """The file is for whoever asked for it, and for who sees all exports and may take out all of these records."""
+    """The file is for whoever asked for it, and for who sees all exports and may take out all of these records and
+    columns."""
     right = allowed(actor, f"{export.entity}.export")
     if export.asked_by_id == actor.id:
         return right is not None
-    return right is Scope.ALL and allowed(actor, "export.read") is Scope.ALL
+    if right is not Scope.ALL or allowed(actor, "export.read") is not Scope.ALL:
+        return False
+    face = face_named(export.entity)
+    may, offered = accesses(actor, face), export_names(face, actor)
+    return all(name in offered and may[name].shows for name in export.columns)
 
 
 def delete_expired() -> int:

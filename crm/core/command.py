@@ -136,10 +136,11 @@ def among(column: Any, ids: Iterable[int]) -> Any:
 
 
 def perform(made: Command, ids: Iterable[int], *, by: Any, values: Mapping[str, Any],
-            where: Iterable[Any] = ()) -> list[Outcome]:  # fmt: skip
+            where: Iterable[Any] = (), name: Callable[[Any], str] = str) -> list[Outcome]:  # fmt: skip
     """Do a command to each record, each in its own savepoint, and say what became of each.
 
-    `where` is the row scope: a record outside it counts as not there. Flushes; the edge commits.
+    `where` is the row scope: a record outside it counts as not there. `name` is what `by` may call a record. Flushes;
+    the edge commits.
     """
     wanted = list(dict.fromkeys(ids))
     found = {row.id: row for row in lock_in_order(made.entity, wanted, *where)}
@@ -149,7 +150,7 @@ def perform(made: Command, ids: Iterable[int], *, by: Any, values: Mapping[str, 
         if record is None:
             outcomes.append(Outcome(record_id, f"{made.entity.noun()} {record_id}", NOT_THERE))
             continue
-        title = record.title
+        title = name(record)
         try:
             with db.session.begin_nested():
                 made.run(record, by=by, **values)

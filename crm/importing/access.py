@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crm.core.entity import Face, face_named
 from crm.core.jobs import Job
-from crm.core.permissions import Actor, Scope, allowed
+from crm.core.permissions import BULK_PERSONAL, Actor, Scope, accesses, allowed
 from crm.models.imports import Import
 from crm.queries.scope import find
 
@@ -26,10 +26,12 @@ def may_cancel(record: Import, face: Face, actor: Actor, job: Job | None) -> boo
 
 
 def may_take_refused(record: Import, face: Face, actor: Actor) -> bool:
-    """That person, and whoever may read the import and take all such records away: the file has raw personal data."""
+    """That person, and whoever may read the import, take all such records away and see all their fields: the file has
+    raw personal data."""
     if may_go_on(record, face, actor):
         return True
-    return allowed(actor, f"{face.name}.export") is Scope.ALL and _reads(record, actor)
+    may_all = allowed(actor, f"{face.name}.export") is Scope.ALL and allowed(actor, f"{face.name}.{BULK_PERSONAL}")
+    return bool(may_all) and all(one.shows for one in accesses(actor, face).values()) and _reads(record, actor)
 
 
 def may_watch(record: Import, face: Face, actor: Actor) -> bool:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from crm.core.statistics import refresh_statistics
 from crm.importing.plan import Plan
 from crm.importing.staging import CHUNK
 from crm.importing.statements import CHUNK_SCOPE, OPEN, Statements
+from crm.importing.targets import landings
 from crm.models.access import User
 from crm.models.imports import Duplicates, Outcome
 from crm.queries.scope import row_scope
@@ -46,12 +47,17 @@ class Rights:
         return cls(None, reached="true", sets_owner=False)
 
     @classmethod
-    def of(cls, face: Face, actor: User | None) -> Rights:
-        """Of the user who asked. Raises Refused when that user is gone, locked, or may it no longer."""
+    def of(cls, face: Face, actor: User | None, columns: Iterable[str] = ()) -> Rights:
+        """Of the user who asked. Raises Refused when that user is gone, locked, or may it no longer, or may not set one
+        of the columns any more."""
         importing = allowed(actor, f"{face.name}.import")
         reading = allowed(actor, f"{face.name}.read")
         if actor is None or not actor.active or importing is None or reading is None:
             raise Refused("the person who asked may no longer import")
+        settable = {landing.name for landing in landings(face, actor)}
+        lost = next((name for name in columns if name not in settable), None)
+        if lost is not None:
+            raise Refused(f"the person who asked may no longer set “{lost}”")
         reached = and_(*row_scope(face, actor, "import"), *row_scope(face, actor))
         # Nothing in it but names of columns and the number of the user.
         sql = reached.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})

@@ -10,6 +10,7 @@ from typing import Any
 
 from crm.core.entity import Face
 from crm.core.fields import countries
+from crm.core.permissions import Actor
 from crm.importing.files import ReadOptions
 from crm.importing.mapping import known_words, suggest
 from crm.importing.reading import Table, open_table
@@ -80,9 +81,9 @@ def open_for(face: Face, path: Any, options: ReadOptions | None = None) -> Table
     return open_table(path, options, words=known_words([landing.target() for landing in landings(face)]))
 
 
-def suggested_columns(face: Face, table: Table) -> dict[int, str]:
-    """The columns that mean something, by number."""
-    targets = [landing.target() for landing in landings(face)]
+def suggested_columns(face: Face, table: Table, actor: Actor | None) -> dict[int, str]:
+    """The columns that mean something to this person, by number."""
+    targets = [landing.target() for landing in landings(face, actor)]
     return {found.column: found.target for found in suggest(table.columns, targets) if found.target}
 
 
@@ -96,10 +97,11 @@ def make_plan(
     country: str | None = None,
     styles: Mapping[int, str] | None = None,
     complete: bool = True,
+    actor: Actor | None = None,
 ) -> Plan:
-    """A plan; what isn't given is found out. Raises PlanRefused, for gaps too unless `complete` is off."""
-    chosen = dict(suggested_columns(face, table) if columns is None else columns)
-    known = {landing.name: landing for landing in landings(face)}
+    """A plan with what the actor may set; what isn't given is found out. Raises PlanRefused, for gaps too unless `complete` is off."""
+    chosen = dict(suggested_columns(face, table, actor) if columns is None else columns)
+    known = {landing.name: landing for landing in landings(face, actor)}
     _check_columns(face, table, chosen, known, complete=complete)
     if match is None:
         match = next((name for name in MATCHABLE if name in chosen.values()), None)

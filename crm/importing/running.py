@@ -44,11 +44,11 @@ class _Work:
         plan = Plan.from_data(record.plan)
         face = face_named(plan.face)
         path = uploads() / record.stored_name
-        rights_now(face, record.asked_by_id)  # before the file is touched
+        rights_now(face, plan, record.asked_by_id)  # before the file is touched
         return cls(record.id, record.asked_by_id, path, face, plan, open_table(path, plan.options))
 
     def rights(self) -> Rights:
-        return rights_now(self.face, self.user_id)
+        return rights_now(self.face, self.plan, self.user_id)
 
     def sign(self, connection: Connection) -> None:
         """Name the person and the import in the history of whatever this transaction changes."""
@@ -56,13 +56,13 @@ class _Work:
             hand_over(connection)
 
 
-def rights_now(face: Face, user_id: int | None) -> Rights:
+def rights_now(face: Face, plan: Plan, user_id: int | None) -> Rights:
     """The rights as they are at this moment, not as they were when the import was asked for. Raises Refused."""
     if user_id is None:
         return Rights.of_operator()
     person = select(User).where(User.id == user_id).options(selectinload(User.roles).selectinload(Role.grants))
     fresh = person.execution_options(populate_existing=True)
-    return Rights.of(face, db.session.scalars(fresh).one_or_none())
+    return Rights.of(face, db.session.scalars(fresh).one_or_none(), plan.columns.values())
 
 
 def run_import(import_id: int, checkpoint: dict[str, Any]) -> Iterator[Step]:

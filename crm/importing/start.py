@@ -16,6 +16,7 @@ from crm.importing.plan import Plan, PlanChanged, PlanRefused, make_plan, open_f
 from crm.importing.reading import Table
 from crm.importing.running import try_out
 from crm.importing.storage import UPLOAD_LIMIT, Stored, forget, keep, uploads
+from crm.models.access import User
 from crm.models.imports import Duplicates, Import
 
 LOAD = "jobs.imports.load"
@@ -90,7 +91,8 @@ def _draft(
     country: str | None,
 ) -> tuple[Import, Table]:
     table = open_for(face, uploads() / stored.name, options)
-    plan = make_plan(face, table, duplicates=duplicates, match=match, country=country, complete=False)
+    person = None if by is None else db.session.get(User, by)
+    plan = make_plan(face, table, duplicates=duplicates, match=match, country=country, complete=False, actor=person)
     record = Import(
         file_name=_shown(file_name),
         entity=face.name,
@@ -138,7 +140,7 @@ def replan(
         raise Refused("it has been started already")
     old = Plan.from_data(record.plan)
     kept: dict[str, Any] = {"duplicates": old.duplicates, "match": old.match, "country": old.country} | more
-    plan = make_plan(face, table, columns=columns, complete=complete, **kept)
+    plan = make_plan(face, table, columns=columns, complete=complete, actor=record.asked_by, **kept)
     _put(record, plan)
     db.session.flush()
     return plan

@@ -10,7 +10,7 @@ from sqlalchemy import inspect
 
 from crm.core.entity import Embed, Entity, Face
 from crm.core.fields import Field
-from crm.core.permissions import Actor, allowed
+from crm.core.permissions import Access, Actor, accesses, allowed
 from crm.importing.mapping import Target
 from crm.models.parties import BlockState, Kind, Lifecycle, Party, Status
 
@@ -54,6 +54,10 @@ class Rules:
     def complete(self, data: dict[str, Any], *, mapped: frozenset[str]) -> None:
         """Fill in, from what was read, what else a new record needs. ValueError refuses the row."""
 
+    def kept_from(self, face: Face, actor: Actor) -> frozenset[str]:
+        """Targets that this person may not set although the fields are open."""
+        return frozenset()
+
     # Columns that only a new record gets; an update leaves them alone.
     only_new: frozenset[str] = frozenset()
     # Name → SQL type of staged values that are no columns, for `refuses_update`.
@@ -93,6 +97,9 @@ class PartyRules(Rules):
             replace(status, choices=Status, editable=True),
             replace(face.fields["customer_since"], editable=True),
         ]
+
+    def kept_from(self, face: Face, actor: Actor) -> frozenset[str]:
+        return frozenset(("owner", "team")) if allowed(actor, f"{face.name}.reassign") is None else frozenset()
 
     def complete(self, data: dict[str, Any], *, mapped: frozenset[str]) -> None:
         if not data.get("kind"):
@@ -136,8 +143,16 @@ def rules_of(face: Face) -> Rules:
     return _RULES.get(face.entity, Rules())
 
 
-def landings(face: Face) -> list[Landing]:
-    """Everything that can be imported into a face, in the order of its form."""
+def landings(face: Face, actor: Actor | None = None) -> list[Landing]:
+    """Everything that this person can import into a face, in the order of its form; without one, everything."""
+    found = _landings(face)
+    if actor is None:
+        return found
+    may, kept = accesses(actor, face), rules_of(face).kept_from(face, actor)
+    return [landing for landing in found if may[landing.name] is Access.WRITE and landing.name not in kept]
+
+
+def _landings(face: Face) -> list[Landing]:
     found: dict[str, Landing] = {}
     for section in face.about.sections:
         for name in section.fields:
@@ -164,8 +179,8 @@ def importable(faces: list[Face], actor: Actor) -> list[Face]:
     return [face for face in faces if face.about.importable and allowed(actor, f"{face.name}.import")]
 
 
-def template(face: Face) -> list[str]:
+def template(face: Face, actor: Actor) -> list[str]:
     """The header of the template a person can fill in: what nearly everybody has, status last."""
-    names = {landing.name for landing in landings(face)}
+    names = {landing.name: None for landing in landings(face, actor)}
     usual = ("name", "email", "phone", "industry", "website", "address", "status")
-    return [name for name in usual if name in names] or [landing.name for landing in landings(face)][:20]
+    return [name for name in usual if name in names] or list(names)[:20]

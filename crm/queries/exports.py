@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Select, Text, and_, case, cast, func, inspect
 from sqlalchemy.orm import aliased
 
 from crm.core.entity import Embed, Face, db, face_named
-from crm.core.fields import Field
-from crm.core.permissions import Actor
+from crm.core.fields import MASK, Field
+from crm.core.permissions import BULK_PERSONAL, Access, Actor, accesses, allowed
 from crm.core.spreadsheets import FORMULA, NUMBER, neutral
 from crm.queries.listing import BadQuery, ListQuery, loads, matching, ordered
 
@@ -26,21 +26,26 @@ _SERIAL_FROM = "1900-03-01"  # spreadsheets take 1900 for a leap year: earlier d
 Batches = Iterator[Sequence[Sequence[Any]]]
 
 
-def export_names(face: Face) -> list[str]:
-    """Everything of a face that a file may hold, by the names that import and API use."""
+def export_names(face: Face, actor: Actor) -> list[str]:
+    """Everything of a face that a file of this person's may hold, by the names that import and API use.
+
+    What says something about a person leaves in files only with a right of its own.
+    """
+    may, personal = accesses(actor, face), allowed(actor, f"{face.name}.{BULK_PERSONAL}") is not None
     names = ["id", *(name for section in (*face.about.detail, *face.about.sections) for name in section.fields)]
     names += [*face.about.columns, *face.embedded_names, "created_at", "updated_at"]
-    return list(dict.fromkeys(name for name in names if name in face.fields or name in face.embedded_names))
+    return [name for name in dict.fromkeys(names) if may.get(name, Access.HIDDEN) is not Access.HIDDEN
+            and (personal or not face.field(name).is_personal)]  # fmt: skip
 
 
-def read_columns(face: Face, given: Sequence[str]) -> list[str]:
+def read_columns(face: Face, given: Sequence[str], actor: Actor) -> list[str]:
     """The columns that were asked for: names, `shown` for the list's own, `all` for what is stored; that without any.
 
-    Raises BadQuery for a name that isn't there.
+    Raises BadQuery for a name that isn't there for this person.
     """
-    offered = export_names(face)
+    offered = export_names(face, actor)
     stored = [name for name in offered if not face.field(name).derived or name in face.about.columns]
-    words: dict[str, Sequence[str]] = {SHOWN: face.about.columns, ALL: stored}
+    words: dict[str, Sequence[str]] = {SHOWN: [name for name in face.about.columns if name in offered], ALL: stored}
     wanted = [name.strip() for part in given for name in part.split(",") if name.strip()] or [ALL]
     names = list(dict.fromkeys(name for word in wanted for name in words.get(word, (word,))))
     for name in names:
@@ -63,6 +68,7 @@ class Extract:
     fields: list[Field]
     form: str
     statement: Select[Any]
+    masked: frozenset[str] = frozenset()
 
     def rows(self, on: Connection) -> Batches:
         """The rows in the order of the list, in parts, from a cursor on this connection.
@@ -74,12 +80,14 @@ class Extract:
         size = FIRST_PART
         while part := found.fetchmany(size):
             size = PART
-            yield _derive(self.face, part, derived, self.form) if derived else [row[1:] for row in part]
+            yield _derive(self, part, derived) if derived else [row[1:] for row in part]
 
 
 def extract(face: Face, query: ListQuery, names: Sequence[str], form: str, *, by: Actor) -> Extract:
     """What a list shows a person who may export it, with these columns."""
     fields = [face.field(name) for name in names]
+    may = accesses(by, face)
+    masked = frozenset(name for name in names if not may[name].shows)
     sources: Any = face.entity.__table__
     embedded: dict[str, Any] = {}
     for embed in face.about.embeds:
@@ -87,13 +95,16 @@ def extract(face: Face, query: ListQuery, names: Sequence[str], form: str, *, by
             lateral = _one_related(face, embed)
             embedded |= {embed.prefix + inner: lateral.c[inner] for inner in embed.fields}
             sources = sources.outerjoin(lateral, true())
-    cells = [literal(None, Text) if field.derived
-             else _cell(field, embedded[field.name] if field.name in embedded else _source(face, field), form)
-             for field in fields]  # fmt: skip
+    cells = []
+    for field in fields:
+        source = literal(None) if field.derived else embedded.get(field.name)
+        source = _source(face, field, by) if source is None else source
+        cells.append(literal(None, Text) if field.derived else _masked(source) if field.name in masked
+                     else _cell(field, source, form))  # fmt: skip
     # A name of its own for each: no two of them are taken for the same column.
     labelled = [cell.label(f"c{number}") for number, cell in enumerate(cells)]
     statement = ordered(face, query, by, "export").with_only_columns(face.entity.id, *labelled).select_from(sources)
-    return Extract(face, fields, form, statement)
+    return Extract(face, fields, form, statement, masked)
 
 
 def _one_related(face: Face, embed: Embed) -> Any:
@@ -106,7 +117,11 @@ def _one_related(face: Face, embed: Embed) -> Any:
             .order_by(*link.order_by or ()).limit(1).correlate(face.entity).lateral())  # fmt: skip
 
 
-def _source(face: Face, field: Field) -> Any:
+def _masked(source: Any) -> Any:
+    return case((source.is_(None), literal(None, Text)), else_=literal(MASK))
+
+
+def _source(face: Face, field: Field, by: Actor) -> Any:
     """The column; for a reference what tells a person which record is meant: e-mail, code, a name that only one has, or
     its number."""
     column = face.column(field.name)
@@ -117,7 +132,8 @@ def _source(face: Face, field: Field) -> Any:
     target = face_named(field.refers_to)
     unique = target.entity.__table__.c.get(target.about.title)
     names = ("code", "email", *([target.about.title] if unique is not None and unique.unique else []))
-    name = next((name for name in names if name in target.fields), None)
+    may = accesses(by, target)
+    name = next((name for name in (*names, "name") if name in target.fields and may[name].shows), None)
     if name is None:
         return column
     other: Any = aliased(target.entity)
@@ -149,7 +165,8 @@ def _serial(field: Field, source: Any) -> Any:
     return func.date_part("epoch", source) / 86_400 + 25_569
 
 
-def _derive(face: Face, part: Sequence[Any], derived: list[tuple[int, Field]], form: str) -> list[list[Any]]:
+def _derive(taken: Extract, part: Sequence[Any], derived: list[tuple[int, Field]]) -> list[list[Any]]:
+    face = taken.face
     ids = [row[0] for row in part]
     statement = select(face.entity).where(face.entity.id.in_(ids)).options(*loads(face, [f.name for _, f in derived]))
     known = {record.id: record for record in db.session.scalars(statement)}
@@ -158,6 +175,9 @@ def _derive(face: Face, part: Sequence[Any], derived: list[tuple[int, Field]], f
         cells, record = list(row[1:]), known.get(row[0])
         for place, field in derived:
             value = face.value(record, field.name) if record is not None else None
-            cells[place] = field.json(value) if form == "json" else neutral(field.text(value))
+            if field.name in taken.masked:
+                cells[place] = MASK if value is not None else None
+            else:
+                cells[place] = field.json(value) if taken.form == "json" else neutral(field.text(value))
         made.append(cells)
     return made

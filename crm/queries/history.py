@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import select
 
-from crm.core.entity import Entity, db
-from crm.core.fields import Field
+from crm.core.entity import Entity, Face, db
+from crm.core.fields import MASK, Field
+from crm.core.permissions import Access, Actor, accesses
 from crm.models.access import AuditAction, AuditEntry, AuditValue, User
 
 SHOWN = 100
@@ -51,6 +53,23 @@ def history(record: Entity, limit: int = SHOWN) -> list[Event]:
                  if not declared.derived}  # fmt: skip
     return [Event(entry, actor, [_change(by_column, entry.id, name, kept, values) for name, kept in entry.changes.items()])
             for entry, actor in found]  # fmt: skip
+
+
+def seen_by(actor: Actor | None, face: Face, events: Iterable[Event]) -> list[Event]:
+    """The events as this actor may see them: what isn't there for him is left out, what is masked for him stays so
+    in the past."""
+    may = accesses(actor, face)
+    return [replace(event, changes=[_seen(change, may[change.field.name] if change.field else Access.MASKED)
+                                    for change in event.changes
+                                    if change.field is None or may[change.field.name] is not Access.HIDDEN])
+            for event in events]  # fmt: skip
+
+
+def _seen(change: Change, access: Access) -> Change:
+    if access.shows:
+        return change
+    before, after = (None if value is None else MASK for value in (change.before, change.after))
+    return replace(change, before=before, after=after)
 
 
 def column_name(entity: type[Entity], declared: Field) -> str:
