@@ -31,7 +31,7 @@ from crm.commands.batch import ask_for_all, count_meant
 from crm.commands.sent_forms import leads_to, led_to, new_token
 from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, perform
 from crm.core.entity import Face, db
-from crm.core.permissions import PICK, Access
+from crm.core.permissions import PICK
 from crm.queries.history import history, seen_by
 from crm.queries.listing import BadQuery, count, fetch_page, loads, read_query
 from crm.queries.scope import find, row_scope
@@ -86,8 +86,10 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
         if not current_user.is_authenticated:
             return redirect(url_for("access.login", next=request.full_path.rstrip("?")))
         right = self.rights.get(name, "")
-        if right == "" or (right is not None and not may(self.face, right)):
+        if right == "":
             abort(403)
+        if right is not None and not may(self.face, right):
+            lists.refuse(self.face, right)
         return None
 
     # Reading
@@ -266,8 +268,9 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
         if made is None:
             abort(404)
         if not may(self.face, made.verb):
-            abort(403)
-        form = form_class(list(made.asks.values()))(request.form if request.method == "POST" else None)
+            lists.refuse(self.face, made.verb)
+        # A link to a command may carry the values it asks for.
+        form = form_class(list(made.asks.values()))(request.form if request.method == "POST" else request.args)
         ids = self._ticked()
         errors: Mapping[str, str] = {}
         if request.method == "POST" and given.get("confirm") == "1":
@@ -352,17 +355,10 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
         return title_of(self.face, record)
 
     def create_form(self, obj: Any = None) -> DeskForm:
-        return self._allowed(super().create_form(obj))
+        return super().create_form(obj).only_writable(fields_of(self.face))
 
     def edit_form(self, obj: Any = None) -> DeskForm:
-        return self._allowed(super().edit_form(obj))
-
-    def _allowed(self, form: DeskForm) -> DeskForm:
-        """The form with the fields that this person may set."""
-        for name in list(form._fields):
-            if fields_of(self.face)[name] is not Access.WRITE:
-                del form[name]
-        return form
+        return super().edit_form(obj).only_writable(fields_of(self.face))
 
     def _words(self, number: int) -> str:
         return (self.face.label if number == 1 else self.face.label_plural).lower()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response, jsonify, redirect, render_template, request, url_for
+from flask import Flask, Response, g, jsonify, redirect, render_template, request, url_for
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy import text
@@ -16,6 +16,7 @@ from crm.core import jobs
 from crm.core.audit import Acting, act
 from crm.core.entity import db
 from crm.queries.listing import BadQuery
+from crm.queries.rights import whom_to_ask
 
 # Nothing inline, nothing from elsewhere.
 HEADERS = {
@@ -78,6 +79,10 @@ def _add_errors(app: Flask) -> None:
     def page(code: int, said: str | None = None) -> tuple[Any, int]:
         title, words = ERRORS.get(code, ERRORS[500] if code >= 500 else ERRORS[422])
         links = [("Home", url_for("admin.index"))]
+        if code == 403 and "needed" in g and current_user.is_authenticated:
+            face, verb = g.needed
+            said = whom_to_ask(face, verb)
+            links.append(("Why?", url_for("admin.why", face=face.name, verb=verb)))
         return render_template("desk/error.html", code=code, title=title, text=said or words, links=links), code
 
     @app.errorhandler(HTTPException)

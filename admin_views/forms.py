@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from flask import url_for
 from flask_admin.form import BaseForm
@@ -12,6 +12,7 @@ from wtforms import Field as WTField
 
 from crm.core.entity import face_named
 from crm.core.fields import Field
+from crm.core.permissions import Access
 
 
 class DeclaredField(WTField):
@@ -58,6 +59,13 @@ class DeskForm(BaseForm):
 
     def given(self) -> dict[str, Any]:
         return {name: field.given for name, field in self._fields.items() if field.given is not None}
+
+    def only_writable(self, access: Mapping[str, Access]) -> Self:
+        """Without the fields that this person may not set."""
+        for name in list(self._fields):
+            if access[name] is not Access.WRITE:
+                del self[name]
+        return self
 
     def blame(self, errors: Mapping[str, str]) -> None:
         for name, sentence in errors.items():

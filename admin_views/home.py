@@ -11,6 +11,7 @@ from flask_login import current_user
 
 from admin_views.cells import initials, moment, title_of, tone_of, zone
 from admin_views.lists import endpoint, may
+from admin_views.rights import RightsRoutes
 from crm.commands.demo import ask_for_demo
 from crm.core.command import Refused
 from crm.core.entity import Face, face_named
@@ -20,7 +21,7 @@ from crm.queries.home import customer_counts, new_per_week, open_jobs, recent_cu
 DEMO_CUSTOMERS = 2_000
 
 
-class HomeView(AdminIndexView):
+class HomeView(RightsRoutes, AdminIndexView):
     """Home; anybody who is signed in may open it, and sees there what he may see elsewhere."""
 
     @expose("/")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlencode
 
-from flask import g, request, url_for
+from flask import abort, g, request, url_for
 from flask_login import current_user
 
 from admin_views.cells import columns_of, fields_of, title_of
@@ -33,6 +33,12 @@ def may(face: Face, verb: str) -> bool:
     if permission not in known:
         known[permission] = allowed(current_user, permission) is not None
     return known[permission]
+
+
+def refuse(face: Face, verb: str) -> NoReturn:
+    """Answer 403; the page then names the right, who has it and whom to ask."""
+    g.needed = (face, verb)
+    abort(403)
 
 
 def page_of(face_name: str, record: Any) -> str | None:

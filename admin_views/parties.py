@@ -58,9 +58,9 @@ class PartyView(PartyTabs):
 
     @expose("/photo/change/", methods=("GET", "POST"))
     def photo_form(self) -> Any:
-        record = self._record("edit")
         if not self._may_change_photo():
             abort(403)
+        record = self._record("edit")
         if record.archived_at is not None:
             abort(409)
         here = url_for(".details_view", id=record.id)

@@ -14,13 +14,14 @@ from admin_views.imports import ImportView
 from admin_views.jobs import JobView
 from admin_views.parties import PartyView
 from admin_views.party_documents import AttachmentView, DocumentView
+from admin_views.rights import RoleView, UserView
 from crm.core.entity import Face, all_faces
 
 # Face name → its view, where the generated one isn't enough.
 SPECIAL: dict[str, type[EntityView]] = {
     "customer": PartyView, "vendor": PartyView, "partner": PartyView, "end_customer": PartyView, "party": PartyView,
     "document": DocumentView, "attachment": AttachmentView,
-    "import": ImportView, "job": JobView, "export": ExportView,
+    "role": RoleView, "user": UserView, "import": ImportView, "job": JobView, "export": ExportView,
 }  # fmt: skip
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, url_for
+from flask import Flask, request, url_for
 from flask_login import current_user
 
 from admin_views.cells import initials, tone_of
 from admin_views.lists import endpoint, may, menu_areas
 from crm.core.entity import face_named
+from crm.core.permissions import SYSTEM
 
 PRODUCT = "Customer Desk"
 
@@ -25,13 +26,23 @@ def shell() -> dict[str, Any]:
         notices.append({"tone": "warning", "text": "You signed in with a one-time password.",
                         "url": url_for("access.password"), "link_text": "Choose your own"})  # fmt: skip
     return {
-        "product": PRODUCT, "home_url": home["url"], "areas": [{"label": None, "items": [home]}, *menu_areas()],
+        "product": PRODUCT, "home_url": home["url"], "areas": [{"label": None, "items": [home]}, *_areas()],
         "user": {"name": user.name, "email": user.email, "initials": initials(user.name), "tone": tone_of(user),
                  "role": ", ".join(role.label for role in user.roles), "account_url": url_for("access.password"),
                  "logout_url": url_for("access.logout")},
         "search_url": url_for(endpoint(customers, "index_view")), "search_placeholder": "Search customers",
         "can_search": may(customers, "read"), "notices": notices,
     }  # fmt: skip
+
+
+def _areas() -> list[dict[str, Any]]:
+    """The areas, with the matrix of rights beside the roles."""
+    areas = menu_areas()
+    if may(face_named("role"), "read"):
+        address = url_for("admin.rights")
+        next(area for area in areas if area["label"] == SYSTEM)["items"].append(
+            {"label": "Rights", "url": address, "icon": "lock", "active": request.path.startswith(address)})  # fmt: skip
+    return areas
 
 
 def add_shell(app: Flask) -> None:

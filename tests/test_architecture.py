@@ -102,7 +102,7 @@ def test_every_column_that_sounds_personal_has_a_personal_class() -> None:
 
 PUBLIC = {"static", "admin.static", "access.login", "root", "alive", "ready", "api_pages", "api.openapi"}
 # Reachable for whoever is signed in; what they show is decided line by line.
-FOR_ANYBODY_SIGNED_IN = {"access.logout", "access.password", "admin.index", "admin.demo"}
+FOR_ANYBODY_SIGNED_IN = {"access.logout", "access.password", "admin.index", "admin.demo", "admin.rights", "admin.why"}
 # Flask-Admin's own ways in: they answer 404 behind the same door.
 SHUT = {"ajax_lookup", "ajax_update"}
 
@@ -258,7 +258,8 @@ def test_every_template_is_sent_without_inline_code(app: Flask, session: Any, as
                       f"/admin/customers/details/?id={second.id}", f"/admin/customers/history/?id={second.id}",
                       f"/admin/customers/related/?id={first.id}&relation=contacts",
                       f"/admin/customers/relations/?id={first.id}", f"/admin/customers/notes/?id={first.id}",
-                      f"/admin/customers/edit/?id={second.id}", "/admin/jobs/", "/admin/imports/"):  # fmt: skip
+                      f"/admin/customers/edit/?id={second.id}", "/admin/jobs/", "/admin/imports/",
+                      "/admin/rights/", f"/admin/rights/why/?face=customer&verb=edit&record={first.id}&field=name"):  # fmt: skip
             see(admin, "GET", where)
         see(admin, "GET", f"/admin/customers/action/?action=block&rowid={first.id}")
         see(admin, "POST", f"/admin/customers/edit/?id={first.id}",

@@ -27,16 +27,16 @@ from crm.commands.access import scope_names
 from crm.commands.delivered_roles import DELIVERED
 from crm.core.command import Command, commands_of
 from crm.core.entity import Face, all_faces, db, face_named
-from crm.core.permissions import Scope, allowed
+from crm.core.permissions import Access, Scope, accesses, allowed
 from crm.models.access import ApiKey, User, UserRole
 from crm.models.parties import Party
 from tests.factories import as_form, form_values, make, sample
 from tests.untouched import difference, state
 
 OPEN = {"root", "static", "admin.static", "alive", "ready", "api_pages", "api.openapi", "access.login", "access.logout"}
-SIGNED_IN = {"admin.index", "access.password"}
+SIGNED_IN = {"admin.index", "admin.why", "access.password"}
 # What one permission decides, wherever the address lies.
-NAMED = {"admin.demo": "customer.import"}
+NAMED = {"admin.demo": "customer.import", "admin.rights": "role.read"}
 # A route may ask for more than its screen's right: the right to what it shows besides.
 ALSO = {"relations_view": "relation.read", "relate": "relation.create", "notes_view": "note.read", "note": "note.create",
         "pin_note": "note.pin"}  # fmt: skip
@@ -47,6 +47,8 @@ WITHOUT_RECORD = {"index_view", "create_view", "export", "export_form", "lookup_
 MAYBE_NOTHING = {"related_view", "photo_view", "pin_note"}
 # The wizard's own steps: a draft is its person's alone, so for everybody else it isn't there.
 WIZARD = {"map_view", "preview_view", "progress_view", "status_view", "cancel_view", "refused_view"}
+# A route that changes a field asks whether one may.
+CHANGES = {"photo_form": "photo_at"}
 # What one made for oneself is nobody else's, whatever the right; the files of documents have tests of their own.
 OWN_ALONE = {"file_view", "thumbnail_view"}
 API = {"api.collection", "api.record", "api.command", "api.nothing"}
@@ -120,6 +122,8 @@ def _status(user: User | None, face: Face, name: str, right: str | None, *, noth
         return only(403) if name == "create_view" else only(404)
     if right is not None and _permitted(user, face, right) is None:
         return only(403)
+    if name in CHANGES and accesses(user, face)[CHANGES[name]] is not Access.WRITE:
+        return only(403)
     if name in OWN_ALONE:
         return only(403, 404)
     also = ALSO.get(name)
@@ -153,7 +157,8 @@ def _screen_tries(app: Flask, user: User | None, records: dict[str, int]) -> Ite
 
 def _other_tries(endpoint: str, method: str, user: User | None) -> Iterator[Try]:
     paths = {"root": "/", "admin.index": "/admin/", "access.password": "/password/", "access.login": "/login",
-             "alive": "/healthz", "ready": "/readyz", "api_pages": "/api/docs", "admin.demo": "/admin/demo/"}  # fmt: skip
+             "alive": "/healthz", "ready": "/readyz", "api_pages": "/api/docs", "admin.demo": "/admin/demo/", "admin.rights": "/admin/rights/",
+             "admin.why": "/admin/rights/why/"}  # fmt: skip
     if endpoint not in paths:
         return
     expected = IN | only(302, 401, 503)
@@ -162,7 +167,7 @@ def _other_tries(endpoint: str, method: str, user: User | None) -> Iterator[Try]
     if endpoint in NAMED:
         if user is not None and allowed(user, NAMED[endpoint]) is not None:
             return  # it would do it
-        expected = only(403)
+        expected = only(302) if user is None and method == "GET" else only(403)
     yield Try(None, method, paths[endpoint], expected)
 
 

@@ -88,4 +88,5 @@ def require(face: Face, scope: str, *verbs: str) -> None:
         raise Problem(403, f"This key lacks the scope {wanted}.")
     for verb in ("read", *verbs):
         if allowed(actor(), f"{face.name}.{verb}") is None:
-            raise Problem(403, f"The user of this key may not {verb.replace('_', ' ')} {face.label_plural.lower()}.")
+            raise Problem(403, f"The user of this key may not {verb.replace('_', ' ')} {face.label_plural.lower()}: "
+                               f"that needs {face.name}.{verb}.")  # fmt: skip
