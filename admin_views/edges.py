@@ -25,6 +25,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin", "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }  # fmt: skip
+CONTROL_CHARACTERS = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
 ERRORS = {
     400: ("That didn't work", "The page was open for too long, or came from elsewhere. Load it again and retry."),
     403: ("Not for you", "Your roles don't allow this. An administrator can tell why, and change it."),
@@ -46,6 +47,13 @@ def add_edges(app: Flask) -> None:
         changes = request.method in ("POST", "PATCH", "PUT", "DELETE") and request.blueprint != api.blueprint.name
         if changes and current_user.is_authenticated:
             act(db.session(), Acting(current_user.id, "screen"))
+
+    @app.after_request
+    def leave_out_control_characters(answer: Response) -> Response:
+        """What was typed comes back on pages, and HTML has no place for these, however they are written."""
+        if answer.mimetype == "text/html" and not answer.is_streamed:
+            answer.set_data(answer.get_data().translate(None, CONTROL_CHARACTERS))
+        return answer
 
     @app.after_request
     def add_headers(answer: Response) -> Response:

@@ -91,9 +91,6 @@ def _attributes(pairs: Mapping[str, Any]) -> Markup:
 
 def draw(declared: Field, text: str, ident: str, *, bad: bool = False, named: str = "") -> Markup:
     """The control of a field with its present text; `named` is the title of a referred record."""
-    text = "".join(
-        char for char in text if char >= " " or char in "\n\t"
-    )  # what was refused is shown without what breaks a page
     described = [f"{ident}-error"] * bad + [f"{ident}-help"] * bool(declared.help)
     common = {"class": "input", "id": ident, "name": declared.name, "aria-invalid": "true" if bad else None,
               "aria-describedby": " ".join(described) or None,

@@ -31,6 +31,7 @@ from crm.models.access import User
 from crm.servers import Servers, prepare_database, start
 from migrations import database
 from tests.homes import settings_in, temporary_folder
+from tests.wellformed import check
 
 # Real argon2id, with little work: hundreds of tests sign somebody in.
 access._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
@@ -159,11 +160,14 @@ def session(app: Flask) -> Iterator[Any]:
 
 
 class FreshClient(FlaskClient):
-    """Each request in an app context of its own: a held one would share its session and remember who was signed in."""
+    """Each request in an app context of its own: a held one would share its session and remember who was signed in. What
+    comes as HTML must be well-formed."""
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
         with self.application.app_context():
-            return super().open(*args, **kwargs)
+            answer = super().open(*args, **kwargs)
+        check(answer, kwargs.get("method", "GET"))
+        return answer
 
 
 @dataclass

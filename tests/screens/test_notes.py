@@ -100,6 +100,6 @@ def test_nothing_evil_survives_the_formatting(evil):
 @pytest.mark.parametrize("bomb", [">" * 20_000, "[" * 20_000, "*" * 20_000, "`" * 19_999, "- " * 10_000, "![](" * 5_000,
                                   "a\n" * 10_000, "|" * 20_000, "_a " * 6_000, "<" * 20_000, "\\" * 20_000])  # fmt: skip
 def test_no_note_keeps_the_server_busy(bomb):
-    began = time.monotonic()
+    began = time.process_time()  # others may be busy as well
     formatted(bomb)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2

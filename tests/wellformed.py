@@ -1,0 +1,55 @@
+"""Every HTML answer that a test gets is looked at: tags that close, no number twice; each kind of page once strictly."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import html5lib
+from werkzeug.test import TestResponse
+
+_TAG = re.compile(r"<!--.*?-->|<(/?)([a-zA-Z][\w:-]*)((?:\"[^\"]*\"|'[^']*'|[^'\">])*)>", re.DOTALL)
+_ID = re.compile(r"\sid=\"([^\"]*)\"")
+# What HTML never closes; `link` and `meta` among them.
+_VOID = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
+)
+_strictly: set[tuple[str, str, int]] = set()
+
+
+def faults(html: str) -> list[str]:
+    """What is wrong with a page or a part of one; quick enough to be asked of every answer."""
+    open_tags: list[str] = []
+    ids: Counter[str] = Counter()
+    for closing, name, attributes in _TAG.findall(html):
+        tag = name.lower()
+        if not tag or tag in _VOID:
+            ids.update(_ID.findall(attributes))
+            continue
+        if closing:
+            if not open_tags or open_tags.pop() != tag:
+                return [f"</{tag}> closes what wasn't open"]
+            continue
+        ids.update(_ID.findall(attributes))
+        if not attributes.endswith("/"):
+            open_tags.append(tag)
+    found = [f"<{tag}> is never closed" for tag in open_tags]
+    return found + [f"id “{name}” stands there {times} times" for name, times in ids.items() if times > 1]
+
+
+def check(answer: TestResponse, method: str) -> None:
+    """Fails for HTML that isn't well-formed; the first of each address and status is read by a strict parser too."""
+    # The page of a redirect is the framework's own, and nobody sees it.
+    if answer.mimetype != "text/html" or method == "HEAD" or 300 <= answer.status_code < 400:
+        return
+    html = answer.get_data(as_text=True)
+    assert faults(html) == [], (answer.request.path, answer.status_code, html[:3000])
+    kind = (method, answer.request.path, answer.status_code)
+    if kind in _strictly:
+        return
+    _strictly.add(kind)
+    parser = html5lib.HTMLParser(strict=True)
+    if html.lstrip()[:9].lower() == "<!doctype":
+        parser.parse(html)
+    else:
+        parser.parseFragment(html)
