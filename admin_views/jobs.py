@@ -1,19 +1,26 @@
-"""A job's page: its progress while it runs, what became of each record of a batch, and why it stopped."""
+"""A job's page: its progress while it runs, what happened to it, what came of it, and why it stopped."""
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 from typing import Any
 
-from flask import render_template, url_for
+from babel.dates import format_timedelta
+from flask import Response, render_template, url_for
 from flask_admin import expose
 from markupsafe import Markup
+from sqlalchemy import select
 
 from admin_views.base import EntityView
 from admin_views.cells import moment
-from admin_views.lists import command_items
-from crm.core.entity import face_named
+from admin_views.lists import command_items, may
+from crm.core.entity import db, face_named
 from crm.core.jobs import Job, JobState, refused_items
+from crm.core.spreadsheets import neutral
+from crm.importing.start import LOAD
+from crm.models.access import User
 
 SHOWN_REFUSALS = 50
 
@@ -21,11 +28,23 @@ SHOWN_REFUSALS = 50
 class JobView(EntityView):
     """Jobs; a page that brings itself up to date while the job is open."""
 
-    rights = EntityView.rights | {"status_view": "read"}
+    rights = EntityView.rights | {"status_view": "read", "refused_view": "read"}
 
     @expose("/status/")
     def status_view(self) -> Any:
         return render_template("desk/_job_status.html", **self._status(self._record("read")))
+
+    @expose("/refused/")
+    def refused_view(self) -> Any:
+        """Every record of a batch that was refused, with the reason, as a file."""
+        job = self._record("read")
+        lines = io.StringIO()
+        writer = csv.writer(lines)
+        writer.writerow(("id", "_error"))
+        writer.writerows((item.record_id, neutral(item.reason or "")) for item in refused_items(job.id))
+        name = f"job-{job.id}-refused.csv"
+        return Response(lines.getvalue(), mimetype="text/csv",
+                        headers={"Content-Disposition": f"attachment; filename={name}"})  # fmt: skip
 
     def detail_extras(self, record: Job) -> dict[str, Any]:
         html = Markup(render_template("desk/_job_status.html", **self._status(record)))  # noqa: S704 - our own template
@@ -45,12 +64,39 @@ class JobView(EntityView):
                 "message": job.message or "", "rate": _rate(job), "remaining": _remaining(job),
                 "started": moment(job.started_at) if job.started_at else None,
                 "finished": moment(job.finished_at) if job.finished_at else None,
+                "by": job.asked_by.name if job.asked_by else "the system", "asked": moment(job.created_at),
+                "took": _took(job),
             },
+            "log": _log(job), "result": _result(job),
+            "refused_url": url_for(".refused_view", id=job.id) if items else None,
             "cancel_url": cancel["url"] if cancel else None,
             "status_url": url_for(".status_view", id=job.id), "file_url": _file_url(job),
             "refused": [{"name": f"{noun} {item.record_id}", "reason": item.reason}
                         for item in items],
         }  # fmt: skip
+
+
+def _log(job: Job) -> list[dict[str, Any]]:
+    """What happened to it, newest first; a line says who did it where a person did."""
+    names = {user.id: user.name for user in db.session.scalars(
+        select(User).where(User.id.in_([line["by"] for line in job.log if line.get("by")])))}  # fmt: skip
+    return [{"when": moment(dt.datetime.fromisoformat(line["at"])), "text": line["text"],
+             "by": names.get(line.get("by"))} for line in reversed(job.log)]  # fmt: skip
+
+
+def _result(job: Job) -> dict[str, str] | None:
+    """Where one goes to see what came of it."""
+    if job.task == LOAD and may(face_named("import"), "read"):
+        return {"label": "Report of the import", "url": url_for("imports.details_view", id=job.args["import"])}
+    return None
+
+
+def _took(job: Job) -> str:
+    """Days, hours and so on from the start to the end."""
+    if job.started_at is None or job.finished_at is None:
+        return ""
+    took = job.finished_at - job.started_at
+    return format_timedelta(took, threshold=2, locale="en") if took >= dt.timedelta(seconds=1) else "under a second"
 
 
 def _file_url(job: Job) -> str | None:
@@ -60,9 +106,10 @@ def _file_url(job: Job) -> str | None:
 
 
 def _seconds(job: Job) -> float | None:
-    if job.started_at is None or not job.is_open:
+    """How long it has been running, or took."""
+    if job.started_at is None:
         return None
-    return max(0.1, (dt.datetime.now(dt.UTC) - job.started_at).total_seconds())
+    return max(0.1, ((job.finished_at or dt.datetime.now(dt.UTC)) - job.started_at).total_seconds())
 
 
 def _rate(job: Job) -> str:
@@ -72,7 +119,7 @@ def _rate(job: Job) -> str:
 
 def _remaining(job: Job) -> str:
     seconds = _seconds(job)
-    if not seconds or not job.done or not job.total:
+    if not seconds or not job.done or not job.total or not job.is_open:
         return ""
     left = seconds / job.done * (job.total - job.done)
     return f"about {left:,.0f} s left" if left < 90 else f"about {left / 60:,.0f} min left"

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, cast
 
@@ -212,6 +213,7 @@ def _work(job: Job, number: int) -> JobState | None:
             if not stood_in_the_way(fault) or tries > TRIES:
                 log.exception("job %s failed", job.id)
                 return _end(job, number, JobState.FAILED, _sentence(job, fault))
+            run_in_transaction(partial(table.note_chunk_again, job.id, number))
             time.sleep(random.uniform(0.05, 0.2) * tries)  # noqa: S311 - only spreads the retries
             job = look(job.id)
         except Exception as fault:

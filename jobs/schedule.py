@@ -25,6 +25,7 @@ from crm.core.command import perform_set
 from crm.core.entity import db
 from crm.core.jobs import bell, unattended
 from crm.core.transaction import run_in_transaction
+from crm.importing.cleaning import clean_up
 from crm.models.access import IdempotencyKey, LoginAttempt, SentForm, UserSession
 from crm.models.parties import BlockState, Party, Status
 
@@ -108,6 +109,7 @@ DUTIES = (
     Duty("seal the audit", 5, seal_all),
     Duty("end blocks whose day has come", 600, end_blocks),
     Duty("delete old traces", 3600, delete_old_traces),
+    Duty("delete what imports and jobs left behind", 3600, clean_up),
     Duty("delete files that no document names", 3600, delete_unnamed_files),
     Duty("delete expired exports", 3600, lambda: run_in_transaction(delete_expired)),
 )

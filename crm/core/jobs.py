@@ -18,10 +18,13 @@ from sqlalchemy import (
     Connection,
     ForeignKey,
     Index,
+    Integer,
     Text,
     UniqueConstraint,
+    case,
     event,
     func,
+    literal,
     or_,
     select,
     text,
@@ -76,6 +79,8 @@ class Job(Entity):
     checkpoint: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     result: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     error: Mapped[str | None] = long_text_field(editable=False)
+    # What happened to it, as {at, text} and by whom where a person did: the first line and the newest ones.
+    log: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
     run: Mapped[int] = integer_field(editable=False, label="Starts", column={"server_default": "0"})
     cancel_asked: Mapped[bool] = boolean_field(editable=False, column={"server_default": text("false")})
     heartbeat_at: Mapped[dt.datetime | None] = datetime_field(editable=False)
@@ -118,6 +123,22 @@ class JobItem(Entity):
                             postgresql_where=text("state = 'waiting'")))  # fmt: skip
 
 
+LOG_LINES = 40
+
+
+def _noted(happened: Any) -> Any:
+    """SQL of the log with a line more."""
+    line = func.jsonb_build_object("at", func.clock_timestamp(), "text", happened)
+    kept = case((func.jsonb_array_length(Job.log) >= LOG_LINES, Job.log.op("-")(literal(1, Integer))), else_=Job.log)
+    return kept.op("||")(func.jsonb_build_array(line))
+
+
+def _note(job: Job, happened: str, by: Any) -> None:
+    """The same for what a person does to a job that is locked."""
+    line = {"at": dt.datetime.now(dt.UTC).isoformat(), "text": happened, "by": by.id if by is not None else None}
+    job.log = [*job.log[:1], *job.log[1:][2 - LOG_LINES :], line]
+
+
 @dataclass(frozen=True)
 class Step:
     """What a job function says after each chunk; `result` with the last one."""
@@ -156,8 +177,8 @@ def ask(task: str, *, label: str, args: dict[str, Any], by: int | None, unique_k
     return job
 
 
-def refused_items(job_id: int, limit: int) -> list[JobItem]:
-    """The first records of a batch that were refused, with the reasons."""
+def refused_items(job_id: int, limit: int | None = None) -> list[JobItem]:
+    """The records of a batch that were refused, with the reasons; the first so many."""
     statement = select(JobItem).where(JobItem.job_id == job_id, JobItem.state == ItemState.REFUSED)
     return list(db.session.scalars(statement.order_by(JobItem.record_id).limit(limit)))
 
@@ -189,11 +210,14 @@ class Overtaken(Exception):
 def claim(job_id: int) -> int | None:
     """Take a job that waits, or whose worker is gone. Answers the number of this run; None when it isn't to be had."""
     gone = Job.heartbeat_at < func.clock_timestamp() - STALE_AFTER
+    happened = case((Job.state == JobState.RUNNING, "Taken up again, where it stood: its worker had gone silent"),
+                    (Job.run == 0, "Started"), else_="Went on, where it stood")  # fmt: skip
     statement = (
         update(Job)
         .where(Job.id == job_id, or_(Job.state == JobState.WAITING, (Job.state == JobState.RUNNING) & gone))
         .values(state=JobState.RUNNING, run=Job.run + 1, heartbeat_at=func.clock_timestamp(),
-                started_at=func.coalesce(Job.started_at, func.clock_timestamp()), error=None)
+                started_at=func.coalesce(Job.started_at, func.clock_timestamp()), error=None,
+                log=_noted(happened))
         .returning(Job.run)
     )  # fmt: skip
     return db.session.execute(statement.execution_options(synchronize_session=False)).scalar()
@@ -218,7 +242,9 @@ def save_step(job_id: int, run: int, step: Step) -> bool:
 
 
 def finish(job_id: int, run: int, state: JobState, error: str | None = None) -> None:
-    statement = _mine(job_id, run).values(state=state, error=error, finished_at=func.clock_timestamp())
+    happened = {JobState.DONE: "Done", JobState.CANCELLED: "Ended, as was asked"}.get(state, error or state.label)
+    ended = {"state": state, "error": error, "finished_at": func.clock_timestamp(), "log": _noted(happened)}
+    statement = _mine(job_id, run).values(ended)
     if db.session.execute(statement.returning(Job.id)).scalar_one_or_none() is None:
         raise Overtaken(f"job {job_id}, run {run}")
 
@@ -228,9 +254,20 @@ def give_back(on: Any, job_id: int, run: int) -> None:
 
     `on` is the session, or a connection beside it.
     """
-    statement = _mine(job_id, run).values(state=JobState.WAITING, heartbeat_at=None).returning(Job.id)
+    left = {
+        "state": JobState.WAITING,
+        "heartbeat_at": None,
+        "log": _noted("Its worker had to end and left it to the next"),
+    }
+    statement = _mine(job_id, run).values(left).returning(Job.id)
     if on.execute(statement).scalar_one_or_none() is None:
         raise Overtaken(f"job {job_id}, run {run}")
+
+
+def note_chunk_again(job_id: int, run: int) -> None:
+    """That a part was rolled back because others stood in its way, and is done again."""
+    happened = _noted("A part stood in the way of others and is done again")
+    db.session.execute(_mine(job_id, run).values(log=happened))
 
 
 def beat(connection: Connection, job_id: int, run: int) -> None:
@@ -260,8 +297,22 @@ def cancel(job: Job, *, by: Any) -> None:
     if not job.is_open:
         raise Refused(f"the job is {job.state.label.lower()} already")
     job.cancel_asked = True
+    _note(job, "Cancel was asked for", by)
     if job.state is JobState.WAITING:
         job.state, job.finished_at = JobState.CANCELLED, dt.datetime.now(dt.UTC)
+
+
+_before_retry: dict[str, Callable[[Job], None]] = {}
+
+
+def before_retry(task: str) -> Callable[[Callable[[Job], None]], Callable[[Job], None]]:
+    """Declare what must still be so when a job of this task is started again; the function raises Refused."""
+
+    def declare(check: Callable[[Job], None]) -> Callable[[Job], None]:
+        _before_retry[task] = check
+        return check
+
+    return declare
 
 
 @command(Job, "Retry", confirm="It goes on where it stopped.", icon="rotate-ccw",
@@ -273,5 +324,8 @@ def retry(job: Job, *, by: Any) -> None:
     same = select(Job.id).where(Job.unique_key == job.unique_key, Job.state.in_([JobState.WAITING, JobState.RUNNING]))
     if job.unique_key is not None and db.session.scalars(same.limit(1)).first() is not None:
         raise Refused("the same work was asked for again and is under way")
+    if job.task in _before_retry:
+        _before_retry[job.task](job)
+    _note(job, "Asked for again", by)
     job.state, job.cancel_asked, job.error, job.finished_at = JobState.WAITING, False, None, None
     ring_after_commit(job.id)

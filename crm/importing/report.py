@@ -54,7 +54,9 @@ def write_refused(connection: Connection, import_id: int, table: Table, folder: 
 
 
 def refused_file(record: Import, reopen: Callable[[], Table]) -> Path | None:
-    """The file of refused rows, made now if the import was stopped early; None when there is none."""
+    """The file of refused rows, made now if the import was stopped early; None when there is none, or none any more."""
+    if not record.stored_name:
+        return None  # deleted after a while, as is the file of refused rows
     if record.refused_name is None:
         record.refused_name = write_refused(db.session.connection(), record.id, reopen(), uploads())
     return uploads() / record.refused_name if record.refused_name else None

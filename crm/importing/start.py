@@ -10,7 +10,7 @@ from sqlalchemy import func, or_, select
 
 from crm.core.command import Refused
 from crm.core.entity import Face, db, face_named
-from crm.core.jobs import Job, JobState, ask
+from crm.core.jobs import Job, JobState, ask, before_retry
 from crm.importing.files import FileRefused, ReadOptions
 from crm.importing.plan import Plan, PlanChanged, PlanRefused, make_plan, open_for
 from crm.importing.reading import Table
@@ -226,8 +226,7 @@ def start(record: Import, *, by: int | None, again: bool = False) -> Job:
     Raises Refused when it has been started already, AlreadyImported.
     """
     locked = lock(record)
-    key = func.hashtextextended(locked.sha256 + locked.entity, 0)
-    db.session.execute(select(func.pg_advisory_xact_lock(key)))
+    _one_start_of(locked)
     question = None if again else asked_already(locked)
     if question is not None:
         raise question
@@ -241,6 +240,27 @@ def start(record: Import, *, by: int | None, again: bool = False) -> Job:
     locked.job_id = job.id
     db.session.flush()
     return job
+
+
+@before_retry(LOAD)
+def may_be_loaded_again(job: Job) -> None:
+    """An import that failed or was stopped goes on only while its file is there and was not imported otherwise since.
+
+    Raises Refused.
+    """
+    record = db.session.get(Import, job.args["import"])
+    if record is None or not record.stored_name or not (uploads() / record.stored_name).exists():
+        raise Refused("the file was deleted since: send it again")
+    _one_start_of(record)
+    question = asked_already(record)
+    if question is not None:
+        raise Refused(f"{str(question)[0].lower()}{str(question)[1:]}. To import it all the same, send it again")
+
+
+def _one_start_of(record: Import) -> None:
+    """Two starts of the same file wait for each other."""
+    key = func.hashtextextended(record.sha256 + record.entity, 0)
+    db.session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
 def import_file(

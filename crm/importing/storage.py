@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from flask import current_app
-
+from crm.core.kept_files import folder
 from crm.importing.files import MIB, FileRefused
 
 UPLOAD_LIMIT = 1024 * MIB
+FOLDER = "uploads"
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,8 @@ class Stored:
 
 
 def uploads() -> Path:
-    """The folder of uploads; made when it isn't there, closed to everybody else."""
-    folder = Path(current_app.config["DESK_SETTINGS"].home) / "uploads"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    """The folder of uploads."""
+    return folder(FOLDER)
 
 
 def keep(stream: IO[bytes], *, limit: int | None = UPLOAD_LIMIT) -> Stored:

@@ -23,7 +23,7 @@ from crm.core.jobs import Bell, Job, ask
 from crm.models.access import User
 from crm.servers import Servers
 from jobs import queue, runner
-from tests.conftest import Own, _copy, _drop, _settings
+from tests.conftest import FreshClient, Own, _copy, _drop, _settings
 from tests.jobs import trial
 from tests.jobs.processes import Forked, kill_tree, serve
 
@@ -69,6 +69,7 @@ def jobs_database(worker_id: str) -> Iterator[Own]:
     copied = _copy(f"desk_jobs_{worker_id}")
     servers = replace(copied, redis_url=f"{copied.redis_url}?db={number}")
     app = create_app(_settings(), servers)
+    app.test_client_class = FreshClient
     yield Own(app, servers)
     with app.app_context():
         db.engine.dispose()
