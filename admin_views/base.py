@@ -17,20 +17,19 @@ from flask_admin import expose
 from flask_admin.model import BaseModelView
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
-from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.wrappers import Response
 
 from admin_views import details, lists, table
 from admin_views.cell_edit import CellRoutes
 from admin_views.cells import columns_of, fields_of, title_of
+from admin_views.editing import EditRoutes
 from admin_views.exports import ExportRoutes
 from admin_views.forms import DeskForm, described, form_class, hidden, summary
 from admin_views.lists import may
 from crm.commands import records
 from crm.commands.batch import ask_for_all, count_meant
-from crm.commands.sent_forms import leads_to, led_to, new_token
 from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, perform
-from crm.core.entity import Face, db
+from crm.core.entity import Face
 from crm.core.permissions import PICK
 from crm.queries.history import history, seen_by
 from crm.queries.listing import BadQuery, count, fetch_page, loads, read_query
@@ -40,7 +39,7 @@ MOST_TICKED = 500
 LOOKUP_ROWS = 20
 
 
-class EntityView(ExportRoutes, CellRoutes, BaseModelView):
+class EntityView(EditRoutes, ExportRoutes, CellRoutes, BaseModelView):
     """Screens of one face. Subclass it only where a domain needs more."""
 
     # Which right a route needs; a route that isn't named here is refused. `None`: the route decides by the command.
@@ -151,98 +150,6 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
                               for row in rows])  # fmt: skip
 
     # Writing
-
-    @expose("/new/", methods=("GET", "POST"))
-    def create_view(self) -> Any:
-        form = self.create_form()
-        errors: Mapping[str, str] = {}
-        if request.method == "POST":
-            token = request.form.get("_token", "")
-            before = led_to(token, current_user.id)
-            if before is not None:
-                flash("The form was sent twice; it was made once.", "info")
-                return redirect(before, 303)
-            try:
-                values = records.read_values(self.face, form.given(), current_user, new=True, on_screen=True)
-                record = records.create(self.face, values, current_user)
-                flash(f"{self.face.label} {self._title(record)} was made.", "good")
-                here = url_for(".create_view") if "_another" in request.form else url_for(".details_view", id=record.id)
-                leads_to(token, current_user.id, here)
-                return redirect(here, 303)
-            except WrongInput as fault:
-                errors = fault.errors
-            except Refused as refusal:
-                flash(f"Not made: {refusal}.", "bad")
-                return redirect(url_for(".index_view"), 303)
-        else:
-            self._prefill(form)
-        page = {"title": f"New {self.face.label.lower()}", "breadcrumbs": self._crumbs("New")}
-        also = [{"name": "_another", "value": "1", "label": "Save and add another"}]
-        token = request.form.get("_token") or new_token()
-        return self._form_page(form, errors, page, url_for(".create_view"), url_for(".index_view"), also=also,
-                               version=[("_token", token)])  # fmt: skip
-
-    @expose("/edit/", methods=("GET", "POST"))
-    def edit_view(self) -> Any:
-        record = self._record("edit")
-        if self.face.is_archived(record):
-            flash(f"{self._title(record)} is archived: restore it before you change it.", "warning")
-            return redirect(url_for(".details_view", id=record.id), 303)
-        form = self.edit_form()
-        details.fill(form, self.face, record)
-        errors: Mapping[str, str] = {}
-        if request.method == "POST":
-            try:
-                answer = self._save(form, record)
-                if answer is not None:
-                    return answer
-                flash(f"{self._title(record)} was saved.", "good")
-                return redirect(url_for(".details_view", id=record.id), 303)
-            except WrongInput as fault:
-                errors = fault.errors
-                db.session.expire(record)
-            except Refused as refusal:
-                flash(f"Not saved: {refusal}.", "bad")
-                return redirect(url_for(".details_view", id=record.id), 303)
-        here = url_for(".details_view", id=record.id)
-        title = self._title(record)
-        page = {"title": title, "subtitle": getattr(record, "code", ""),
-                "breadcrumbs": [*self._crumbs()[:-1], (self.face.label_plural, url_for(".index_view")),
-                                (title, here), ("Edit", None)]}  # fmt: skip
-        version = request.form.get("_version") or self.face.version(record)
-        return self._form_page(form, errors, page, url_for(".edit_view", id=record.id), here,
-                               version=[("_version", version), ("_original", details.original(form))])  # fmt: skip
-
-    def _save(self, form: DeskForm, record: Any) -> Response | None:
-        """Change what the person changed. Answers the conflict page when somebody else was faster."""
-        original = details.read_original(request.form.get("_original", ""))
-        given = {name: typed for name, typed in form.given().items()
-                 if original is None or name not in original or original[name] != details.as_text(typed)}  # fmt: skip
-        theirs = request.form.get("_version") != self.face.version(record)
-        if theirs:
-            choices = {name: request.form.get(f"pick_{name}") for name in given}
-            clash = details.clashes(self.face, record, given, original or {})
-            if any(choices.get(name) is None for name in clash):
-                return self._conflict(form, record, clash, given, original or {})
-            given = {name: typed for name, typed in given.items() if choices.get(name) != "theirs"}
-        values = records.read_values(self.face, given, current_user, new=False, on_screen=True)
-        try:
-            records.update(self.face, record, values, current_user)
-        except StaleDataError:
-            db.session.expire(record)
-            return self._conflict(form, record, list(given), given, original or {})
-        return None
-
-    def _conflict(self, form: DeskForm, record: Any, names: list[str], given: Mapping[str, Any],
-                  original: Mapping[str, str]) -> Response:  # fmt: skip
-        kept = [("_version", self.face.version(record)), ("_original", request.form.get("_original", ""))]
-        for name, typed in given.items():
-            kept += [(name, item) for item in (typed if isinstance(typed, list) else [typed])]
-        context = details.conflict(self.face, record, names, given, original)
-        page = {"title": "Somebody saved before you", "breadcrumbs": self._crumbs(self._title(record))}
-        return make_response(render_template(
-            "desk/conflict.html", page=page, action=url_for(".edit_view", id=record.id), hidden=self._hidden(kept),
-            cancel_url=url_for(".details_view", id=record.id), **context), 409)  # fmt: skip
 
     @expose("/delete/", methods=("POST",))
     def delete_view(self) -> Any:
@@ -392,14 +299,6 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
             abort(404)
         return record
 
-    def _prefill(self, form: DeskForm) -> None:
-        """The defaults, and what a link to the form carries, such as the customer of a new contact."""
-        for name, field in form._fields.items():
-            field.shown = self.face.defaults.get(name)
-            raw = request.args.get(name)
-            if raw is not None and field.declared.kind == "reference":
-                details.prefill_reference(field, raw)
-
     def _crumbs(self, last: str | None = None) -> list[tuple[str, str | None]]:
         crumbs: list[tuple[str, str | None]] = [(self.face.about.area, None)]
         if last is None:
@@ -408,18 +307,6 @@ class EntityView(ExportRoutes, CellRoutes, BaseModelView):
 
     def _hidden(self, pairs: list[tuple[str, str]]) -> Any:
         return hidden([("csrf_token", generate_csrf()), *pairs])
-
-    def _form_page(self, form: DeskForm, errors: Mapping[str, str], page: dict[str, Any], action: str, cancel: str, *,
-                   version: list[tuple[str, str]] | None = None, also: list[dict[str, str]] | None = None,
-                   extra: list[dict[str, Any]] | None = None, multipart: bool = False) -> Response:  # fmt: skip
-        form.blame(errors)
-        sections = [{"title": section.title, "help": section.help,
-                     "fields": [described(form._fields[name]) for name in section.fields if name in form._fields]}
-                    for section in self.face.about.sections if any(name in form._fields for name in section.fields)]  # fmt: skip
-        body = render_template(
-            "desk/form.html", page=page, sections=[*sections, *(extra or [])], errors=summary(form, errors),
-            action=action, method="post", multipart=multipart, hidden=self._hidden(version or []), cancel_url=cancel, submit_label="Save", also=also or [])  # fmt: skip
-        return make_response(body, 422 if errors else 200)
 
     def _confirm_page(self, question: str, what: list[str], targets: list[str], more: int, action: str,
                       pairs: list[tuple[str, str]], submit: str, *, tone: str = "neutral", icon: str = "",

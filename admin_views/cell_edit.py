@@ -55,8 +55,8 @@ class CellRoutes:
             return False
         first = details.read_original(request.form.get("_original", "")) or {}
         if request.form.get("_version") != self.face.version(record):
-            if chosen != "mine" and details.clashes(self.face, record, given, first):
-                return True
+            if details.clashes(self.face, record, given, first):
+                return True  # also where the person has chosen: somebody else saved since
         elif first.get(name) == details.as_text(given[name]):
             return False
         values = records.read_values(self.face, given, current_user, new=False, on_screen=True)

@@ -174,10 +174,10 @@ def described(field: DeclaredField) -> dict[str, Any]:
             "kind": declared.kind, "id": field.id, "html": field()}  # fmt: skip
 
 
-def summary(form: DeskForm, errors: Mapping[str, str]) -> list[dict[str, str]]:
-    """Every fault with a link to its field."""
-    return [{"field_id": form._fields[name].id if name in form._fields else "",
-             "label": form._fields[name].declared.label if name in form._fields else name, "text": sentence}
+def summary(form: DeskForm, errors: Mapping[str, str], more: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+    """Every fault with a link to its field; `more` are the labels of fields beside the form's own, by their ids."""
+    labels = dict(more or {}) | {name: field.declared.label for name, field in form._fields.items()}
+    return [{"field_id": name if name in labels else "", "label": labels.get(name, name), "text": sentence}
             for name, sentence in errors.items()]  # fmt: skip
 
 

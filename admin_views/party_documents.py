@@ -17,7 +17,6 @@ from werkzeug.wrappers import Response
 from admin_views.base import EntityView
 from admin_views.cells import moment
 from admin_views.lists import may
-from crm.commands import records
 from crm.commands.file_contents import KEPT, LARGEST, MIB
 from crm.commands.party_documents import attach, content_of
 from crm.core.command import Refused, WrongInput
@@ -71,30 +70,12 @@ class DocumentView(EntityView):
                 "thumbnail_url": (url_for("attachments.thumbnail_view", id=one.id)
                                   if seen and one.media_type.startswith("image/") else None)}  # fmt: skip
 
-    @expose("/new/", methods=("GET", "POST"))
-    def create_view(self) -> Any:
-        """The form with a file beside it: both are kept, or neither."""
-        form = self.create_form()
-        errors: Mapping[str, str] = {}
-        if request.method == "POST":
-            try:
-                values = records.read_values(self.face, form.given(), current_user, new=True, on_screen=True)
-                record = records.create(self.face, values, current_user)
-                if _given_name():
-                    if not may_attach():
-                        abort(403)
-                    attach(record, *_given_file())
-                flash(f"{self.face.label} {self._title(record)} was made.", "good")
-                return redirect(url_for(".details_view", id=record.id), 303)
-            except WrongInput as fault:
-                errors = fault.errors  # the answer is an error, so the record goes with the file that was refused
-            except Refused as refusal:
-                flash(f"Not made: {refusal}.", "bad")
-                return redirect(url_for(".index_view"), 303)
-        else:
-            self._prefill(form)
-        page = {"title": f"New {self.face.label.lower()}", "breadcrumbs": self._crumbs("New")}
-        return self._form_page(form, errors, page, url_for(".create_view"), url_for(".index_view"))
+    def made(self, record: Document) -> None:
+        """The file that came with the form: both are kept, or neither."""
+        if _given_name():
+            if not may_attach():
+                abort(403)
+            attach(record, *_given_file())
 
     def _form_page(self, form: Any, errors: Mapping[str, str], page: dict[str, Any], action: str, cancel: str,
                    **more: Any) -> Response:  # fmt: skip

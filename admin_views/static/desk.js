@@ -12,6 +12,7 @@ import { wakeKeys } from "./js/keys.js";
 import { wakeImports } from "./js/imports.js";
 import { wakeBack } from "./js/back.js";
 import { wakeCells } from "./js/cells.js";
+import { wakeInline } from "./js/inline.js";
 
 wakeTheme();
 wakeShell();
@@ -25,6 +26,7 @@ wakeKeys();
 wakeImports();
 wakeBack();
 wakeCells();
+wakeInline();
 
 // htmx sends the CSRF token in a header, and what it brings in may hold pickers.
 document.addEventListener("htmx:configRequest", (event) => {

@@ -163,6 +163,57 @@ def test_two_tabs_that_save_meet_on_a_page_that_shows_both(tab: Tab, site: Site)
     expect(second.get_by_role("heading", name="Second Name")).to_be_visible()
 
 
+def test_a_value_is_changed_in_the_list(tab: Tab, site: Site) -> None:
+    people(site, "Quick Quentin")
+    page = tab.open("/admin/customers/?search=Quentin")
+    cell = page.locator("td[data-edit=email]")
+    cell.hover()
+    cell.get_by_role("button", name="Change E-mail").click()
+    box = cell.get_by_role("textbox")
+    expect(box).to_be_focused()
+    box.fill("nowhere")
+    box.press("Escape")
+    expect(cell.locator("form")).to_have_count(0)
+    expect(cell).not_to_contain_text("nowhere")
+    page.keyboard.press("i")
+    page.locator("td[data-edit=type] select").select_option("vip")
+    page.keyboard.press("Enter")
+    expect(page.locator("td[data-edit=type] form")).to_have_count(0)
+    expect(page.locator("td[data-edit=type]")).to_contain_text("VIP")
+    cell.hover()
+    cell.get_by_role("button", name="Change E-mail").click()
+    box.fill("nonsense")
+    box.press("Enter")
+    expect(cell).to_contain_text("is not an e-mail address")
+    box.fill("quentin@example.com")
+    box.press("Enter")
+    expect(cell.get_by_role("link", name="quentin@example.com")).to_be_visible()
+
+
+def test_contacts_are_written_in_the_customer_s_form(tab: Tab, site: Site) -> None:
+    [number] = people(site, "Inline Inga")
+    page = tab.open(f"/admin/customers/edit/?id={number}")
+    contacts = page.locator("#inline-contacts")
+    for name in ("First Friend", "Second Friend"):
+        contacts.get_by_role("button", name="Add a contact").click()
+        contacts.get_by_role("group").last.get_by_label("Name").fill(name)
+    expect(page.locator("[data-dirty-say]")).to_be_visible()
+    contacts.get_by_role("button", name="Add a contact").click()
+    contacts.get_by_role("button", name="Leave out").last.click()
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url("**/details/**")
+    page.get_by_role("tab", name="Contacts").click()
+    expect(page.locator("#panel-contacts tbody tr")).to_have_count(2)
+
+
+def test_the_list_is_found_again_as_it_was_left(tab: Tab, site: Site) -> None:
+    people(site, "Found Fiona")
+    page = tab.open("/admin/customers/?search=Fiona&sort=name")
+    page.get_by_role("link", name="Found Fiona").click()
+    page.locator(".crumbs").get_by_role("link", name="Customers").click()
+    page.wait_for_url("**/admin/customers/?search=Fiona&sort=name")
+
+
 PAGES = ("/admin/", "/admin/customers/", "/admin/customers/new/", "/admin/customers/details/?id={id}",
          "/admin/customers/edit/?id={id}", "/admin/imports/new/", "/admin/jobs/", "/admin/audit/", "/password/",
          "/api/docs")  # fmt: skip
