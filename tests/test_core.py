@@ -42,7 +42,7 @@ from crm.core.fields import (
     text_field,
 )
 from crm.core.jobs import Bell, ask
-from crm.core.permissions import Grant, Scope, decide, permissions
+from crm.core.permissions import permissions
 from crm.core.transaction import ATTEMPTS, keep_anyway, run_in_transaction
 from crm.models.parties import Party
 from tests.conftest import Own
@@ -301,29 +301,6 @@ def test_a_declaration_whose_relation_leads_nowhere_can_be_forgotten(throw_away:
                __annotations__={"owner_id": Mapped[int | None]})  # fmt: skip
     with pytest.raises(Exception, match="Nowhere"):
         configure_mappers()
-
-
-# Deciding
-
-OWN, ALL, DENY = Grant("customer.edit", Scope.OWN), Grant("customer.*"), Grant("*.edit", deny=True)
-
-
-@pytest.mark.parametrize(("grants", "decided"), [
-    ([], None), ([OWN], Scope.OWN), ([ALL], Scope.ALL), ([OWN, ALL], Scope.ALL), ([ALL, OWN], Scope.ALL),
-    ([Grant("*")], Scope.ALL), ([Grant("*.edit")], Scope.ALL), ([Grant("customer.read")], None),
-    ([Grant("vendor.*")], None), ([Grant("customer")], None), ([Grant("Customer.edit")], None),
-    ([DENY], None), ([ALL, DENY], None), ([DENY, ALL], None), ([OWN, DENY, Grant("*")], None),
-    ([ALL, Grant("customer.block", deny=True)], Scope.ALL),
-])  # fmt: skip
-def test_the_widest_grant_counts_and_an_explicit_deny_wins(grants: list[Grant], decided: Scope | None) -> None:
-    assert decide(grants, "customer.edit") is decided
-
-
-@given(st.lists(st.sampled_from([OWN, ALL, DENY, Grant("vendor.*"), Grant("*.read")]), max_size=6), st.randoms())
-def test_the_order_of_grants_never_matters(grants: list[Grant], random: Any) -> None:
-    shuffled = list(grants)
-    random.shuffle(shuffled)
-    assert decide(grants, "customer.edit") is decide(shuffled, "customer.edit")
 
 
 # What was given

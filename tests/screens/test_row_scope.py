@@ -1,4 +1,5 @@
-"""Who reaches own customers only reaches no other by any way: list, pages, pickers, commands, export, API."""
+"""Who reaches own customers, or those of a team, reaches no other by any way: list, pages, pickers, commands, export,
+API."""
 
 from __future__ import annotations
 
@@ -9,10 +10,14 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
+from crm.commands.access import create_user, deliver_roles
 from crm.core.audit import Acting, acting_as
 from crm.core.entity import db, face_named
+from crm.models.access import RoleGrant, Team, TeamMember, User
 from crm.models.parties import BlockState, Lifecycle, Party
+from crm.queries.scope import visible
 from tests.conftest import Person
 from tests.factories import make
 
@@ -143,3 +148,133 @@ def test_his_key_reaches_no_more_than_he_does(two: Two, app: Flask, client: Any,
     with app.app_context():
         other = db.session.get_one(Party, two.other)
         assert (other.name, other.lifecycle) == (SECRET, Lifecycle.PROSPECT)
+
+
+# Teams
+
+
+@dataclass
+class Teams:
+    """Two people of one team, one of another, and customers of each, of a team alone, and of nobody."""
+
+    rep: Person
+    manager: Person
+    rows: dict[str, int]
+    contacts: dict[str, int]
+    team: int
+
+
+@pytest.fixture
+def teams(app: Flask, as_user: Any) -> Teams:
+    rep, colleague, stranger = (as_user("sales_rep") for _ in range(3))
+    manager = as_user("manager")
+    customer, contact = face_named("customer"), face_named("contact")
+    with app.app_context(), acting_as(Acting(via="test")):
+        north, south = Team(name="North", lead_id=manager.user_id), Team(name="South", lead_id=stranger.user_id)
+        north.members = [TeamMember(user_id=one.user_id) for one in (rep, colleague)]
+        db.session.add_all([north, south])
+        db.session.flush()
+        given = {"mine": {"owner_id": rep.user_id}, "colleague": {"owner_id": colleague.user_id},
+                 "lead": {"owner_id": manager.user_id}, "team": {"team_id": north.id},
+                 "lent": {"owner_id": stranger.user_id, "team_id": north.id}, "nobody": {},
+                 "stranger": {"owner_id": stranger.user_id}, "south": {"team_id": south.id}}  # fmt: skip
+        rows = {name: make(customer, name=f"Row {name}", **values).id for name, values in given.items()}
+        contacts = {name: make(contact, party_id=number, name=f"Of {name}").id for name, number in rows.items()}
+        found = Teams(rep, manager, rows, contacts, north.id)
+        db.session.commit()
+    return found
+
+
+TEAM_S = {"mine", "colleague", "lead", "team", "lent"}
+
+
+def seen(person: Person, numbers: dict[str, int], plural: str = "customers") -> set[str]:
+    """Which of the rows a person reaches, the same by list, picker, page and export."""
+    listed = person.client.get(f"/admin/{plural}/").text
+    by_list = {name for name, number in numbers.items() if f'/admin/{plural}/details/?id={number}"' in listed}
+    found = {item["id"] for item in person.client.get(f"/admin/{plural}/lookup/").get_json()["items"]}
+    assert by_list == {name for name, number in numbers.items() if number in found}
+    pages = {name: person.client.get(f"/admin/{plural}/details/?id={number}") for name, number in numbers.items()}
+    assert by_list == {name for name, page in pages.items() if page.status_code == 200}
+    assert {page.status_code for page in pages.values()} <= {200, 404}
+    return by_list
+
+
+def test_a_team_s_rows_are_those_of_its_people_and_its_own(teams: Teams, app: Flask) -> None:
+    assert seen(teams.rep, teams.rows) == TEAM_S
+    assert seen(teams.rep, teams.contacts, "contacts") == TEAM_S
+    # Who may hand customers out also reaches what is nobody's.
+    assert seen(teams.manager, teams.rows) == TEAM_S | {"nobody"}
+    rows = csv.DictReader(io.StringIO(teams.manager.client.get("/admin/customers/export/csv/").text.lstrip("\ufeff")))
+    assert {row["id"] for row in rows} == {str(teams.rows[name]) for name in TEAM_S | {"nobody"}}
+    with app.app_context(), acting_as(Acting(via="test")):
+        db.session.delete(db.session.get_one(Team, teams.team).members[0])
+        db.session.commit()
+    assert seen(teams.rep, teams.rows) == {"mine"}
+
+
+def test_reading_the_team_s_is_not_changing_it(teams: Teams, app: Flask, client: Any, api_key: Any) -> None:
+    headers = api_key(user_id=teams.rep.user_id)
+    for name in TEAM_S | {"stranger", "nobody"}:
+        number, mine = teams.rows[name], name == "mine"
+        assert teams.rep.client.get(f"/admin/customers/edit/?id={number}").status_code == (200 if mine else 404)
+        done = client.post(f"/api/v1/customers/{number}/deactivate", json={}, headers=headers)
+        assert done.status_code == (200 if mine else 403 if name in TEAM_S else 404), name
+        blocked = teams.manager.client.post("/admin/customers/action/", data={"action": "block", "rowid": number,
+                                                                              "reason": "x", "confirm": "1"})  # fmt: skip
+        assert blocked.status_code == 303
+    with app.app_context():
+        states = {name: db.session.get_one(Party, number).block_state for name, number in teams.rows.items()}
+    assert {name for name, state in states.items() if state is BlockState.BLOCKED} == TEAM_S | {"nobody"}
+
+
+def test_a_deny_keeps_from_as_many_rows_as_it_says(teams: Teams, app: Flask) -> None:
+    """Everything but what is one's own: four eyes by a line of a role."""
+    with app.app_context(), acting_as(Acting(via="test")):
+        role = db.session.get_one(User, teams.manager.user_id).roles[0]
+        role.grants.append(RoleGrant(pattern="customer.block", scope="own", deny=True))
+        role.grants.append(RoleGrant(pattern="customer.read", scope="all"))
+        role.grants.append(RoleGrant(pattern="customer.archive", scope="team", deny=True))
+        db.session.commit()
+    assert seen(teams.manager, teams.rows) == teams.rows.keys()
+    post = teams.manager.client.post
+    data = {"action": "block", "reason": "x", "confirm": "1", "rowid": list(teams.rows.values())}
+    post("/admin/customers/action/", data=data)
+    assert post("/admin/customers/action/", data=data | {"action": "archive"}).status_code == 403
+    with app.app_context():
+        blocked = {name for name, number in teams.rows.items()
+                   if db.session.get_one(Party, number).block_state is BlockState.BLOCKED}  # fmt: skip
+    assert blocked == (TEAM_S | {"nobody"}) - {"lead"}
+
+
+def test_a_customer_is_given_to_a_team_only_by_who_hands_them_out(teams: Teams) -> None:
+    for person, status in ((teams.rep, 422), (teams.manager, 303)):
+        answer = person.client.post("/admin/customers/new/", data={
+            "name": "New", "email": f"n{status}@example.com", "team": str(teams.team)})  # fmt: skip
+        assert answer.status_code == status, status
+        assert ("may reassign" in answer.text) is (status == 422)
+
+
+def test_the_rows_of_a_team_are_found_by_index(own_database: Any, owner_sql: Any) -> None:
+    """Among many customers those of a team are looked up, not searched through."""
+    owner_sql(
+        "INSERT INTO app_user (name, email) SELECT 'Person ' || n, 'p' || n || '@x.org' FROM generate_series(1, 400) n"
+    )
+    owner_sql("INSERT INTO party (name, roles, owner_id) SELECT 'Customer ' || n, '{business_customer}', "
+              "(SELECT min(id) FROM app_user) + n % 400 FROM generate_series(1, 20000) n")  # fmt: skip
+    owner_sql("ANALYZE party")
+    with own_database.app.app_context(), acting_as(Acting(via="test")):
+        deliver_roles()
+        person, _ = create_user(email="lead@x.org", role="sales_rep")
+        people = [row[0] for row in owner_sql("SELECT id FROM app_user WHERE name LIKE 'Person %' LIMIT 3")]
+        team = Team(name="T", lead_id=person.id)
+        team.members = [TeamMember(user_id=number) for number in people]
+        db.session.add(team)
+        db.session.commit()
+        face = face_named("customer")
+        counted = visible(face, person).with_only_columns(Party.id)
+        plan = db.session.execute(text("EXPLAIN " + str(counted.compile(
+            db.engine, compile_kwargs={"literal_binds": True})))).scalars().all()  # fmt: skip
+        assert len(db.session.scalars(counted).all()) == 150
+    assert any("ix_party_owner" in line for line in plan), "\n".join(plan)
+    assert not any("Seq Scan on party" in line for line in plan), "\n".join(plan)
