@@ -18,6 +18,8 @@ from crm.core.command import WrongInput
 from crm.core.entity import face_named
 from crm.core.permissions import Access
 from crm.models.parties import BlockState, Party
+from crm.models.party_quality import POOR
+from crm.queries.quality import lacks_of
 from crm.queries.scope import find
 
 FACTS = ("email", "phone", "website", "owner", "customer_since")
@@ -35,19 +37,29 @@ class PartyView(PartyTabs):
         return blueprint
 
     def list_extras(self) -> dict[str, Any]:
-        if not self.face.about.importable or not may(self.face, "import"):
-            return {}
-        return {"secondary": [{"label": "Import", "url": url_for("imports.create_view"), "icon": "upload"}]}
+        mend = url_for(".index_view", flt_data_quality_lt=POOR, sort="data_quality")
+        actions = [{"label": "To mend", "url": mend, "icon": "gauge"}]
+        if self.face.about.importable and may(self.face, "import"):
+            actions.insert(0, {"label": "Import", "url": url_for("imports.create_view"), "icon": "upload"})
+        return {"secondary": actions}
 
     def detail_extras(self, record: Party) -> dict[str, Any]:
         extras: dict[str, Any] = {"alerts": self._alerts(record), "facts": self._facts(record),
-                                  "tabs": self.own_tabs(record)}  # fmt: skip
+                                  "tabs": [*self._quality(record), *self.own_tabs(record)]}  # fmt: skip
         if record.photo_at is not None and fields_of(self.face)["photo_at"].shows:
             extras["photo_url"] = url_for(".photo_view", id=record.id, v=int(record.photo_at.timestamp()))
         if may(self.face, "edit") and record.archived_at is None and self._may_change_photo():
             change = {"label": "Photo or logo", "url": url_for(".photo_form", id=record.id), "icon": "image"}
             extras["menu"] = [change | {"tone": "", "method": "get"}]
         return extras
+
+    def _quality(self, record: Party) -> list[dict[str, Any]]:
+        """What the record lacks, on top of the overview: of the fields that the person sees."""
+        lacks = [lack for lack in lacks_of(record) if fields_of(self.face)[lack.field].shows]
+        if not lacks:
+            return []
+        body = render_template("desk/_quality.html", score=record.data_quality, poor=POOR, lacks=lacks)
+        return [{"id": "overview", "label": "Overview", "html": Markup(body)}]  # noqa: S704 - our own
 
     @expose("/photo/")
     def photo_view(self) -> Any:

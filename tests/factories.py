@@ -41,6 +41,8 @@ def sample(declared: Field, number: int | None = None) -> Any:
             return ("de", "ms", "en")[number % 3]
         case "currency":
             return ("EUR", "MYR", "USD")[number % 3]
+        case "time_zone":
+            return ("Europe/Berlin", "Asia/Kuala_Lumpur", "UTC")[number % 3]
         case "money" | "decimal":
             return Decimal(number % 1000) + Decimal("0.50")
         case "integer":
@@ -64,6 +66,8 @@ def form_values(face: Face) -> dict[str, Any]:
                       ("valid_from", "valid_until"), ("issued_on", "expires_on")):  # fmt: skip
         if low in values and high in values:
             values[low], values[high] = (1, 9) if low == "hours_from" else sorted((values[low], values[high]))
+    if "quiet_from" in values:
+        values["quiet_from"], values["quiet_to"] = 22, 7
     if "roles" in values:
         values["roles"] = list(face.defaults["roles"])
     return values

@@ -36,6 +36,7 @@ _TYPES: dict[str, dict[str, Any]] = {
     "country": {"type": "string", "examples": ["MY"]},
     "language": {"type": "string", "examples": ["en"]},
     "currency": {"type": "string", "examples": ["EUR"]},
+    "time_zone": {"type": "string", "examples": ["Europe/Berlin"]},
     "choice": {"type": "string"},
     "choices": {"type": "array", "items": {"type": "string"}},
     "tags": {"type": "array", "items": {"type": "string"}},

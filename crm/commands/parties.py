@@ -4,19 +4,41 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from sqlalchemy import select, update
 
-from crm.core.command import Refused, among, command
+from crm.core.command import Refused, command
 from crm.core.entity import db
 from crm.core.fields import field_of
 from crm.models.access import User
-from crm.models.parties import Address, BlockState, Contact, Identifier, Lifecycle, Party, one_at_a_time
+from crm.models.parties import Address, Contact, Party, one_at_a_time
+from crm.models.party_choices import BlockState, Lifecycle, ReasonCode
+from crm.models.party_identifiers import Identifier
 
 REASON = field_of("long_text", label="Reason", required=True, max_length=2000, help="Kept in the history")
 OPTIONAL_REASON = field_of("long_text", label="Reason", max_length=2000, help="Kept in the history")
+CODE = field_of("choice", choices=ReasonCode, label="Kind of reason")
 ARCHIVED = "it is archived: restore it first"
+
+
+class _Standing(Protocol):
+    """What decides on a status: a party, or a row with these columns."""
+
+    id: int
+    lifecycle: Lifecycle
+    archived_at: dt.datetime | None
+    block_state: BlockState
+    block_reason: str | None
+
+
+# Why a party can't be changed so, or None; and what changes. Both forms of a command do what its plan says.
+Plan = tuple[Callable[[_Standing], str | None], dict[str, Any]]
+
+
+def _free(party: Party) -> bool:
+    return party.archived_at is None
 
 
 def _refuse_archived(party: Party) -> None:
@@ -24,93 +46,110 @@ def _refuse_archived(party: Party) -> None:
         raise Refused(ARCHIVED)
 
 
-def _move(party: Party, lifecycle: Lifecycle, reason: str | None) -> None:
-    _refuse_archived(party)
-    if party.lifecycle is lifecycle:
-        raise Refused(f"it is {lifecycle.label.lower()} already")
-    party.lifecycle, party.status_reason = lifecycle, reason
+def _because(reason: str | None, code: ReasonCode | None) -> dict[str, Any]:
+    """A reason counts with the moment it was given at; the database forgets one that came without."""
+    if code is ReasonCode.OTHER and not reason:
+        raise Refused("say in words why: “Other” tells nothing")
+    return {"status_reason": reason, "status_code": code, "status_at": dt.datetime.now(dt.UTC)}
 
 
-def _free(party: Party) -> bool:
-    return party.archived_at is None
+def _moving(lifecycle: Lifecycle, reason: str | None, code: ReasonCode | None = None) -> Plan:
+    def why_not(party: _Standing) -> str | None:
+        if party.archived_at is not None:
+            return ARCHIVED
+        return f"it is {lifecycle.label.lower()} already" if party.lifecycle is lifecycle else None
+
+    return why_not, {"lifecycle": lifecycle, **_because(reason, code)}
 
 
-class _Standing(Protocol):
-    """What decides on a block: a party, or a row with these columns."""
+def _blocking(state: BlockState, reason: str, code: ReasonCode | None, until: dt.date | None = None) -> Plan:
+    def why_not(party: _Standing) -> str | None:
+        if party.archived_at is not None:
+            return ARCHIVED
+        if party.block_state is not BlockState.NONE:
+            return f"it is {party.block_state.label.lower()} already: {party.block_reason}"
+        if until is not None and until <= dt.datetime.now(dt.UTC).date():
+            return "the day it ends lies in the past"
+        return None
 
-    id: int
-    archived_at: dt.datetime | None
-    block_state: BlockState
-    block_reason: str | None
-
-
-def _why_not_block(party: _Standing, until: dt.date | None) -> str | None:
-    if party.archived_at is not None:
-        return ARCHIVED
-    if party.block_state is not BlockState.NONE:
-        return f"it is {party.block_state.label.lower()} already: {party.block_reason}"
-    if until is not None and until <= dt.datetime.now(dt.UTC).date():
-        return "the day it ends lies in the past"
-    return None
+    because = _because(reason, code)
+    return why_not, {"block_state": state, "block_reason": reason, "blocked_at": because["status_at"],
+                     "blocked_until": until, **because}  # fmt: skip
 
 
-def _why_not_unblock(party: _Standing, state: BlockState) -> str | None:
-    if party.archived_at is not None:
-        return ARCHIVED
-    return None if party.block_state is state else f"it isn't {state.label.lower()}"
+def _unblocking(state: BlockState, reason: str | None) -> Plan:
+    def why_not(party: _Standing) -> str | None:
+        if party.archived_at is not None:
+            return ARCHIVED
+        return None if party.block_state is state else f"it isn't {state.label.lower()}"
+
+    return why_not, {"block_state": BlockState.NONE, "block_reason": None, "blocked_at": None, "blocked_until": None,
+                     **_because(reason, None)}  # fmt: skip
 
 
-def _blocked(state: BlockState, reason: str, until: dt.date | None) -> dict[str, Any]:
-    return {"block_state": state, "block_reason": reason, "blocked_at": dt.datetime.now(dt.UTC),
-            "blocked_until": until, "status_reason": reason}  # fmt: skip
+def _archiving(put_away: bool, reason: str | None) -> Plan:
+    def why_not(party: _Standing) -> str | None:
+        if (party.archived_at is not None) is put_away:
+            return "it is archived already" if put_away else "it isn't archived"
+        return None
+
+    because = _because(reason, None)
+    return why_not, {"archived_at": because["status_at"] if put_away else None, **because}
 
 
-def _unblocked(reason: str | None) -> dict[str, Any]:
-    return {"block_state": BlockState.NONE, "block_reason": None, "blocked_at": None, "blocked_until": None,
-            "status_reason": reason}  # fmt: skip
-
-
-def _change(party: Party, why_not: str | None, changes: dict[str, Any]) -> None:
-    if why_not:
-        raise Refused(why_not)
+def _change(party: Party, plan: Plan) -> None:
+    why_not, changes = plan
+    if reason := why_not(party):
+        raise Refused(reason)
     for name, value in changes.items():
         setattr(party, name, value)
 
 
-def _change_many(ids: Sequence[int], why_not: Callable[[Any], str | None], changes: dict[str, Any]) -> dict[int, str]:
+def _change_many(ids: Sequence[int], plan: Plan) -> dict[int, str]:
     """The same for many, in one statement."""
-    rows = db.session.execute(select(Party.id, Party.archived_at, Party.block_state, Party.block_reason)
-                              .where(among(Party.id, ids)))  # fmt: skip
+    why_not, changes = plan
+    rows = db.session.execute(select(Party.id, Party.lifecycle, Party.archived_at, Party.block_state, Party.block_reason)
+                              .where(Party.id.in_(ids)))  # fmt: skip
     refused = {row.id: reason for row in rows if (reason := why_not(row))}
     rest = [record_id for record_id in ids if record_id not in refused]
-    db.session.execute(update(Party).where(among(Party.id, rest)).values(**changes)
+    db.session.execute(update(Party).where(Party.id.in_(rest)).values(**changes)
                        .execution_options(synchronize_session=False))  # fmt: skip
     return refused
 
 
-@command(Party, "Block", asks={"reason": REASON, "until": field_of("date", label="Until", help="Empty: until unblocked")},
+def _is(state: BlockState) -> Callable[[Party], bool]:
+    return lambda party: _free(party) and party.block_state is state
+
+
+def _is_not(lifecycle: Lifecycle) -> Callable[[Party], bool]:
+    return lambda party: _free(party) and party.lifecycle is not lifecycle
+
+
+@command(Party, "Block", asks={"reason": REASON, "code": CODE,
+                               "until": field_of("date", label="Until", help="Empty: until unblocked")},
          confirm="Nothing can be sold to them while they are blocked.", tone="bad", icon="ban",
-         applies=lambda party: _free(party) and party.block_state is BlockState.NONE)  # fmt: skip
-def block(party: Party, *, by: User, reason: str, until: dt.date | None) -> None:
+         applies=_is(BlockState.NONE))  # fmt: skip
+def block(party: Party, *, by: User, reason: str, code: ReasonCode | None, until: dt.date | None) -> None:
     """Stop business with them until they are unblocked."""
-    _change(party, _why_not_block(party, until), _blocked(BlockState.BLOCKED, reason, until))
+    _change(party, _blocking(BlockState.BLOCKED, reason, code, until))
 
 
 @block.many
-def block_many(ids: Sequence[int], *, by: User | None, reason: str, until: dt.date | None) -> dict[int, str]:
-    return _change_many(ids, lambda row: _why_not_block(row, until), _blocked(BlockState.BLOCKED, reason, until))
+def block_many(ids: Sequence[int], *, by: User | None, reason: str, code: ReasonCode | None,
+               until: dt.date | None) -> dict[int, str]:  # fmt: skip
+    return _change_many(ids, _blocking(BlockState.BLOCKED, reason, code, until))
 
 
 @command(Party, "Unblock", asks={"reason": OPTIONAL_REASON}, confirm="They return to the status they had before.",
-         icon="lock-open", applies=lambda party: _free(party) and party.block_state is BlockState.BLOCKED)  # fmt: skip
+         icon="lock-open", applies=_is(BlockState.BLOCKED))  # fmt: skip
 def unblock(party: Party, *, by: User, reason: str | None) -> None:
     """End a block; the status from before the block counts again."""
-    _change(party, _why_not_unblock(party, BlockState.BLOCKED), _unblocked(reason))
+    _change(party, _unblocking(BlockState.BLOCKED, reason))
 
 
 @unblock.many
 def unblock_many(ids: Sequence[int], *, by: User | None, reason: str | None) -> dict[int, str]:
-    return _change_many(ids, lambda row: _why_not_unblock(row, BlockState.BLOCKED), _unblocked(reason))
+    return _change_many(ids, _unblocking(BlockState.BLOCKED, reason))
 
 
 @command(Party, "Reassign", asks={"owner": field_of("reference", refers_to="user", label="Account manager", required=True),
@@ -127,64 +166,96 @@ def reassign(party: Party, *, by: User, owner: int, note: str | None) -> None:
     party.owner_id, party.status_reason = owner, note or party.status_reason
 
 
-@command(Party, "Activate", asks={"reason": OPTIONAL_REASON}, icon="check",
-         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.ACTIVE)  # fmt: skip
+@command(Party, "Activate", asks={"reason": OPTIONAL_REASON}, icon="check", applies=_is_not(Lifecycle.ACTIVE))  # fmt: skip
 def activate(party: Party, *, by: User, reason: str | None) -> None:
     """Count as active again."""
-    _move(party, Lifecycle.ACTIVE, reason)
+    _change(party, _moving(Lifecycle.ACTIVE, reason))
 
 
-@command(Party, "Deactivate", asks={"reason": OPTIONAL_REASON}, icon="pause",
-         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.INACTIVE)  # fmt: skip
+@activate.many
+def activate_many(ids: Sequence[int], *, by: User | None, reason: str | None) -> dict[int, str]:
+    return _change_many(ids, _moving(Lifecycle.ACTIVE, reason))
+
+
+@command(Party, "Deactivate", asks={"reason": OPTIONAL_REASON}, icon="pause", applies=_is_not(Lifecycle.INACTIVE))  # fmt: skip
 def deactivate(party: Party, *, by: User, reason: str | None) -> None:
     """Count as inactive, with everything kept."""
-    _move(party, Lifecycle.INACTIVE, reason)
+    _change(party, _moving(Lifecycle.INACTIVE, reason))
 
 
-@command(Party, "Mark as prospect", asks={"reason": OPTIONAL_REASON}, icon="flag",
-         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.PROSPECT)  # fmt: skip
+@deactivate.many
+def deactivate_many(ids: Sequence[int], *, by: User | None, reason: str | None) -> dict[int, str]:
+    return _change_many(ids, _moving(Lifecycle.INACTIVE, reason))
+
+
+@command(Party, "Mark as prospect", asks={"reason": OPTIONAL_REASON}, icon="flag", applies=_is_not(Lifecycle.PROSPECT))  # fmt: skip
 def mark_prospect(party: Party, *, by: User, reason: str | None) -> None:
     """Count as a prospect: no completed order yet."""
-    _move(party, Lifecycle.PROSPECT, reason)
+    _change(party, _moving(Lifecycle.PROSPECT, reason))
 
 
-@command(Party, "Mark as churned", asks={"reason": REASON}, tone="warning", icon="user-x",
-         applies=lambda party: _free(party) and party.lifecycle is not Lifecycle.CHURNED)  # fmt: skip
-def mark_churned(party: Party, *, by: User, reason: str) -> None:
+@mark_prospect.many
+def mark_prospect_many(ids: Sequence[int], *, by: User | None, reason: str | None) -> dict[int, str]:
+    return _change_many(ids, _moving(Lifecycle.PROSPECT, reason))
+
+
+@command(Party, "Mark as churned", asks={"code": replace(CODE, required=True), "reason": OPTIONAL_REASON}, tone="warning",
+         icon="user-x", applies=_is_not(Lifecycle.CHURNED))  # fmt: skip
+def mark_churned(party: Party, *, by: User, code: ReasonCode, reason: str | None) -> None:
     """Count as lost, and say why."""
-    _move(party, Lifecycle.CHURNED, reason)
+    _change(party, _moving(Lifecycle.CHURNED, reason, code))
 
 
-@command(Party, "Blacklist", asks={"reason": REASON}, confirm="They are refused everywhere, without an end.", tone="bad",
-         icon="shield-alert", applies=lambda party: _free(party) and party.block_state is BlockState.NONE)  # fmt: skip
-def blacklist(party: Party, *, by: User, reason: str) -> None:
+@mark_churned.many
+def mark_churned_many(ids: Sequence[int], *, by: User | None, code: ReasonCode, reason: str | None) -> dict[int, str]:
+    return _change_many(ids, _moving(Lifecycle.CHURNED, reason, code))
+
+
+@command(Party, "Blacklist", asks={"reason": REASON, "code": CODE}, tone="bad", icon="shield-alert",
+         confirm="They are refused everywhere, without an end.", applies=_is(BlockState.NONE))  # fmt: skip
+def blacklist(party: Party, *, by: User, reason: str, code: ReasonCode | None) -> None:
     """Refuse them for good."""
-    _change(party, _why_not_block(party, None), _blocked(BlockState.BLACKLISTED, reason, None))
+    _change(party, _blocking(BlockState.BLACKLISTED, reason, code))
 
 
-@command(Party, "Remove from blacklist", asks={"reason": REASON}, icon="lock-open",
-         applies=lambda party: _free(party) and party.block_state is BlockState.BLACKLISTED)  # fmt: skip
+@blacklist.many
+def blacklist_many(ids: Sequence[int], *, by: User | None, reason: str, code: ReasonCode | None) -> dict[int, str]:
+    return _change_many(ids, _blocking(BlockState.BLACKLISTED, reason, code))
+
+
+@command(Party, "Remove from blacklist", asks={"reason": REASON}, icon="lock-open", applies=_is(BlockState.BLACKLISTED))  # fmt: skip
 def unblacklist(party: Party, *, by: User, reason: str) -> None:
     """Take them off the blacklist, and say why."""
-    _change(party, _why_not_unblock(party, BlockState.BLACKLISTED), _unblocked(reason))
+    _change(party, _unblocking(BlockState.BLACKLISTED, reason))
 
 
-@command(Party, "Archive", asks={"reason": OPTIONAL_REASON}, confirm="It becomes read-only and can be restored.",
-         tone="warning", icon="archive", applies=_free)  # fmt: skip
+@unblacklist.many
+def unblacklist_many(ids: Sequence[int], *, by: User | None, reason: str) -> dict[int, str]:
+    return _change_many(ids, _unblocking(BlockState.BLACKLISTED, reason))
+
+
+@command(Party, "Archive", asks={"reason": OPTIONAL_REASON}, tone="warning", icon="archive",
+         confirm="It becomes read-only and can be restored.", applies=_free)  # fmt: skip
 def archive(party: Party, *, by: User, reason: str | None) -> None:
     """Put it away: read-only, and out of work lists."""
-    if party.archived_at is not None:
-        raise Refused("it is archived already")
-    party.archived_at, party.status_reason = dt.datetime.now(dt.UTC), reason
+    _change(party, _archiving(True, reason))
+
+
+@archive.many
+def archive_many(ids: Sequence[int], *, by: User | None, reason: str | None) -> dict[int, str]:
+    return _change_many(ids, _archiving(True, reason))
 
 
 @command(Party, "Restore", asks={"reason": OPTIONAL_REASON}, icon="archive-restore",
          applies=lambda party: party.archived_at is not None)  # fmt: skip
 def restore(party: Party, *, by: User, reason: str | None) -> None:
     """Take it out of the archive, with the status it had."""
-    if party.archived_at is None:
-        raise Refused("it isn't archived")
-    party.archived_at, party.status_reason = None, reason
+    _change(party, _archiving(False, reason))
+
+
+@restore.many
+def restore_many(ids: Sequence[int], *, by: User | None, reason: str | None) -> dict[int, str]:
+    return _change_many(ids, _archiving(False, reason))
 
 
 @command(Contact, "Set as primary", icon="star", applies=lambda contact: not contact.is_primary)

@@ -39,7 +39,7 @@ __all__ = [
     "FAMILY", "MASK", "OPERATORS", "PERSONAL_CLASSES", "Choice", "Field", "FieldClass", "boolean_field", "choice_field",
     "choices_field", "countries", "country_field", "currencies", "currency_field", "date_field", "datetime_field",
     "declare", "email_field", "field_of", "integer_field", "language_field", "languages", "long_text_field",
-    "money_field", "phone_field", "reference_field", "tags_field", "text_field", "url_field",
+    "money_field", "phone_field", "reference_field", "tags_field", "text_field", "time_zone_field", "url_field",
 ]  # fmt: skip
 
 
@@ -85,6 +85,11 @@ def country_field(**declared: Any) -> MappedColumn[Any]:
 
 def language_field(**declared: Any) -> MappedColumn[Any]:
     return declare("language", String(2), **declared)
+
+
+def time_zone_field(**declared: Any) -> MappedColumn[Any]:
+    """A name of the IANA database, such as Europe/Berlin."""
+    return declare("time_zone", String(64), **declared)
 
 
 def currency_field(**declared: Any) -> MappedColumn[Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any
+from zoneinfo import available_timezones
 
 import phonenumbers
 from babel import Locale
@@ -61,25 +62,15 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "choice": ("eq", "ne", "in", "not_in", "empty", "not_empty"),
     "list": ("contains", "empty", "not_empty"),
     "number": ("eq", "ne", "lt", "le", "gt", "ge", "between", "empty", "not_empty"),
-    "date": (
-        "eq",
-        "lt",
-        "le",
-        "gt",
-        "ge",
-        "between",
-        "within_last",
-        "before_last",
-        "within_next",
-        "empty",
-        "not_empty",
-    ),
+    "date": ("eq", "lt", "le", "gt", "ge", "between", "within_last", "before_last", "within_next", "empty",
+             "not_empty"),
     "boolean": ("eq",),
     "reference": ("eq", "ne", "in", "not_in", "empty", "not_empty"),
-}
+}  # fmt: skip
 FAMILY = {
     "text": "text", "long_text": "text", "email": "text", "phone": "text", "url": "text", "code": "text",
-    "country": "choice", "language": "choice", "currency": "choice", "choice": "choice",
+    "country": "choice", "language": "choice", "currency": "choice", "time_zone": "choice",
+    "choice": "choice",
     "choices": "list", "tags": "list",
     "money": "number", "decimal": "number", "integer": "number",
     "date": "date", "datetime": "date", "boolean": "boolean", "reference": "reference",
@@ -113,6 +104,11 @@ def languages() -> dict[str, str]:
 def currencies() -> dict[str, str]:
     """ISO 4217 code → English name."""
     return dict(sorted(ENGLISH.currencies.items()))
+
+
+@cache
+def time_zones() -> dict[str, str]:
+    return {name: name for name in sorted(available_timezones()) if "/" in name or name == "UTC"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +170,8 @@ class Field:
                 return list(countries().items())
             case "language":
                 return list(languages().items())
+            case "time_zone":
+                return list(time_zones().items())
             case "currency":
                 return [(code, f"{code} – {name}") for code, name in currencies().items()]
             case "boolean":
@@ -317,14 +315,15 @@ def _country(field: Field, raw: Any) -> str:
 
 def _listed(field: Field, raw: Any) -> str:
     value = _text(field, raw)
-    known = languages() if field.kind == "language" else currencies()
-    value = value.lower() if field.kind == "language" else value.upper()
-    if value in known:
-        return value
+    known = {"language": languages, "currency": currencies, "time_zone": time_zones}[field.kind]()
+    folded = value.lower() if field.kind == "language" else value.upper() if field.kind == "currency" else value
+    if folded in known:
+        return folded
     for code, name in known.items():
         if name.casefold() == value.casefold():
             return code
-    raise ValueError(f"“{value[:40]}” is not a {field.kind}; give its ISO code")
+    how = "it looks like Europe/Berlin" if field.kind == "time_zone" else "give its ISO code"
+    raise ValueError(f"“{value[:40]}” is not a {field.kind.replace('_', ' ')}; {how}")
 
 
 def _choice(field: Field, raw: Any) -> Choice:
@@ -437,7 +436,8 @@ def _reference(field: Field, raw: Any) -> int:
 
 _PARSERS: dict[str, Any] = {
     "text": _text, "code": _text, "long_text": _string, "email": _email, "url": _url, "country": _country,
-    "language": _listed, "currency": _listed, "choice": _choice, "choices": _list, "tags": _list,
+    "language": _listed, "currency": _listed, "time_zone": _listed,
+    "choice": _choice, "choices": _list, "tags": _list,
     "money": _decimal, "decimal": _decimal, "integer": _integer, "date": _date, "datetime": _datetime,
     "boolean": _boolean, "reference": _reference,
 }  # fmt: skip

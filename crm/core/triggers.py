@@ -6,33 +6,47 @@ from dataclasses import dataclass
 
 from crm.core.entity import entities
 
+SETTINGS = "SET search_path = pg_catalog, public, pg_temp"
+# The plan of a function is kept as it was made for its first statement: after a change of one row it would join old and
+# new rows each with each.
+NEVER_ROW_BY_ROW = f"{SETTINGS} SET enable_nestloop = off SET jit = off"
+
 
 @dataclass(frozen=True)
 class Trigger:
     """`name` is also its function's; `when` is what PostgreSQL calls it (`AFTER INSERT OR UPDATE`), `body` plpgsql.
 
-    A statement's trigger reads `old_rows` and `new_rows`, a row's OLD and NEW.
+    A statement's trigger reads `old_rows` and `new_rows`, a row's OLD and NEW. `on` names another table than that of the
+    entity which declares it; `only` is the condition under which a row's trigger fires.
     """
 
     name: str
     when: str
     body: str
     each: str = "STATEMENT"
+    on: str = ""
+    only: str = ""
 
     def statements(self, table: str) -> list[str]:
         rows = "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows " if self.each == "STATEMENT" else ""
+        settings = NEVER_ROW_BY_ROW if self.each == "STATEMENT" else SETTINGS
         function = (f"CREATE OR REPLACE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-                    f"SET search_path = pg_catalog, public, pg_temp AS $body${self.body}$body$")  # fmt: skip
+                    f"{settings} AS $body${self.body}$body$")  # fmt: skip
         trigger = (f'CREATE OR REPLACE TRIGGER {self.name} {self.when} ON "{table}" {rows}'
-                   f"FOR EACH {self.each} EXECUTE FUNCTION {self.name}()")  # fmt: skip
+                   f"FOR EACH {self.each} {f'WHEN ({self.only}) ' if self.only else ''}EXECUTE FUNCTION {self.name}()")  # fmt: skip
         return [function, trigger, f"REVOKE ALL ON FUNCTION {self.name}() FROM PUBLIC"]
 
 
 def install_statements() -> list[str]:
     """Every function and trigger, in an order that can be run again and again."""
-    return [line for entity in entities() for made in entity.triggers for line in made.statements(entity.__tablename__)]
+    return [
+        line
+        for entity in entities()
+        for made in entity.triggers
+        for line in made.statements(made.on or entity.__tablename__)
+    ]
 
 
 def installed_names() -> set[tuple[str, str]]:
     """(table, trigger) of everything `install_statements` makes."""
-    return {(entity.__tablename__, made.name) for entity in entities() for made in entity.triggers}
+    return {(made.on or entity.__tablename__, made.name) for entity in entities() for made in entity.triggers}

@@ -6,7 +6,6 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from typing import Any
-from zoneinfo import available_timezones
 
 from flask_login import UserMixin
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, func, text
@@ -29,6 +28,7 @@ from crm.core.fields import (
     reference_field,
     tags_field,
     text_field,
+    time_zone_field,
 )  # fmt: skip
 from crm.core.permissions import Access, FieldGrant, Grant, Scope
 
@@ -134,20 +134,13 @@ class User(Entity, UserMixin):
     email: Mapped[str] = email_field(required=True, column={"unique": True})
     active: Mapped[bool] = boolean_field(editable=False, column={"server_default": text("true")})
     language: Mapped[str | None] = language_field()
-    time_zone: Mapped[str | None] = text_field(max_length=64, example="Europe/Berlin")
+    time_zone: Mapped[str | None] = time_zone_field()
     must_change_password: Mapped[bool] = boolean_field(editable=False, column={"server_default": text("false")})
     # Sign-ins have a record of their own.
     last_login_at: Mapped[dt.datetime | None] = datetime_field(editable=False, audited=False)
     signed_out_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Signed out everywhere")
     password_hash: Mapped[str | None] = mapped_column(Text, deferred=True)
     roles: Mapped[list[Role]] = relationship(secondary="user_role", order_by=Role.name)
-
-    @classmethod
-    def check(cls, face: Any, record: Any, values: Mapping[str, Any], by: Any) -> dict[str, str]:
-        zone = values.get("time_zone")
-        if zone is not None and zone not in available_timezones():
-            return {"time_zone": "is not a time zone; it looks like Europe/Berlin"}
-        return {}
 
     @property
     def is_active(self) -> bool:

@@ -15,9 +15,9 @@ from sqlalchemy import (
     Computed,
     Index,
     LargeBinary,
+    SmallInteger,
     String,
     Text,
-    UniqueConstraint,
     literal_column,
     select,
     text,
@@ -64,7 +64,6 @@ from crm.models.party_choices import (
     DeliveryMethod,
     Frequency,
     Gender,
-    IdentifierKind,
     IncomeLevel,
     Kind,
     Lifecycle,
@@ -72,14 +71,14 @@ from crm.models.party_choices import (
     PartyRole,
     PartyType,
     PaymentMethod,
-    Purpose,
+    ReasonCode,
     ServiceChannel,
     Stage,
     Status,
     SubStage,
-    Weekday,
     shows,
 )
+from crm.models.party_quality import SCORE
 
 
 class Party(Entity):
@@ -130,6 +129,8 @@ class Party(Entity):
     status_reason: Mapped[str | None] = long_text_field(
         field_class=FieldClass.PERSONAL, editable=False, label="Reason of the last change of status"
     )
+    status_code: Mapped[ReasonCode | None] = choice_field(ReasonCode, editable=False, label="Why the status changed")
+    status_at: Mapped[dt.datetime | None] = datetime_field(editable=False, audited=False, label="Status since")
     status: Mapped[Status] = choice_field(
         Status,
         editable=False,
@@ -201,6 +202,9 @@ class Party(Entity):
     income_level: Mapped[IncomeLevel | None] = choice_field(IncomeLevel, field_class=FieldClass.PERSONAL)
     life_stage: Mapped[LifeStage | None] = choice_field(LifeStage, field_class=FieldClass.PERSONAL)
 
+    data_quality: Mapped[int] = declare("integer", SmallInteger, Computed(SCORE, persisted=True), label="Data quality",
+        editable=False, help="0 to 100; the page says what is missing", column={"nullable": False})  # fmt: skip
+
     derived = {
         "age_group": Field(kind="text", label="Age group", field_class=FieldClass.PERSONAL),
         "generation": Field(kind="text", field_class=FieldClass.PERSONAL),
@@ -215,9 +219,6 @@ class Party(Entity):
     )
     addresses: Mapped[list[Address]] = relationship(back_populates="party",
                                                     order_by="Address.is_default.desc(), Address.id")  # fmt: skip
-    identifiers: Mapped[list[Identifier]] = relationship(back_populates="party", order_by="Identifier.id")
-    channel_preferences: Mapped[list[ChannelPreference]] = relationship(back_populates="party",
-                                                                        order_by="ChannelPreference.id")  # fmt: skip
 
     __table_args__ = (
         CheckConstraint("price_from <= price_to", name="price_range"),
@@ -299,9 +300,9 @@ class Contact(Entity):
                                                     "created_at"),
         sort=("name", "created_at"), within=("party", "owner"), delete=True, quick=("email", "phone", "designation"),
         sections=(Section("Person", ("party", "name", "first_name", "last_name", "designation", "department")),
-                  Section("How to reach them", ("email", "phone", "notes"))),
+                  Section("How to reach them", ("email", "email_state", "phone", "phone_state", "notes"))),
         detail=(Section("Person", ("party", "name", "first_name", "last_name", "designation", "department", "is_primary")),
-                Section("How to reach them", ("email", "phone", "notes"))),
+                Section("How to reach them", ("email", "email_state", "phone", "phone_state", "notes"))),
         help="The people at your customers and vendors.",
     )  # fmt: skip
 
@@ -311,6 +312,12 @@ class Contact(Entity):
     last_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL)
     email: Mapped[str | None] = email_field(label="E-mail", column={"index": True})
     phone: Mapped[str | None] = phone_field(column={"index": True})
+    email_state: Mapped[ChannelState] = choice_field(ChannelState, of="email", label="E-mail is",
+                                                     column={"server_default": "unverified"})  # fmt: skip
+    email_state_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="E-mail so since")
+    phone_state: Mapped[ChannelState] = choice_field(ChannelState, of="phone", label="Phone is",
+                                                     column={"server_default": "unverified"})  # fmt: skip
+    phone_state_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Phone so since")
     designation: Mapped[str | None] = text_field(max_length=120, label="Title", synonyms=("title", "position"))
     department: Mapped[str | None] = text_field(max_length=120)
     is_primary: Mapped[bool] = boolean_field(editable=False, label="Primary", column={"server_default": text("false")})
@@ -380,59 +387,3 @@ class Address(Entity):
         return (
             ", ".join(part for part in (self.address or street, place, self.state, country) if part) or self.kind.label
         )
-
-
-class Identifier(Entity):
-    """An official number of a party, with its validity: a licence, a tax number, an identity document."""
-
-    about = About(
-        area="Customers", icon="id-card", title="number", delete=True,
-        columns=("number", "party", "kind", "country", "valid_until", "verified_at"),
-        filters=("party", "kind", "country", "valid_until"), search=("number",), sort=("created_at",),
-        within=("party", "owner"),
-        sections=(Section("Identifier", ("party", "kind", "number", "country", "issued_on", "valid_until")),),
-        detail=(Section("Identifier", ("party", "kind", "number", "country", "issued_on", "valid_until", "verified_by",
-                                       "verified_at")),),
-    )  # fmt: skip
-
-    party_id: Mapped[int] = reference_field("party", table="party", label="Belongs to", required=True)
-    kind: Mapped[IdentifierKind] = choice_field(IdentifierKind, required=True)
-    number: Mapped[str] = text_field(max_length=64, required=True, field_class=FieldClass.KYC)
-    country: Mapped[str | None] = country_field(label="Issuing country")
-    issued_on: Mapped[dt.date | None] = date_field(label="Issued")
-    valid_until: Mapped[dt.date | None] = date_field()
-    verified_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False)
-    verified_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Verified")
-    party: Mapped[Party] = relationship(back_populates="identifiers")
-    verified_by: Mapped[User | None] = relationship()
-
-    __table_args__ = (CheckConstraint("issued_on <= valid_until", name="validity"),)
-
-
-class ChannelPreference(Entity):
-    """How a party wants to be reached for one purpose: channels in order, days, hours, quiet hours."""
-
-    about = About(
-        area="Customers", icon="clock", title="purpose", delete=True,
-        columns=("purpose", "party", "channels", "days", "hours_from", "hours_to"),
-        filters=("party", "purpose", "channels"), sort=("created_at",), within=("party", "owner"),
-        sections=(Section("Preference", ("party", "purpose", "channels", "days", "hours_from", "hours_to", "quiet_from",
-                                         "quiet_to", "time_zone")),),
-        detail=(Section("Preference", ("party", "purpose", "channels", "days", "hours_from", "hours_to", "quiet_from",
-                                       "quiet_to", "time_zone")),),
-    )  # fmt: skip
-
-    party_id: Mapped[int] = reference_field("party", table="party", label="Belongs to", required=True)
-    purpose: Mapped[Purpose] = choice_field(Purpose, required=True)
-    channels: Mapped[list[str] | None] = choices_field(ContactMethod, help="The first one is tried first")
-    days: Mapped[list[str] | None] = choices_field(Weekday, label="Preferred days")
-    hours_from: Mapped[int | None] = integer_field(minimum=0, maximum=23, label="From (hour)")
-    hours_to: Mapped[int | None] = integer_field(minimum=1, maximum=24, label="To (hour)")
-    quiet_from: Mapped[int | None] = integer_field(minimum=0, maximum=23, label="Quiet from (hour)")
-    quiet_to: Mapped[int | None] = integer_field(minimum=0, maximum=24, label="Quiet to (hour)")
-    time_zone: Mapped[str | None] = text_field(max_length=64, example="Europe/Berlin")
-    party: Mapped[Party] = relationship(back_populates="channel_preferences")
-
-    __table_args__ = (
-        UniqueConstraint("party_id", "purpose"), CheckConstraint("hours_from < hours_to", name="hours"),
-    )  # fmt: skip

@@ -57,6 +57,24 @@ class Status(Choice):
     ARCHIVED = "archived", "Archived", "neutral"
 
 
+class ReasonCode(Choice):
+    """Why a status changed, so that it can be counted; the words stand beside it."""
+
+    PRICE = "price", "Price"
+    COMPETITOR = "competitor", "Went to a competitor"
+    SERVICE = "service", "Unhappy with us"
+    NO_NEED = "no_need", "No need any more"
+    MOVED = "moved", "Moved away"
+    CLOSED = "closed", "Closed down"
+    SILENT = "silent", "Doesn't answer"
+    UNPAID = "unpaid", "Doesn't pay"
+    FRAUD = "fraud", "Fraud"
+    DISPUTE = "dispute", "Dispute"
+    LEGAL = "legal", "Legal reasons"
+    ASKED = "asked", "They asked for it"
+    OTHER = "other", "Other"
+
+
 class Stage(Choice):
     PROSPECT = "prospect"
     ACTIVE = "active"

@@ -219,7 +219,10 @@ def test_blocking_answers_the_document_and_a_reason_when_refused(ana, program, s
 def test_verbs_are_written_with_hyphens_or_underscores(ana, program):
     ask = program()
     assert ask("POST", f"/customers/{ana['id']}/mark-prospect", {}).get_json()["status"] == "prospect"
-    assert ask("POST", f"/customers/{ana['id']}/mark_churned", {"reason": "gone"}).get_json()["status"] == "churned"
+    assert (
+        ask("POST", f"/customers/{ana['id']}/mark_churned", {"code": "moved", "reason": "gone"}).get_json()["status"]
+        == "churned"
+    )
 
 
 def test_what_lies_outside_the_row_scope_is_not_there(ana, program):

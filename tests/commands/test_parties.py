@@ -12,15 +12,18 @@ import psycopg
 import pytest
 from sqlalchemy import func, make_url, select, text
 
-from crm.commands import access, parties
+from crm.commands import access, parties, records
 from crm.core.audit import Acting, acting_as
-from crm.core.command import Command, Refused, WrongInput, command_named, perform, perform_set
+from crm.core.command import Command, Refused, WrongInput, command_named, commands_of, perform, perform_set
 from crm.core.entity import db, face_named
 from crm.core.transaction import run_in_transaction
 from crm.logins import dsn
 from crm.models.access import User
-from crm.models.parties import Address, BlockState, Contact, Lifecycle, Party, Status
+from crm.models.parties import Address, Contact, Party
+from crm.models.party_choices import BlockState, IdentifierKind, Lifecycle, Purpose, ReasonCode, Status
+from crm.models.party_status import StatusChange
 from crm.queries.history import history
+from crm.queries.quality import lacks_of
 from tests.conftest import Own
 from tests.factories import make
 
@@ -70,6 +73,7 @@ def refused(verb: str, party: Party, by: User, **values: Any) -> str:
 
 MOVES = {"activate": Lifecycle.ACTIVE, "deactivate": Lifecycle.INACTIVE, "mark_prospect": Lifecycle.PROSPECT,
          "mark_churned": Lifecycle.CHURNED}  # fmt: skip
+CODES = {"mark_churned": {"code": "price"}}
 
 
 @pytest.mark.parametrize("verb", MOVES)
@@ -80,9 +84,9 @@ def test_each_move_leads_from_any_other_status_and_refuses_its_own(
     party.lifecycle = before
     db.session.flush()
     if before is MOVES[verb]:
-        assert refused(verb, party, by, reason="why") == f"it is {before.label.lower()} already"
+        assert refused(verb, party, by, reason="why", **CODES.get(verb, {})) == f"it is {before.label.lower()} already"
         return
-    do(verb, party, by, reason="They said so")
+    do(verb, party, by, reason="They said so", **CODES.get(verb, {}))
     assert party.lifecycle is MOVES[verb]
     assert party.status == MOVES[verb].value
     assert party.status_reason == "They said so"
@@ -94,7 +98,8 @@ def test_each_move_leads_from_any_other_status_and_refuses_its_own(
 def test_losing_a_customer_needs_a_reason_and_the_other_moves_do_not(party: Party, by: User) -> None:
     with pytest.raises(WrongInput) as fault:
         command("mark_churned").read({"reason": "   "})
-    assert fault.value.errors == {"reason": "is required"}
+    assert fault.value.errors == {"code": "is required"}
+    assert refused("mark_churned", party, by, code="other", reason=" ") == "say in words why: “Other” tells nothing"
     do("deactivate", party, by)
     assert party.status_reason is None
 
@@ -175,7 +180,7 @@ WITH_REASON = {"reason": "x"}
 @pytest.mark.parametrize("verb", [*MOVES, "block", "unblock", "blacklist", "unblacklist", "reassign"])
 def test_what_is_archived_is_left_alone(party: Party, by: User, verb: str) -> None:
     do("archive", party, by, reason="Closed down")
-    values: dict[str, Any] = {"owner": str(by.id)} if verb == "reassign" else WITH_REASON
+    values: dict[str, Any] = {"owner": str(by.id)} if verb == "reassign" else WITH_REASON | CODES.get(verb, {})
     assert refused(verb, party, by, **values) == "it is archived: restore it first"
     applies = command(verb).applies
     assert applies is not None
@@ -218,7 +223,7 @@ def test_each_row_has_its_own_outcome_and_the_rest_goes_on(by: User) -> None:
     rows = [make(CUSTOMER, name=f"Row {number}") for number in range(4)]
     do("block", rows[1], by, reason="Before")
     ids = [rows[2].id, rows[1].id, 10**12, rows[0].id, rows[2].id, rows[3].id]
-    outcomes = perform(parties.block, ids, by=by, values={"reason": "Fraud", "until": None})
+    outcomes = perform(parties.block, ids, by=by, values={"reason": "Fraud", "code": None, "until": None})
     assert [(one.id, one.done) for one in outcomes] == [
         (rows[2].id, True), (rows[1].id, False), (10**12, False), (rows[0].id, True), (rows[3].id, True)]  # fmt: skip
     assert outcomes[1].reason == "it is blocked already: Before"
@@ -261,16 +266,30 @@ def _states(by: User) -> list[Party]:
     return rows
 
 
-@pytest.mark.parametrize(("made", "values"), [
-    (parties.block, {"reason": "Fraud", "until": None}), (parties.block, {"reason": "Fraud", "until": TOMORROW}),
-    (parties.block, {"reason": "Fraud", "until": YESTERDAY}), (parties.unblock, {"reason": None}),
-    (parties.unblock, {"reason": "Paid"}),
-])  # fmt: skip
+SETS = [
+    (parties.block, {"reason": "Fraud", "code": None, "until": None}),
+    (parties.block, {"reason": "Fraud", "code": ReasonCode.FRAUD, "until": TOMORROW}),
+    (parties.block, {"reason": "Fraud", "code": None, "until": YESTERDAY}),
+    (parties.unblock, {"reason": None}), (parties.unblock, {"reason": "Paid"}),
+    (parties.blacklist, {"reason": "Fraud", "code": ReasonCode.FRAUD}), (parties.unblacklist, {"reason": "Cleared"}),
+    (parties.activate, {"reason": "Back"}), (parties.deactivate, {"reason": None}),
+    (parties.mark_prospect, {"reason": None}), (parties.mark_churned, {"code": ReasonCode.PRICE, "reason": "Too dear"}),
+    (parties.archive, {"reason": "Gone"}), (parties.restore, {"reason": None}),
+]  # fmt: skip
+
+
+def test_every_status_command_has_a_set_form() -> None:
+    assert {made.verb for made, _ in SETS} == {made.verb for made in commands_of(CUSTOMER)} - {"reassign"}
+    assert all(made.set_form is not None for made, _ in SETS)
+
+
+@pytest.mark.parametrize(("made", "values"), SETS)
 def test_the_set_form_does_what_the_single_form_does(by: User, made: Command, values: dict[str, Any]) -> None:
     def looks(rows: list[Party]) -> list[tuple[Any, ...]]:
         db.session.expire_all()
-        return [(row.status, row.block_state, row.block_reason, row.blocked_until, row.status_reason,
-                 row.blocked_at is None, len(history(row))) for row in rows]  # fmt: skip
+        return [(row.status, row.lifecycle, row.block_state, row.block_reason, row.blocked_until, row.status_reason,
+                 row.status_code, row.blocked_at is None, row.archived_at is None, len(history(row)), told(row))
+                for row in rows]  # fmt: skip
 
     singly, together = _states(by), _states(by)
     outcomes = perform(made, [row.id for row in singly], by=by, values=values)
@@ -278,6 +297,48 @@ def test_the_set_form_does_what_the_single_form_does(by: User, made: Command, va
     db.session.flush()
     assert [refusals.get(row.id, "") for row in together] == [one.reason for one in outcomes]
     assert looks(together) == looks(singly)
+
+
+# Its own history
+
+
+def told(party: Party) -> list[tuple[Any, ...]]:
+    """From, to, code, words, by whom, by what way; oldest first."""
+    rows = db.session.scalars(select(StatusChange).where(StatusChange.party_id == party.id).order_by(StatusChange.id))
+    return [(row.from_status, row.to_status, row.code, row.reason, row.who_id, row.via) for row in rows]
+
+
+def test_every_change_of_status_is_told_with_who_and_why(party: Party, by: User) -> None:
+    do("mark_churned", party, by, code="price", reason="Too dear")
+    do("block", party, by, reason="Unpaid", code="unpaid")
+    do("mark_prospect", party, by, reason="Again")  # below the block
+    do("unblock", party, by)
+    do("archive", party, by)
+    party.description = "Nothing of this"
+    db.session.flush()
+    here = (by.id, "test")
+    assert told(party) == [
+        ("active", "churned", "price", "Too dear", *here), ("churned", "blocked", "unpaid", "Unpaid", *here),
+        ("churned", "prospect", None, "Again", *here), ("blocked", "prospect", None, None, *here),
+        ("prospect", "archived", None, None, *here)]  # fmt: skip
+
+
+def test_a_change_by_any_other_way_is_told_too_and_takes_no_reason_of_the_last(party: Party, by: User) -> None:
+    do("mark_churned", party, by, code="price", reason="Too dear")
+    before = party.status_at
+    db.session.execute(text("UPDATE party SET lifecycle = 'active', name = 'Bea' WHERE id = :id"), {"id": party.id})
+    db.session.expire_all()
+    assert (party.status_reason, party.status_code, party.status_at > before) == (None, None, True)
+    assert told(party)[-1][:4] == ("churned", "active", None, None)
+    db.session.execute(text("UPDATE party SET lifecycle = lifecycle, name = 'Cleo' WHERE id = :id"), {"id": party.id})
+    assert len(told(party)) == 2
+
+
+def test_many_blocked_at_once_each_have_their_row(by: User) -> None:
+    rows = [make(CUSTOMER, name=f"Row {number}") for number in range(30)]
+    values = {"reason": "Fraud", "code": None, "until": None}
+    assert perform_set(parties.block, [row.id for row in rows], by=by, values=values) == {}
+    assert all(told(row) == [("active", "blocked", None, "Fraud", by.id, "test")] for row in rows)
 
 
 # One comes first
@@ -411,3 +472,83 @@ def until_somebody_waits(own: Own) -> None:
                 return
             time.sleep(0.01)
     raise AssertionError("nobody waits")
+
+
+# How good the data is
+
+
+GOOD = {
+    "email": "a@example.com", "phone": "+60123456789", "email_state": "verified", "type": "individual", "language": "en",
+    "first_name": "Ann", "last_name": "Bee", "date_of_birth": dt.date(1990, 1, 1), "kind": "individual",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changed", "score"), [
+    ({}, 100), ({"email": None}, 90), ({"phone": None}, 90), ({"email": None, "phone": None}, 70),
+    ({"email_state": "bounced"}, 70), ({"email_state": "unverified"}, 90), ({"phone_state": "bounced"}, 80),
+    ({"first_name": None}, 85), ({"date_of_birth": None}, 90), ({"owner_id": None}, 90), ({"language": None}, 95),
+    ({"kind": "organization"}, 70), ({"kind": "organization", "tax_id": "1", "industry": "Steel"}, 95),
+    ({"kind": "organization", "email": None, "phone": None, "email_state": "unverified", "owner_id": None, "type": None,
+      "language": None}, 10),
+])  # fmt: skip
+def test_the_data_quality_is_what_is_left_of_a_hundred_points(by: User, changed: dict[str, Any], score: int) -> None:
+    row = make(CUSTOMER, **(GOOD | {"owner_id": by.id} | changed))
+    db.session.refresh(row)
+    lacks = lacks_of(row)
+    assert (row.data_quality, 100 - sum(lack.points for lack in lacks)) == (score, score)
+    assert len({lack.words for lack in lacks}) == len(lacks)
+
+
+def test_the_score_moves_with_every_way_of_writing_and_orders_the_list(by: User, as_user: Any) -> None:
+    good, poor = make(CUSTOMER, **GOOD, owner_id=by.id, name="Good"), make(CUSTOMER, name="Poor")
+    db.session.commit()
+    admin = as_user("admin").client
+    listed = admin.get("/admin/customers/?flt_data_quality_lt=60&sort=data_quality").text
+    assert "Poor" in listed
+    assert "Good" not in listed
+    shown = admin.get(f"/admin/customers/details/?id={poor.id}").text
+    assert "There is neither an e-mail nor a phone number" in shown
+    assert f"{poor.data_quality} of 100" in shown
+    assert "Data quality <" not in admin.get(f"/admin/customers/details/?id={good.id}").text
+    db.session.execute(text("UPDATE party SET email = 'p@example.com' WHERE id = :id"), {"id": poor.id})
+    before = poor.data_quality
+    db.session.expire_all()
+    assert poor.data_quality == before + 20
+
+
+# Numbers and preferences
+
+
+def test_a_number_is_there_once_for_a_party_and_a_changed_one_is_not_verified(party: Party, by: User) -> None:
+    face = face_named("identifier")
+    values = {"party": party.id, "kind": IdentifierKind.PASSPORT, "number": "AB 12-3"}
+    first = records.create(face, values, by)
+    for number, country in (("ab123", None), ("AB 12-3", None)):
+        with pytest.raises(WrongInput, match="number is taken"):
+            records.create(face, values | {"number": number, "country": country}, by)
+    records.create(face, values | {"country": "MY"}, by)
+    records.create(face, values | {"party": make(CUSTOMER).id}, by)  # whoever has it too may be the same person
+    with pytest.raises(WrongInput, match="valid_until"):
+        records.update(face, first, {"issued_on": TOMORROW, "valid_until": TODAY}, by)
+    parties.verify.run(first, by=by)
+    db.session.flush()
+    records.update(face, first, {"number": "AB 12-3"}, by)
+    assert first.verified_at is not None
+    records.update(face, first, {"number": "AB 12-4"}, by)
+    assert (first.verified_at, first.verified_by_id) == (None, None)
+
+
+@pytest.mark.parametrize(("given", "field"), [
+    ({"hours_from": 9}, "hours_to"), ({"hours_to": 17}, "hours_from"), ({"hours_from": 17, "hours_to": 9}, "hours_to"),
+    ({"quiet_from": 22}, "quiet_to"), ({"quiet_from": 5, "quiet_to": 5}, "quiet_to"),
+])  # fmt: skip
+def test_a_preference_that_says_nothing_is_refused(party: Party, by: User, given: dict[str, Any], field: str) -> None:
+    face, whole = face_named("channel_preference"), {"party": party.id, "purpose": Purpose.SERVICE}
+    with pytest.raises(WrongInput) as fault:
+        records.create(face, whole | given, by)
+    assert list(fault.value.errors) == [field]
+    over_midnight = {"channels": ["sms", "email"], "quiet_from": 22, "quiet_to": 7, "time_zone": "Asia/Kuala_Lumpur"}
+    kept = records.create(face, whole | over_midnight, by)
+    assert kept.channels == ["sms", "email"]  # in this order
+    with pytest.raises(WrongInput, match="purpose is taken"):
+        records.create(face, whole, by)

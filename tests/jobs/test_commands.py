@@ -220,9 +220,9 @@ STANDINGS: list[dict[str, Any]] = [
 @pytest.mark.parametrize(
     ("made", "values"),
     [
-        (parties.block, {"reason": "fraud", "until": None}),
-        (parties.block, {"reason": "fraud", "until": TOMORROW}),
-        (parties.block, {"reason": "fraud", "until": dt.date(2020, 1, 1)}),
+        (parties.block, {"reason": "fraud", "code": None, "until": None}),
+        (parties.block, {"reason": "fraud", "code": None, "until": TOMORROW}),
+        (parties.block, {"reason": "fraud", "code": None, "until": dt.date(2020, 1, 1)}),
         (parties.unblock, {"reason": None}),
         (parties.unblock, {"reason": "paid"}),
     ],
@@ -272,7 +272,7 @@ def test_the_set_form_refuses_what_is_out_of_reach(session: Any) -> None:
         parties.block,
         [outside.id, inside.id, 10**12],
         by=None,
-        values={"reason": "x", "until": None},
+        values={"reason": "x", "code": None, "until": None},
         where=[Party.name == "in"],
     )
     assert refused == dict.fromkeys([outside.id, 10**12], "there is no such record for you")
