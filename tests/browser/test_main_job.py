@@ -37,7 +37,7 @@ def answer(page: Page, button: str, reason: str | None = None) -> None:
     dialog = page.get_by_role("dialog").filter(has=page.locator("[data-confirm]"))
     expect(dialog).to_be_visible()
     if reason is not None:
-        dialog.get_by_label("Reason").fill(reason)
+        dialog.get_by_role("textbox", name="Reason").fill(reason)
     dialog.get_by_role("button", name=button, exact=True).click()
 
 
