@@ -44,11 +44,12 @@ def spawn(
     thread: the kernel sends the signal when the thread that started the child ends.
     """
     given = [str(part) for part in argv]
-    on_linux = sys.platform == "linux"
+    if sys.platform == "linux":
+        given, account = _tied_to_us(given, death_signal, account), None
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(_open_log(log)) if log else subprocess.DEVNULL
         return subprocess.Popen(
-            _tied_to_us(given, death_signal, account) if on_linux else given,
+            given,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -56,9 +57,9 @@ def spawn(
             env=None if env is None else dict(env),
             start_new_session=True,
             umask=0o077,
-            user=account.uid if account and not on_linux else None,
-            group=account.gid if account and not on_linux else None,
-            extra_groups=[] if account and not on_linux else None,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
         )
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from crm.core.entity import DeclarationError, Entity, entities
+from crm.core.triggers import NEVER_ROW_BY_ROW, SETTINGS
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _touch(entity: type[Entity]) -> list[str]:
     return [
         (
             f"CREATE OR REPLACE FUNCTION touch_{table}() RETURNS trigger LANGUAGE plpgsql "
-            f"SET search_path = pg_catalog, public, pg_temp AS $body$ BEGIN {' '.join(lines)} RETURN NEW; END $body$"
+            f"{SETTINGS} AS $body$ BEGIN {' '.join(lines)} RETURN NEW; END $body$"
         ),
         (
             f'CREATE OR REPLACE TRIGGER touch_{table} BEFORE UPDATE ON "{table}" '
@@ -135,10 +136,6 @@ def _touch(entity: type[Entity]) -> list[str]:
 
 _COMMON = ("nullif(current_setting('crm.actor', true), '')::bigint, coalesce(current_setting('crm.via', true), ''), "
            "coalesce(current_setting('crm.request', true), '')")  # fmt: skip
-# PostgreSQL keeps the plan of such a function as it was made for its first statement. After a change of one row it would
-# join old and new rows each with each, and a change of many on the same connection took the square of their number: so
-# it never joins that way. What can't be joined otherwise looks dear then, and must not be compiled for that.
-_SETTINGS = "SET search_path = pg_catalog, public, pg_temp SET enable_nestloop = off SET jit = off"
 _TARGET = "audit_entry (id, actor_id, via, request_id, entity, record_id, action, changes)"
 
 
@@ -156,7 +153,7 @@ def _triggers(entity: type[Entity]) -> list[str]:
     for action, name in names.items():
         statements.append(
             f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-            f"{_SETTINGS} AS $body$ BEGIN {bodies[action]}; RETURN NULL; END $body$"
+            f"{NEVER_ROW_BY_ROW} AS $body$ BEGIN {bodies[action]}; RETURN NULL; END $body$"
         )
         statements.append(
             f'CREATE OR REPLACE TRIGGER {name} AFTER {events[action]} ON "{table}" '

@@ -7,9 +7,10 @@ takes only entries whose transaction, and every one before it, has ended.
 
 from __future__ import annotations
 
+from crm.core.triggers import SETTINGS
+
 SEALER = "audit_seal(integer)"
 ONE_SEALER = 7_240_703  # advisory lock: entries are sealed by one at a time
-_PATH = "SET search_path = pg_catalog, public, pg_temp"
 
 
 def content(entry: str) -> str:
@@ -51,7 +52,7 @@ END """  # noqa: S608
         link,
         chain,
         (
-            f"CREATE OR REPLACE FUNCTION audit_seal(most integer) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER {_PATH} "
+            f"CREATE OR REPLACE FUNCTION audit_seal(most integer) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER {SETTINGS} "
             f"AS $body${body}$body$"
         ),
         f"REVOKE ALL ON FUNCTION {SEALER} FROM PUBLIC",

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from sqlalchemy import ARRAY, Text, bindparam, text
 from sqlalchemy.engine import Connection
 
+from crm.core.triggers import SETTINGS
+
 LEARNER = "refresh_statistics(text[])"
 
 
@@ -35,9 +37,6 @@ BEGIN
 END """
     function = (
         "CREATE OR REPLACE FUNCTION refresh_statistics(tables text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER "
-        f"SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '200ms' AS $body${body}$body$"
+        f"{SETTINGS} SET lock_timeout = '200ms' AS $body${body}$body$"
     )
-    return [
-        function,
-        f"REVOKE ALL ON FUNCTION {LEARNER} FROM PUBLIC",
-    ]
+    return [function, f"REVOKE ALL ON FUNCTION {LEARNER} FROM PUBLIC"]

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from crm.core.entity import entities
 
+# What every function of the owner's is pinned to.
 SETTINGS = "SET search_path = pg_catalog, public, pg_temp"
-# The plan of a function is kept as it was made for its first statement: after a change of one row it would join old and
-# new rows each with each.
+# PostgreSQL keeps the plan of a function as it was made for its first statement. After a change of one row it would join
+# old and new rows each with each, and a change of many on the same connection took the square of their number: so it
+# never joins that way. What can't be joined otherwise looks dear then, and must not be compiled for that.
 NEVER_ROW_BY_ROW = f"{SETTINGS} SET enable_nestloop = off SET jit = off"
 
 
