@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import time
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, select
@@ -25,6 +26,12 @@ from tests.commands.test_file_contents import HTML, picture, zip_bomb
 from tests.factories import make
 
 PDF = b"%PDF-1.7\n1 0 obj\n%%EOF\n"
+
+
+@pytest.fixture(autouse=True)
+def own_home(app, tmp_path, monkeypatch) -> None:
+    """Another worker's tests keep files at the same time; here what lies there is counted."""
+    monkeypatch.setitem(app.config, "DESK_SETTINGS", replace(app.config["DESK_SETTINGS"], home=tmp_path))
 
 
 @pytest.fixture
