@@ -31,7 +31,6 @@ from crm.commands.batch import ask_for_all, count_meant
 from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, perform
 from crm.core.entity import Face
 from crm.core.permissions import PICK
-from crm.queries.history import history, seen_by
 from crm.queries.listing import BadQuery, count, fetch_page, loads, read_query
 from crm.queries.scope import find, row_scope
 
@@ -105,7 +104,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, BaseModelView):
         return render_template("desk/list.html", rows=body, **context)
 
     def list_extras(self) -> dict[str, Any]:
-        """What a domain adds to its list: `secondary` actions, `empty` state."""
+        """What a domain adds to its list: a `description`, `secondary` actions, the `empty` state."""
         return {}
 
     @expose("/filters/")
@@ -128,8 +127,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, BaseModelView):
     @expose("/history/")
     def history_view(self) -> Any:
         record = self._record("read")
-        entries = details.timeline(self.face, seen_by(current_user, self.face, history(record)))
-        return render_template("desk/history.html", entries=entries)
+        return render_template("desk/history.html", **details.history_page(self.face, record))
 
     @expose("/related/")
     def related_view(self) -> Any:

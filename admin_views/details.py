@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from babel.dates import format_date, format_datetime
-from flask import url_for
+from flask import request, url_for
 from flask_login import current_user
 from markupsafe import Markup
-from sqlalchemy import Select, func, inspect, select
+from sqlalchemy import func, inspect, select
 
 from admin_views.cells import (
     MASK,
@@ -28,11 +29,12 @@ from admin_views.cells import (
 )
 from admin_views.forms import DeclaredField, DeskForm
 from admin_views.lists import command_items, endpoint, may, page_of
-from crm.core.entity import Face, all_faces, db, face_named
+from crm.core.entity import Face, db, face_named
 from crm.core.fields import Field
 from crm.core.permissions import PICK
-from crm.queries.history import Change, Event, history
-from crm.queries.scope import find, visible
+from crm.queries.history import SHOWN, Change, Event, history, whole_history
+from crm.queries.listing import BadQuery
+from crm.queries.scope import belonging, find, related_face
 
 RELATED_ROWS = 50
 ICONS = {"create": "plus", "update": "pencil", "delete": "trash-2"}
@@ -84,10 +86,10 @@ def _seen(face: Face, name: str) -> bool:
 def _related_tabs(face: Face, record: Any) -> list[dict[str, Any]]:
     tabs = []
     for relation in face.about.related:
-        other = _face_of_relation(face, relation)
+        other = related_face(face, relation)
         if not may(other, "read"):
             continue
-        reached = _belonging(face, record, relation).order_by(None).subquery()
+        reached = belonging(face, record, relation, current_user).order_by(None).subquery()
         number = db.session.execute(select(func.count()).select_from(reached)).scalar_one()
         tabs.append({"id": relation.replace("_", "-"), "label": relation.replace("_", " ").capitalize(), "count": number,
                      "url": url_for(endpoint(face, "related_view"), id=record.id, relation=relation)})  # fmt: skip
@@ -107,25 +109,9 @@ def _history_tab(face: Face, record: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _face_of_relation(face: Face, relation: str) -> Face:
-    entity = inspect(face.entity).relationships[relation].mapper.class_
-    return next(other for other in all_faces() if other.entity is entity)
-
-
-def _belonging(face: Face, record: Any, relation: str) -> Select[Any]:
-    """What belongs to a record and the person may reach, in the order of the relationship."""
-    link = inspect(face.entity).relationships[relation]
-    remote = next(iter(link.remote_side))
-    return (
-        visible(_face_of_relation(face, relation), current_user)
-        .where(remote == record.id)
-        .order_by(*link.order_by or ())
-    )
-
-
 def related(face: Face, record: Any, relation: str) -> dict[str, Any]:
     """The small table of what belongs to a record; `hidden` is the column that would name the record itself."""
-    other = _face_of_relation(face, relation)
+    other = related_face(face, relation)
     back = inspect(face.entity).relationships[relation].back_populates or ""
     names = [name for name in present(other, other.about.columns) if name != back] or ["id"]
 
@@ -140,7 +126,7 @@ def related(face: Face, record: Any, relation: str) -> dict[str, Any]:
         "title": called(row), "subtitle": "",
         "initials": initials(title_of(other, row)) if other.about.title == "name" else None, "tone": tone_of(row),
         "cells": [cell(other, row, name, page_of) for name in names[1:]],
-    } for row in db.session.scalars(_belonging(face, record, relation).limit(RELATED_ROWS))]  # fmt: skip
+    } for row in db.session.scalars(belonging(face, record, relation, current_user).limit(RELATED_ROWS))]  # fmt: skip
     archived = face.is_archived(record)
     can_add = other.about.create and may(other, "create") and not archived
     return {
@@ -152,6 +138,20 @@ def related(face: Face, record: Any, relation: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def history_page(face: Face, record: Any) -> dict[str, Any]:
+    """The context of a part of the timeline; the address says after which entry it goes on."""
+    before = request.args.get("before", "")
+    if before and not re.fullmatch(r"[1-9][0-9]{0,17}", before):
+        raise BadQuery("before", "is the number of an entry")
+    events = whole_history(face, record, current_user, before=int(before) if before else None)
+    more = (
+        url_for(endpoint(face, "history_view"), id=record.id, before=events[-1].entry.id)
+        if len(events) == SHOWN
+        else None
+    )
+    return {"entries": timeline(face, events), "following": bool(before), "more_url": more}
+
+
 def timeline(face: Face, events: list[Event]) -> list[dict[str, Any]]:
     shown = []
     for event in events:
@@ -159,8 +159,9 @@ def timeline(face: Face, events: list[Event]) -> list[dict[str, Any]]:
         reason = next((change.after for change in event.changes if change.column == "status_reason"), None)
         shown.append({
             "when_html": moment(event.entry.created_at), "who": _who(event),
-            "what": _what(face, event), "tone": event.action.tone, "icon": ICONS[event.action.value], "changes": changes,
+            "what": _what(event.face or face, event), "tone": event.action.tone, "icon": ICONS[event.action.value], "changes": changes,
             "text": f"Reason: {reason}" if reason and reason != MASK else _by_way_of(event.entry.via),
+            "request": event.entry.request_id,
         })  # fmt: skip
     return shown
 
@@ -178,6 +179,9 @@ def _is_news(change: Change, event: Event) -> bool:
 
 def _what(face: Face, event: Event) -> str:
     thing = face.label.lower()
+    if event.child is not None:
+        verbs = {"create": "added", "update": "changed", "delete": "deleted"}
+        return f"{verbs[event.action.value]} the {thing} {title_of(face, event.child)}"
     if event.action.value == "create":
         return f"made this {thing}"
     if event.action.value == "delete":
@@ -196,6 +200,8 @@ def _what(face: Face, event: Event) -> str:
 
 def _by_way_of(via: str) -> str:
     words = {"api": "By way of the API", "cli": "From the command line", "": "", "screen": ""}
+    if via.startswith("api "):
+        return f"By way of the API, with the key {via.removeprefix('api ')}…"
     return words.get(via, f"By {via}")
 
 

@@ -67,7 +67,7 @@ def context(
     can_make = face.about.create and may(face, "create")
     shown = {
         "page": {"title": face.label_plural, "singular": face.label, "plural": face.label_plural, "count_text": words,
-                 "description": "", "breadcrumbs": [], "primary": new if can_make else None,
+                 "description": extras.get("description", ""), "breadcrumbs": [], "primary": new if can_make else None,
                  "secondary": extras.get("secondary", []), "export_url": export_url if may(face, "export") else None},
         "columns": [_column(face, name, query, base) for name in names],
         "cell_url": url_for(endpoint(face, "cell_view")),

@@ -7,6 +7,7 @@ from flask_admin import Admin
 from flask_admin.theme import Bootstrap4Theme
 
 from admin_views import access, shell
+from admin_views.audit import AuditView
 from admin_views.base import EntityView
 from admin_views.export_pages import ExportView
 from admin_views.home import HomeView
@@ -21,7 +22,7 @@ from crm.core.entity import Face, all_faces
 SPECIAL: dict[str, type[EntityView]] = {
     "customer": PartyView, "vendor": PartyView, "partner": PartyView, "end_customer": PartyView, "party": PartyView,
     "document": DocumentView, "attachment": AttachmentView,
-    "role": RoleView, "user": UserView, "import": ImportView, "job": JobView, "export": ExportView,
+    "role": RoleView, "user": UserView, "import": ImportView, "job": JobView, "audit_entry": AuditView, "export": ExportView,
 }  # fmt: skip
 
 

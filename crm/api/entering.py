@@ -34,7 +34,7 @@ def with_key(view: Callable[..., Response]) -> Callable[..., Response]:
                 headers={"Retry-After": str(wait)},
             )
         g.api_key = key
-        with acting_as(Acting(key.user_id, via="api")):
+        with acting_as(Acting(key.user_id, via=f"api {key.prefix}")):
             if request.method not in SAFE:
                 # The key was looked up in this transaction, so it began before we knew who acts.
                 hand_over(db.session.connection())

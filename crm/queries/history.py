@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, union_all
 
 from crm.core.entity import Entity, Face, db
 from crm.core.fields import MASK, Field
-from crm.core.permissions import Access, Actor, accesses
+from crm.core.permissions import Access, Actor, accesses, allowed
 from crm.models.access import AuditAction, AuditEntry, AuditValue, User
+from crm.queries.scope import belonging, related_face
 
-SHOWN = 100
+SHOWN = 50
+MOST_CHILDREN = 200  # of one kind whose changes stand in the history of what they belong to
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Event:
+    """An entry with who did it. `child` is the record it is about, where that belongs to the one that was asked for."""
+
     entry: AuditEntry
     actor: User | None
     changes: list[Change]
+    face: Face | None = None
+    child: Entity | None = None
 
     @property
     def action(self) -> AuditAction:
@@ -39,20 +45,58 @@ class Event:
 
 def history(record: Entity, limit: int = SHOWN) -> list[Event]:
     """The newest entries of a record with their personal values, in two queries."""
-    statement = (
-        select(AuditEntry, User).outerjoin(User, User.id == AuditEntry.actor_id)
-        .where(AuditEntry.entity == record.__tablename__, AuditEntry.record_id == record.id)
-        .order_by(AuditEntry.id.desc()).limit(limit)
-    )  # fmt: skip
+    return _events([(_about(record.__tablename__, [record.id], None, limit), type(record))], limit)
+
+
+def whole_history(
+    face: Face, record: Entity, actor: Actor, *, before: int | None = None, limit: int = SHOWN
+) -> list[Event]:
+    """What happened to a record and to what belongs to it, newest first, as this actor may see it.
+
+    `before` is the number of the last entry that was shown. What was deleted since shows by its parent no more.
+    """
+    parts, children = [(_about(record.__tablename__, [record.id], before, limit), face.entity)], {}
+    for relation in face.about.related:
+        other = related_face(face, relation)
+        if other.about.audited and allowed(actor, f"{other.name}.read"):
+            found = db.session.scalars(belonging(face, record, relation, actor).limit(MOST_CHILDREN)).all()
+            children[other.entity.__tablename__] = (other, {row.id: row for row in found})
+            parts.append((_about(other.entity.__tablename__, [row.id for row in found], before, limit), other.entity))
+    shown = []
+    for event in _events(parts, limit):
+        other, rows = children.get(event.entry.entity, (face, {}))
+        child = rows.get(event.entry.record_id)
+        shown += seen_by(actor, other, [replace(event, face=other, child=child)])
+    return shown
+
+
+def events_of(face: Face, entry: AuditEntry, actor: Actor) -> list[Event]:
+    """One entry about a record of this face, as this actor may see it."""
+    this = select(AuditEntry.id).where(AuditEntry.id == entry.id).subquery()
+    return seen_by(actor, face, _events([(this, face.entity)], 1))
+
+
+def _about(table: str, ids: list[int], before: int | None, limit: int) -> Any:
+    """The numbers of the newest entries about these records, by the index over record and entry."""
+    conditions = [AuditEntry.entity == table, AuditEntry.record_id.in_(ids)]
+    if before is not None:
+        conditions.append(AuditEntry.id < before)
+    return select(AuditEntry.id).where(*conditions).order_by(AuditEntry.id.desc()).limit(limit).subquery()
+
+
+def _events(parts: list[tuple[Any, type[Entity]]], limit: int) -> list[Event]:
+    numbers = union_all(*(select(part.c.id) for part, _ in parts))
+    statement = (select(AuditEntry, User).outerjoin(User, User.id == AuditEntry.actor_id)
+                 .where(AuditEntry.id.in_(numbers)).order_by(AuditEntry.id.desc()).limit(limit))  # fmt: skip
     found = [(row[0], row[1]) for row in db.session.execute(statement)]
     values: dict[tuple[int, str], AuditValue] = {
         (value.entry_id, value.field): value
         for value in db.session.scalars(select(AuditValue).where(AuditValue.entry_id.in_([e.id for e, _ in found])))
     }  # fmt: skip
-    by_column = {column_name(type(record), declared): declared for declared in type(record).fields().values()
-                 if not declared.derived}  # fmt: skip
-    return [Event(entry, actor, [_change(by_column, entry.id, name, kept, values) for name, kept in entry.changes.items()])
-            for entry, actor in found]  # fmt: skip
+    columns = {entity.__tablename__: {column_name(entity, declared): declared for declared in entity.fields().values()
+                                      if not declared.derived} for _, entity in parts}  # fmt: skip
+    return [Event(entry, actor, [_change(columns[entry.entity], entry.id, name, kept, values)
+                                 for name, kept in entry.changes.items()]) for entry, actor in found]  # fmt: skip
 
 
 def seen_by(actor: Actor | None, face: Face, events: Iterable[Event]) -> list[Event]:

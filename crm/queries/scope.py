@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, any_, false, func, inspect, or_, select, union
 
-from crm.core.entity import Entity, Face, db, face_named
+from crm.core.entity import Entity, Face, all_faces, db, face_named
 from crm.core.permissions import Actor, Scope, allowed, reach
 from crm.models.access import Team, TeamMember
 
@@ -100,3 +100,16 @@ def _held(entity: type[Entity], owner: str, actor: Actor, scope: Scope) -> Colum
 
 def _array(numbers: Select[Any]) -> Any:
     return func.array(numbers.scalar_subquery())
+
+
+def related_face(face: Face, relation: str) -> Face:
+    """The face of what a relationship leads to."""
+    entity = inspect(face.entity).relationships[relation].mapper.class_
+    return next(other for other in all_faces() if other.entity is entity)
+
+
+def belonging(face: Face, record: Entity, relation: str, actor: Actor) -> Select[Any]:
+    """What belongs to a record and the actor may reach, in the order of the relationship."""
+    link = inspect(face.entity).relationships[relation]
+    remote = next(iter(link.remote_side))
+    return visible(related_face(face, relation), actor).where(remote == record.id).order_by(*link.order_by or ())

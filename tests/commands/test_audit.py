@@ -13,11 +13,13 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
 from psycopg import errors
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, delete, select, text, update
 
 from app import create_app, main
 from crm.commands import audit as sealing
+from crm.commands.parties import block
 from crm.core.audit import Acting, acting_as
+from crm.core.command import perform_set
 from crm.core.entity import db
 from crm.logins import dsn
 from crm.models.access import AuditEntry
@@ -220,6 +222,49 @@ def test_the_app_may_ask_for_sealing_and_write_nothing_itself(home: Own) -> None
         ):
             with pytest.raises(errors.InsufficientPrivilege):
                 app_login.execute(statement.encode())
+
+
+# Whatever way it was written
+
+
+def test_each_way_of_writing_leaves_one_entry_for_each_record_it_changed(home: Own, inside: Flask) -> None:
+    """Imports are tested with importing, demo data with demo data."""
+    with db.session.begin_nested() as undone:
+        made = [Party(name=f"way {number}", industry="Steel", roles=["business_customer"]) for number in range(4)]
+        db.session.add_all(made)
+        db.session.flush()
+        ids = [party.id for party in made]
+
+        def entries(action: str) -> list[tuple[int, list[str]]]:
+            found = db.session.execute(text(
+                "SELECT record_id, ARRAY(SELECT jsonb_object_keys(changes) ORDER BY 1) FROM audit_entry WHERE entity = 'party' "
+                "AND action = :action AND record_id = ANY (:ids) AND id > :after ORDER BY record_id"),
+                {"action": action, "ids": ids, "after": after})  # fmt: skip
+            return [(row[0], row[1]) for row in found]
+
+        def mark() -> int:
+            return int(db.session.execute(text("SELECT coalesce(max(id), 0) FROM audit_entry")).scalar_one())
+
+        after = 0
+        assert entries("create") == [(number, []) for number in ids]
+        after = mark()
+        made[0].industry = "Retail"
+        db.session.flush()
+        assert entries("update") == [(ids[0], ["industry"])]
+        after = mark()
+        # One of them has this value already: nothing is written about it.
+        db.session.execute(update(Party).where(Party.id.in_(ids)).values(industry="Retail"))
+        assert entries("update") == [(number, ["industry"]) for number in ids[1:]]
+        after = mark()
+        refused = perform_set(block, ids[:3], by=None, values={"reason": "unpaid", "until": None})
+        assert refused == {}
+        changed = dict(entries("update"))
+        assert set(changed) == set(ids[:3])
+        assert {"block_state", "block_reason"} <= set(changed[ids[0]])
+        after = mark()
+        db.session.execute(delete(Party).where(Party.id.in_(ids[2:])))
+        assert [number for number, _ in entries("delete")] == ids[2:]
+        undone.rollback()
 
 
 # The command
