@@ -50,7 +50,7 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def site(chromium: str, worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     number = 8 + (int(worker_id.removeprefix("gw")) % 8 if worker_id.startswith("gw") else 0)
     name = f"desk_browser_{worker_id}"
@@ -88,7 +88,7 @@ def site(chromium: str, worker_id: str, tmp_path_factory: pytest.TempPathFactory
         _drop(name, servers.superuser_url)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(site: Site, chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -124,17 +124,32 @@ def listen(context: BrowserContext, address: str) -> Tab:
     return tab
 
 
-@pytest.fixture
-def tab(site: Site, browser: Browser) -> Iterator[Tab]:
-    """A signed-in page; whatever the browser complains of on the way fails the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(10_000)
-    made = listen(context, site.address)
-    page = made.open("/login?next=/admin/")
-    page.get_by_label("E-mail").fill(site.email)
+def sign_in(tab: Tab, email: str) -> None:
+    page = tab.open("/login?next=/admin/")
+    page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/admin/")
+
+
+@pytest.fixture(scope="package")
+def window(site: Site, browser: Browser) -> Iterator[Tab]:
+    """A browser in which somebody has signed in once; what it has loaded once it keeps."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(10_000)
+    made = listen(context, site.address)
+    sign_in(made, site.email)
     yield made
     context.close()
-    assert made.complaints == []
+
+
+@pytest.fixture
+def tab(window: Tab) -> Iterator[Tab]:
+    """A new tab of the signed-in browser; whatever it complains of on the way fails the test."""
+    context = window.page.context
+    tab = replace(window, page=context.new_page())
+    tab.complaints.clear()
+    yield tab
+    for page in context.pages[1:]:
+        page.close()
+    assert tab.complaints == []
