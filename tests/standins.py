@@ -29,8 +29,10 @@ def serve(port: int) -> None:
 
 def work(notes: Path) -> None:
     """A worker with a horse in a process group of its own that ignores SIGTERM, as a hung job would."""
-    program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
-    horse = subprocess.Popen([sys.executable, "-c", program], process_group=0)
+    program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    horse = subprocess.Popen([sys.executable, "-c", program], process_group=0, stdout=subprocess.PIPE)
+    assert horse.stdout is not None
+    horse.stdout.readline()  # from now on it doesn't listen
     with notes.open("a") as file:
         file.write(f"{os.getpid()} {horse.pid}\n")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -39,6 +41,7 @@ def work(notes: Path) -> None:
 
 def stubborn() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("deaf", flush=True)
     time.sleep(60)
 
 

@@ -11,6 +11,8 @@ from tests.homes import settings_in
 
 
 def supervise(folder: Path, port: int, scheduler: str) -> int:
+    if scheduler == "stubborn":
+        crm.supervisor._CHILDREN_SECONDS = 1.0  # it is killed all the same, and nobody waits for it
     me = (sys.executable, "-m", "tests.standins")
     settings = settings_in(folder, port=str(port))
     children = (

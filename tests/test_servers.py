@@ -53,6 +53,22 @@ def shared() -> Iterator[tuple[Settings, Embedded]]:
             yield settings, embedded
 
 
+@pytest.fixture(scope="module")
+def made_once() -> Iterator[Settings]:
+    with temporary_folder() as made:
+        settings = settings_in(made)
+        start(settings, durable=False).stop()
+        yield settings
+
+
+@pytest.fixture
+def settings(made_once: Settings) -> Settings:
+    """A home with a database in which nothing runs, and which each test leaves so: to make one takes a second."""
+    with pytest.raises(ServersDown):
+        attach(made_once)
+    return made_once
+
+
 def gone(pid: int, seconds: float = 10.0) -> bool:
     """True when `pid` has ended within `seconds` (a zombie has)."""
     deadline = time.monotonic() + seconds
@@ -182,8 +198,7 @@ def test_two_homes_live_side_by_side_and_one_home_once(shared: tuple[Settings, E
         attach(other)
 
 
-def test_nothing_is_lost_when_postgresql_is_killed(folder: Path) -> None:
-    settings = settings_in(folder)
+def test_nothing_is_lost_when_postgresql_is_killed(settings: Settings) -> None:
     with start(settings) as embedded:
         do(embedded.servers.owner_database_url, "CREATE TABLE kept AS SELECT 42 AS answer")
         os.kill(server_pid(embedded), signal.SIGKILL)
@@ -202,8 +217,7 @@ def test_nothing_is_lost_when_postgresql_is_killed(folder: Path) -> None:
         assert embedded.revive() == []
 
 
-def test_a_pid_file_of_the_dead_is_removed(folder: Path) -> None:
-    settings = settings_in(folder)
+def test_a_pid_file_of_the_dead_is_removed(settings: Settings) -> None:
     with start(settings, durable=False) as embedded:
         data = embedded.home.path / "postgres" / "data"
         stale = (data / "postmaster.pid").read_text().splitlines()
@@ -214,8 +228,7 @@ def test_a_pid_file_of_the_dead_is_removed(folder: Path) -> None:
         assert ask(embedded.servers.database_url, "SELECT 1") == 1
 
 
-def test_a_server_left_over_is_ended_and_the_data_served_again(folder: Path) -> None:
-    settings = settings_in(folder)
+def test_a_server_left_over_is_ended_and_the_data_served_again(settings: Settings) -> None:
     embedded = start(settings, durable=False)
     left = embedded.postgres
     assert left is not None
@@ -231,15 +244,14 @@ def test_a_server_left_over_is_ended_and_the_data_served_again(folder: Path) -> 
         assert ask(again.servers.database_url, "SELECT 1") == 1
 
 
-def test_servers_end_with_a_process_that_is_killed(folder: Path) -> None:
-    settings = settings_in(folder)
+def test_servers_end_with_a_process_that_is_killed(settings: Settings) -> None:
     program = textwrap.dedent(
         f"""
         import time
         from pathlib import Path
         from crm.servers import start
         from tests.homes import settings_in
-        embedded = start(settings_in(Path({str(folder)!r})), durable=False)
+        embedded = start(settings_in(Path({str(settings.home.parent)!r})), durable=False)
         print(embedded.postgres.process.pid, embedded.valkey.process.pid, flush=True)
         time.sleep(60)
         """
@@ -258,8 +270,7 @@ def test_servers_end_with_a_process_that_is_killed(folder: Path) -> None:
         assert ask(embedded.servers.database_url, "SELECT 1") == 1
 
 
-def test_running_starts_for_one_command_and_waits_for_its_guests(folder: Path) -> None:
-    settings = settings_in(folder)
+def test_running_starts_for_one_command_and_waits_for_its_guests(settings: Settings) -> None:
     inside, leave, seen = threading.Event(), threading.Event(), []
 
     def guest() -> None:
@@ -298,36 +309,38 @@ def test_a_long_path_gets_a_short_private_place_for_its_sockets(folder: Path) ->
         run.unlink()
 
 
-def test_data_of_another_version_is_refused(folder: Path) -> None:
-    settings = settings_in(folder)
-    start(settings, durable=False).stop()
-    (settings.home / "postgres" / "data" / "PG_VERSION").write_text("17\n")
+def test_data_of_another_version_is_refused(settings: Settings) -> None:
+    version = settings.home / "postgres" / "data" / "PG_VERSION"
+    ours = version.read_text()
+    version.write_text("17\n")
     with pytest.raises(PostgresError, match=r"PostgreSQL 17, this is \d+: .*backup.*restore"):
         start(settings, durable=False)
+    version.write_text(ours)
 
 
 @as_root
-def test_data_of_another_owner_is_refused(folder: Path) -> None:
-    settings = settings_in(folder)
-    start(settings, durable=False).stop()
+def test_data_of_another_owner_is_refused(settings: Settings) -> None:
     data = settings.home / "postgres" / "data"
+    owner = data.stat().st_uid
     os.chown(data, pwd.getpwnam("daemon").pw_uid, -1)
     with pytest.raises(HomeError, match="belongs to daemon"):
         start(settings, durable=False)
+    os.chown(data, owner, -1)
 
 
 @as_root
-def test_root_runs_postgresql_as_another_user_and_widens_no_folder(folder: Path) -> None:
-    settings = settings_in(folder)
+def test_root_runs_postgresql_as_another_user_and_widens_no_folder(settings: Settings) -> None:
     with start(settings, durable=False) as embedded:
         process = psutil.Process(server_pid(embedded))
         assert process.uids().effective != 0
         assert process.gids().effective != 0
         assert Path(f"/proc/{process.pid}/status").read_text().count("CapEff:\t0000000000000000") == 1
+    mode = settings.home.stat().st_mode
     settings.home.chmod(0o700)
     with pytest.raises(HomeError, match=f"{settings.home} is closed"):
         start(settings, durable=False)
     assert settings.home.stat().st_mode & 0o777 == 0o700
+    settings.home.chmod(mode)
 
 
 @as_root
@@ -355,15 +368,17 @@ def test_programs_that_the_other_user_cannot_reach_are_copied_once(
     assert closed.stat().st_mode & 0o777 == 0o700
 
 
-def test_lost_secrets_are_told_in_one_line(folder: Path) -> None:
-    settings = settings_in(folder)
-    start(settings, durable=False).stop()
-    (settings.home / "secrets.json").unlink()
+def test_lost_secrets_are_told_in_one_line(settings: Settings) -> None:
+    secrets = settings.home / "secrets.json"
+    kept = secrets.read_bytes()
+    secrets.unlink()
     before = psutil.Process().children()
     with pytest.raises(HomeError, match="does not fit the database") as refused:
         start(settings, durable=False)
     assert "\n" not in str(refused.value)
     assert psutil.Process().children() == before  # nothing that was started for it is left
+    secrets.write_bytes(kept)
+    secrets.chmod(0o600)
 
 
 def test_a_home_that_is_a_file_is_told_in_one_line(folder: Path) -> None:
@@ -373,8 +388,7 @@ def test_a_home_that_is_a_file_is_told_in_one_line(folder: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_valkeys_unreadable_data_is_put_aside(folder: Path) -> None:
-    settings = settings_in(folder)
+def test_valkeys_unreadable_data_is_put_aside(settings: Settings) -> None:
     with start(settings) as embedded:
         redis.Redis.from_url(embedded.servers.redis_url).set("bell", "rung")
     kept = settings.home / "valkey" / "appendonlydir"

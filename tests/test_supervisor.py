@@ -18,6 +18,7 @@ from typing import TypeVar
 import psutil
 import pytest
 
+from crm import supervisor
 from crm.config import PROJECT_ROOT, load
 from crm.processes import last_line, trim_log
 from crm.supervisor import PortTaken, check_port, healthy, standard_children
@@ -106,21 +107,29 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-@pytest.fixture
-def launch() -> Iterator[Callable[..., Instance]]:
-    started: list[Instance] = []
+@pytest.fixture(scope="module")
+def lived_in() -> Iterator[Path]:
+    """A home whose database is made by whoever launches first."""
     with temporary_folder() as folder:
-        port = free_port()
+        yield folder
 
-        def make(scheduler: str = "sleep") -> Instance:
-            started.append(Instance(folder, port, scheduler))
-            return started[-1]
 
-        try:
-            yield make
-        finally:
-            for instance in started:
-                instance.close()
+@pytest.fixture
+def launch(lived_in: Path) -> Iterator[Callable[..., Instance]]:
+    """`launch()` starts an instance in that home, `launch(folder=…)` elsewhere; all of them are ended."""
+    started: list[Instance] = []
+    port = free_port()
+
+    def make(scheduler: str = "sleep", folder: Path = lived_in) -> Instance:
+        started.append(Instance(folder, port, scheduler))
+        return started[-1]
+
+    try:
+        yield make
+    finally:
+        for instance in started:
+            instance.close()
+        (lived_in / "notes").unlink(missing_ok=True)
 
 
 def test_all_is_started_kept_alive_and_ended_in_time(launch: Callable[..., Instance]) -> None:
@@ -162,7 +171,9 @@ def test_who_does_not_listen_is_killed_in_time(launch: Callable[..., Instance]) 
     instance = launch("stubborn")
     instance.wait_for("administrator")
     pids = until(lambda: instance.children() if len(instance.children()) == 5 else {})
-    time.sleep(0.3)  # until it has said that it won't listen
+    log = instance.folder / "home" / "logs" / "scheduler.log"
+    until(lambda: log.exists() and log.read_text().endswith("deaf\n"))
+    assert supervisor._CHILDREN_SECONDS < supervisor._ALL_SECONDS < CLEAN_END
     assert instance.end(signal.SIGTERM) < CLEAN_END
     assert instance.process.returncode == 0
     assert "scheduler did not end in time and is killed" in instance.lines
@@ -173,7 +184,6 @@ def test_killed_and_started_again(launch: Callable[..., Instance]) -> None:
     first = launch()
     first.wait_for("administrator")
     until(lambda: len(first.horses()) == 2)
-    time.sleep(0.3)  # until the horse no longer listens to SIGTERM
     before = [*first.children().values(), *first.horses()]
     first.process.kill()
     first.process.wait(10)
@@ -209,6 +219,18 @@ def test_a_web_that_never_starts_ends_all_with_its_reason(launch: Callable[..., 
 
 
 def test_ctrl_c_while_the_database_is_made_leaves_nothing_running(launch: Callable[..., Instance]) -> None:
+    with temporary_folder() as fresh:
+        instance = launch(folder=fresh)
+        until(lambda: (fresh / "home" / "postgres" / "data.new").exists())
+        assert instance.end() < CLEAN_END
+        assert instance.process.returncode == 0
+        assert [p.pid for p in psutil.process_iter(["cmdline"]) if str(fresh) in str(p.info["cmdline"])] == []
+        again = launch(folder=fresh)
+        again.wait_for("administrator")
+        again.close()
+
+
+def _interrupt_the_first_start(launch: Callable[..., Instance]) -> None:
     instance = launch()
     until(lambda: (instance.folder / "home" / "postgres" / "data.new").exists())
     assert instance.end() < CLEAN_END
@@ -216,6 +238,7 @@ def test_ctrl_c_while_the_database_is_made_leaves_nothing_running(launch: Callab
     assert [p.pid for p in psutil.process_iter(["cmdline"]) if str(instance.folder) in str(p.info["cmdline"])] == []
     again = launch()
     again.wait_for("administrator")
+    again.close()
 
 
 def test_an_address_that_is_not_ours_is_told() -> None:
