@@ -92,7 +92,8 @@ def _database(servers: Servers) -> Iterator[Check]:
             SELECT (SELECT coalesce(sum(checksum_failures), 0) FROM pg_stat_database),
                    ARRAY(SELECT want FROM unnest(ARRAY['pg_trgm', 'unaccent']) AS want
                           WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = want)),
-                   current_setting('fsync')
+                   current_setting('fsync'),
+                   (SELECT datctype NOT IN ('C', 'POSIX') FROM pg_database WHERE datname = current_database())
             """
         ).fetchone()
     fault = server_fault(servers.database_url)
@@ -102,8 +103,11 @@ def _database(servers: Servers) -> Iterator[Check]:
     yield Check("app's login", not faults, "; ".join(faults) or fit)
     if row is None:
         return
-    broken, missing, fsync = row
+    broken, missing, fsync, all_scripts = row
     yield Check("extensions", not missing, f"missing: {', '.join(missing)}" if missing else "pg_trgm, unaccent")
+    letters = "of all scripts" if all_scripts else ("only a–z, so that names in other scripts are searched slowly: make the "
+                                                    "database anew with LC_CTYPE 'C.UTF-8'")  # fmt: skip
+    yield Check("letters", all_scripts, letters)
     damaged = f"{broken} damaged pages were read: check the disk, restore a backup"
     yield Check("data pages", not broken, damaged if broken else "no damaged page was read")
     yield Check("fsync", fsync == "on", "on" if fsync == "on" else "off: a power cut loses data, turn it on")

@@ -3,6 +3,8 @@
 Uses the wheel's programs directly: the wheel's own way in trusts everybody and any leftover `postmaster.pid`.
 """
 
+import contextlib
+import locale
 import os
 import pwd
 import re
@@ -134,7 +136,7 @@ class Postgres:
             os.chown(secret, account.uid, account.gid)
         command: list[str | Path] = [programs / "initdb", "-D", fresh, "-U", SUPERUSER, "--pwfile", secret]
         command += ["--auth=scram-sha-256", "--encoding=UTF8", "--data-checksums", "--locale=C"]
-        command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", f"--lc-ctype={_letters()}"]
         command += [] if self._durable else ["--no-sync"]
         for name, value in _tuning().items():
             command += ["--set", f"{name}={value}"]
@@ -329,6 +331,21 @@ def _runs(programs: Path, account: Account | None) -> bool:
         if tried.returncode != 0:
             return False
     return True
+
+
+def _letters() -> str:
+    """The machine's locale that knows the letters of all scripts: pg_trgm asks it, whatever the provider of the locale.
+
+    Under `C` it takes only a–z for letters, and a name in any other script is searched by walking the whole index.
+    """
+    kept = locale.setlocale(locale.LC_CTYPE)
+    try:
+        for name in ("C.UTF-8", "UTF-8", "en_US.UTF-8"):  # the second is macOS's
+            with contextlib.suppress(locale.Error):
+                return locale.setlocale(locale.LC_CTYPE, name)
+        return "C"
+    finally:
+        locale.setlocale(locale.LC_CTYPE, kept)
 
 
 def _major(programs: Path) -> str:

@@ -113,6 +113,8 @@ def test_the_server_is_set_up_as_promised(shared: tuple[Settings, Embedded]) -> 
     }
     assert {name: ask(url, f"SHOW {name}") for name in expected} == expected
     assert ask(url, "SELECT datlocale FROM pg_database WHERE datname = current_database()") == "C.UTF-8"
+    scripts = ("Größler", "Łukasz", "Софія", "عبد", "দাস", "สมชาย", "株式会社", "김민준")
+    assert [ask(url, f"SELECT cardinality(show_trgm('{word}')) > 3") for word in scripts] == [True] * len(scripts)
     assert ask(url, "SELECT upper('äé') || similarity('anna', 'anne')::text || unaccent('é')") == "ÄÉ0.42857143e"
 
 
