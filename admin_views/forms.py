@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Self
 
 from flask import url_for
 from flask_admin.form import BaseForm
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from wtforms import Field as WTField
 
+from admin_views.cells import html
 from crm.core.entity import face_named
 from crm.core.fields import Field
 from crm.core.permissions import Access
@@ -84,9 +86,8 @@ def _unbound(declared: Field) -> Any:
 
 
 def _attributes(pairs: Mapping[str, Any]) -> Markup:
-    parts = [Markup(" {}").format(name) if value is True else Markup(' {}="{}"').format(name, value)
-             for name, value in pairs.items() if value not in (None, False)]  # fmt: skip
-    return Markup("").join(parts)
+    return Markup("").join([html(" %s", name) if value is True else html(' %s="%s"', name, value)
+                            for name, value in pairs.items() if value not in (None, False)])  # fmt: skip
 
 
 def draw(declared: Field, text: str, ident: str, *, bad: bool = False, named: str = "") -> Markup:
@@ -107,57 +108,60 @@ def _text_input(declared: Field, text: str, common: dict[str, Any], _named: str)
                       "maxlength": declared.max_length if declared.family == "text" else None}  # fmt: skip
     if numeric:
         pairs["class"] = "input num"
-    control = Markup("<input{}>").format(_attributes(pairs))
+    control = html("<input%s>", _attributes(pairs))
     if declared.kind == "money" and declared.currency:
-        return Markup('<span class="affix">{}<span class="affix-text">{}</span></span>').format(
-            control, declared.currency
-        )
+        return html('<span class="affix">%s<span class="affix-text">%s</span></span>', control, declared.currency)
     return control
 
 
 def _textarea(declared: Field, text: str, common: dict[str, Any], _named: str) -> Markup:
     pairs = common | {"rows": 3, "maxlength": declared.max_length}
-    return Markup("<textarea{}>\n{}</textarea>").format(_attributes(pairs), text)
+    return html("<textarea%s>\n%s</textarea>", _attributes(pairs), text)
+
+
+@lru_cache(maxsize=1024)
+def _options(declared: Field) -> tuple[Mapping[str, Markup], Markup]:
+    """Each value's option, and all of them in a row: some lists are hundreds long, and a form has several."""
+    drawn = {value: html('<option value="%s">%s</option>', value, label) for value, label in declared.options()}
+    return drawn, Markup("").join(drawn.values())
 
 
 def _select(declared: Field, text: str, common: dict[str, Any], _named: str) -> Markup:
-    options = [Markup('<option value=""></option>')]
-    known = declared.options()
-    if text and text not in dict(known):
-        known = [*known, (text, text)]
-    for value, label in known:
-        options.append(Markup('<option value="{}"{}>{}</option>').format(
-            value, Markup(" selected") if value == text else "", label))  # fmt: skip
-    return Markup("<select{}>{}</select>").format(_attributes(common), Markup("").join(options))
+    drawn, options = _options(declared)
+    chosen = html('<option value="%s" selected>', text)
+    if text in drawn:
+        options = options.replace(html('<option value="%s">', text), chosen, 1)
+    elif text:
+        options += html("%s%s</option>", chosen, text)
+    return html('<select%s><option value=""></option>%s</select>', _attributes(common), options)
 
 
 def _ticks(declared: Field, text: str, common: dict[str, Any], _named: str) -> Markup:
     chosen = {part.strip() for part in text.split(",")}
-    boxes = [Markup('<label class="tick"><input class="input" type="checkbox" name="{}" value="{}" id="{}"{}>'
-                    "<span>{}</span></label>").format(
-                        declared.name, value, common["id"] if number == 0 else f"{common['id']}-{number}",
-                        Markup(" checked") if value in chosen else "", label)
+    boxes = [html('<label class="tick"><input class="input" type="checkbox" name="%s" value="%s" id="%s"%s>'
+                  "<span>%s</span></label>", declared.name, value,
+                  common["id"] if number == 0 else f"{common['id']}-{number}", " checked" if value in chosen else "", label)
              for number, (value, label) in enumerate(declared.options())]  # fmt: skip
-    hidden = Markup('<input type="hidden" name="{}" value="">').format(declared.name)
-    return Markup('<span class="ticks">{}{}</span>').format(hidden, Markup("").join(boxes))
+    hidden = html('<input type="hidden" name="%s" value="">', declared.name)
+    return html('<span class="ticks">%s%s</span>', hidden, Markup("").join(boxes))
 
 
 def _tick(declared: Field, text: str, common: dict[str, Any], _named: str) -> Markup:
     pairs = common | {"type": "checkbox", "value": "true", "checked": text == "true"}
-    hidden = Markup('<input type="hidden" name="{}" value="false">').format(declared.name)
-    return hidden + Markup("<input{}>").format(_attributes(pairs))
+    hidden = html('<input type="hidden" name="%s" value="false">', declared.name)
+    return hidden + html("<input%s>", _attributes(pairs))
 
 
 def _picker(declared: Field, text: str, common: dict[str, Any], named: str) -> Markup:
     target = face_named(declared.refers_to)
     address = url_for(f"{target.plural.replace('-', '_')}.lookup_view")
-    chosen = Markup('<option value="{}" selected>{}</option>').format(text, named or f"#{text}") if text else ""
+    chosen = html('<option value="%s" selected>%s</option>', text, named or f"#{text}") if text else ""
     pairs = common | {
         "data-picker": True,
         "data-url": address,
         "data-placeholder": f"Search {target.label_plural.lower()}",
     }
-    return Markup('<select{}><option value=""></option>{}</select>').format(_attributes(pairs), chosen)
+    return html('<select%s><option value=""></option>%s</select>', _attributes(pairs), chosen)
 
 
 _CONTROLS: dict[str, Callable[..., Markup]] = {
@@ -182,5 +186,4 @@ def summary(form: DeskForm, errors: Mapping[str, str], more: Mapping[str, str] |
 
 
 def hidden(pairs: list[tuple[str, str]]) -> Markup:
-    return Markup("").join(Markup('<input type="hidden" name="{}" value="{}">').format(name, escape(value))
-                           for name, value in pairs)  # fmt: skip
+    return Markup("").join(html('<input type="hidden" name="%s" value="%s">', name, value) for name, value in pairs)
