@@ -8,7 +8,8 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import nh3
@@ -21,7 +22,7 @@ from markupsafe import Markup, escape
 
 from crm.core.entity import Face, face_named
 from crm.core.fields import MASK, Choice, Field
-from crm.core.permissions import Access, accesses, title_for
+from crm.core.permissions import Access, FieldGrant, Grant, accesses, title_for
 
 MASKED = Markup('<span class="faint" title="Your roles don’t show this value">{}</span>').format(MASK)
 EMPTY = Markup('<span class="faint">—</span>')
@@ -36,11 +37,26 @@ def html(template: str, *parts: Any) -> Markup:
     return Markup(template % safe)  # noqa: S704 - every part is escaped
 
 
+class Asking(NamedTuple):
+    """Who asks, with what the roles say: a page asks about every face there is, so the lines are read once."""
+
+    id: int
+    grants: tuple[Grant, ...]
+    field_grants: tuple[FieldGrant, ...]
+
+
+def asking() -> Asking:
+    """The person of this request."""
+    if "asking" not in g:
+        g.asking = Asking(current_user.id, current_user.grants, current_user.field_grants)
+    return cast(Asking, g.asking)
+
+
 def fields_of(face: Face) -> Mapping[str, Access]:
     """What the person may do with each field of a face; worked out once per request."""
     known: dict[str, Mapping[str, Access]] = g.setdefault("fields", {})
     if face.name not in known:
-        known[face.name] = accesses(current_user, face)
+        known[face.name] = accesses(asking(), face)
     return known[face.name]
 
 
@@ -91,9 +107,14 @@ def moment(value: dt.datetime) -> Markup:
     distance = value - dt.datetime.now(dt.UTC)
     near = abs(distance) < dt.timedelta(days=7)
     local = value.astimezone(zone())
-    said = format_timedelta(distance, add_direction=True, locale="en") if near else day(local)
+    said = _from_now(round(distance.total_seconds())) if near else day(local)
     exact = f"{local:%A} {local.day} {local:%B %Y, %H:%M:%S %Z}"
     return html('<time class="time" datetime="%s" title="%s">%s</time>', value.isoformat(), exact, said)
+
+
+@lru_cache(maxsize=4096)
+def _from_now(seconds: int) -> str:
+    return format_timedelta(dt.timedelta(seconds=seconds), add_direction=True, locale="en")
 
 
 def pill(word: str, tone: str = "neutral", *, plain: bool = False) -> Markup:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from flask import abort, g, request, url_for
 from flask_login import current_user
 
-from admin_views.cells import columns_of, fields_of, title_of
+from admin_views.cells import asking, columns_of, fields_of, title_of
 from crm.core.command import commands_of
 from crm.core.entity import Face, all_faces, face_named
 from crm.core.fields import Field
@@ -26,13 +26,12 @@ def endpoint(face: Face, name: str) -> str:
 
 def may(face: Face, verb: str) -> bool:
     """Whether the person may do this at all; asked many times on a page, decided once."""
-    if not current_user.is_authenticated:
-        return False
-    known: dict[str, bool] = g.setdefault("may", {})
-    permission = f"{face.name}.{verb}"
-    if permission not in known:
-        known[permission] = allowed(current_user, permission) is not None
-    return known[permission]
+    known: dict[tuple[str, str], bool] = g.setdefault("may", {})
+    if (face.name, verb) not in known:
+        if not current_user.is_authenticated:
+            return False
+        known[face.name, verb] = allowed(asking(), f"{face.name}.{verb}") is not None
+    return known[face.name, verb]
 
 
 def refuse(face: Face, verb: str) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,17 @@ class _Server(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        return self._make_app()
+        app = self._make_app()
+        spare_collector()
+        return app
+
+
+def spare_collector() -> None:
+    """What starting made stays, so the garbage collector need not walk it after every few requests: a fifth of a
+    list's processor time. Frozen before the processes part, the pages stay shared as well."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def serve(make_app: Callable[[], Any], settings: Settings) -> None:

@@ -57,7 +57,7 @@ def test_deciding_is_the_widest_given_less_what_is_denied(grants: list[Grant]) -
     fitting = [line for line in grants if line.pattern not in ("vendor.edit", "customer.read")]
     given = widest(line.scope for line in fitting if not line.deny)
     denied = widest(line.scope for line in fitting if line.deny)
-    person = SimpleNamespace(id=1, grants=grants, field_grants=())
+    person = SimpleNamespace(id=1, grants=tuple(grants), field_grants=())
     wanted = given if given and (denied is None or denied.rank < given.rank) else None
     assert decide(grants, *names) is wanted
     assert allowed(person, "customer.edit") is wanted

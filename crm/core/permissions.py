@@ -9,10 +9,9 @@ What several roles give adds up; an explicit deny wins.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import inspect
 
@@ -56,8 +55,7 @@ class Access(_Ladder):
         return self in (Access.READ, Access.WRITE)
 
 
-@dataclass(frozen=True)
-class Grant:
+class Grant(NamedTuple):
     """One line of a role: a pattern of permissions and the rows it reaches, or from which an explicit deny keeps."""
 
     pattern: str
@@ -65,8 +63,7 @@ class Grant:
     deny: bool = False
 
 
-@dataclass(frozen=True)
-class FieldGrant:
+class FieldGrant(NamedTuple):
     """One line of a role: how fields show. `pattern` is `<face>.<field>`, `field_class` None for every class; access
     `hidden` is an explicit deny."""
 
@@ -78,10 +75,11 @@ class FieldGrant:
 class Actor(Protocol):
     """Whoever asks: a signed-in user, or a key that acts as one within its scopes."""
 
-    id: int
+    @property
+    def id(self) -> int: ...
 
     @property
-    def grants(self) -> Iterable[Grant]: ...
+    def grants(self) -> tuple[Grant, ...]: ...
 
     @property
     def field_grants(self) -> tuple[FieldGrant, ...]: ...
@@ -135,9 +133,13 @@ def reach(actor: Actor | None, face: Face, verb: str) -> tuple[Scope | None, Sco
 
     What no declaration opens is permitted to nobody, not even by `*`.
     """
-    if actor is None or verb not in face_verbs(face):
+    return (None, None) if actor is None else _reach(actor.grants, face, verb)
+
+
+@lru_cache(maxsize=16_384)  # a page asks for each face that there is
+def _reach(grants: tuple[Grant, ...], face: Face, verb: str) -> tuple[Scope | None, Scope | None]:
+    if verb not in face_verbs(face):
         return None, None
-    grants = list(actor.grants)
     given, denied = _weigh(grants, names_of(face, verb))
     if verb == PICK and denied is None:
         reading, kept = _weigh(grants, names_of(face, "read"))

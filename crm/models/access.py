@@ -147,8 +147,8 @@ class User(Entity, UserMixin):
         return self.active
 
     @property
-    def grants(self) -> list[Grant]:
-        return [line.as_grant() for line in self._lines() if line.access is None]
+    def grants(self) -> tuple[Grant, ...]:
+        return tuple(line.as_grant() for line in self._lines() if line.access is None)
 
     @property
     def field_grants(self) -> tuple[FieldGrant, ...]:

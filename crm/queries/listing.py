@@ -293,7 +293,7 @@ def count(face: Face, query: ListQuery, actor: Actor, page: Page | None = None) 
     """
     if page is not None and page.first_row is not None and page.older is None and (page.rows or page.first_row == 1):
         return page.first_row - 1 + len(page.rows), True
-    estimated = _estimate(matching(face, query, actor))
+    estimated = _estimate(matching(face, query, actor).with_only_columns(face.entity.id))
     if estimated > FAR_MORE:
         return estimated, False
     capped = matching(face, query, actor).with_only_columns(face.entity.id).limit(COUNTED_EXACTLY + 1).subquery()

@@ -237,7 +237,7 @@ class _Bearer:
 
     def __init__(self, role: Role) -> None:
         counting = [line for line in role.grants if line.origin is not Origin.OFF]
-        self.grants = [line.as_grant() for line in counting if line.access is None]
+        self.grants = tuple(line.as_grant() for line in counting if line.access is None)
         self.field_grants = tuple(line.as_field_grant() for line in counting if line.access is not None)
 
 
