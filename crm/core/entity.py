@@ -21,7 +21,6 @@ from sqlalchemy import (
     DateTime,
     FetchedValue,
     Identity,
-    Index,
     MetaData,
     Text,
     cast,
@@ -36,6 +35,7 @@ from sqlalchemy.types import UserDefinedType
 
 from crm.core.about import About, Embed, Inline, Section
 from crm.core.fields import Choice, Field
+from crm.core.indexes import add_indexes
 
 
 class DeclarationError(Exception):
@@ -333,19 +333,12 @@ def _declare(cls: type[Entity]) -> None:
             table.append_constraint(
                 CheckConstraint(f"{column.name} = lower({column.name})", name=f"{column.name}_lower")
             )
-        if declared.kind == "reference" and not column.index:
-            Index(f"ix_{table.name}_{column.name}", column)
-    if SEARCH_TEXT in table.columns:
-        Index(f"ix_{table.name}_search", table.c[SEARCH_TEXT], postgresql_using="gin",
-              postgresql_ops={SEARCH_TEXT: "gin_trgm_ops"})  # fmt: skip
-    if cls.about is not None:
-        for name in cls.about.sort:
-            attribute = SORT_KEYS.get(name, name)
-            if attribute in table.columns:
-                Index(f"ix_{table.name}_sort_{attribute}", table.c[attribute], table.c.id)
-        if cls.about.screen:
-            name = _snake(cls.__name__)
-            add_face(Face(cls, name, cls.about.plural or plural_of(name), cls.about))
+    add_indexes(
+        table, search=SEARCH_TEXT, sort=[SORT_KEYS.get(name, name) for name in cls.about.sort] if cls.about else []
+    )
+    if cls.about is not None and cls.about.screen:
+        name = _snake(cls.__name__)
+        add_face(Face(cls, name, cls.about.plural or plural_of(name), cls.about))
 
 
 def _check_choice(table: Any, column: Column[Any], declared: Field) -> None:

@@ -225,11 +225,11 @@ class Party(Entity):
         CheckConstraint("block_state = 'none' OR block_reason IS NOT NULL", name="block_has_reason"),
         Index("ix_party_status", "status", "id"), Index("ix_party_owner_name", "owner_id", "sort_name", "id"),
         Index("ix_party_roles", "roles", postgresql_using="gin"),
-        Index("ix_party_industry", text("lower(industry)"), "id"),
+        Index("ix_party_industry", text("lower(industry)"), "id", postgresql_where=text("industry IS NOT NULL")),
         # Filters by these with their values; a name's order as well where a value has many.
-        Index("ix_party_language", "language", "sort_name", "id"), Index("ix_party_gender", "gender", "id"),
+        Index("ix_party_language", "language", "sort_name", "id"), Index("ix_party_gender", "gender", "id", postgresql_where=text("gender IS NOT NULL")),
         *(Index(f"ix_party_{name}_lower", literal_column(f"lower({name})").label("key"), "id",
-                postgresql_ops={"key": "text_pattern_ops"}) for name in ("account_number", "tax_id")),
+                postgresql_ops={"key": "text_pattern_ops"}, postgresql_where=text(f"{name} IS NOT NULL")) for name in ("account_number", "tax_id")),
         # Who shows a rare face, and how many customers are new.
         *(Index(f"ix_party_is_{name}", "id", postgresql_where=text(shows(name))) for name in ("vendor", "partner", "end_customer")),
         Index("ix_party_new_customer", "created_at", "id",
