@@ -192,9 +192,11 @@ def hash_token(token: str) -> str:
 def session_user(token: str) -> User | None:
     """Whose session this is, while it lasts; notes at most once a minute that it was seen."""
     now = dt.datetime.now(dt.UTC)
-    session = db.session.scalars(select(UserSession).where(
+    # Session, user, roles and grants in one question: every page begins with it.
+    whole = joinedload(UserSession.user).joinedload(User.roles).joinedload(Role.grants)
+    session = db.session.scalars(select(UserSession).options(whole).where(
         UserSession.token_hash == hash_token(token), UserSession.ended_at.is_(None), UserSession.expires_at > now,
-    )).one_or_none()  # fmt: skip
+    )).unique().one_or_none()  # fmt: skip
     if session is None or not session.user.active:
         return None
     if session.seen_at < now - SEEN_EVERY:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -92,9 +93,9 @@ def create(face: Face, values: Mapping[str, Any], by: Actor) -> Any:
 def update(face: Face, record: Any, values: Mapping[str, Any], by: Actor) -> None:
     """Change what differs. Raises Refused for what is archived, WrongInput, and StaleDataError when somebody else was
     faster."""
-    seen = face.version(record)
-    db.session.refresh(record, with_for_update=True)
-    if face.version(record) != seen:
+    own = type(record)
+    locked = db.session.scalar(select(own.xmin).where(own.id == record.id).with_for_update())
+    if locked != record.xmin:
         raise StaleDataError(f"{face.name} {record.id} was changed meanwhile")
     _refuse_archived(face, record)
     changes = {name: value for name, value in values.items()
