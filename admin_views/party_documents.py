@@ -15,7 +15,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from admin_views.base import EntityView
-from admin_views.cells import moment
+from admin_views.cells import moment, title_of
 from admin_views.lists import may
 from crm.commands.file_contents import KEPT, LARGEST, MIB
 from crm.commands.party_documents import attach, content_of
@@ -65,7 +65,7 @@ class DocumentView(EntityView):
         seen = may_read(one)
         return {"name": one.file_name if seen else "Not for you to read", "version": one.version, "type": one.media_type,
                 "size": said_size(one.size), "when": moment(one.created_at),
-                "who": one.uploaded_by.name if one.uploaded_by else "The system",
+                "who": title_of(face_named("user"), one.uploaded_by) if one.uploaded_by else "The system",
                 "url": url_for("attachments.file_view", id=one.id) if seen else None,
                 "thumbnail_url": (url_for("attachments.thumbnail_view", id=one.id)
                                   if seen and one.media_type.startswith("image/") else None)}  # fmt: skip

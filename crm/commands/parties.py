@@ -30,7 +30,6 @@ class _Standing(Protocol):
     lifecycle: Lifecycle
     archived_at: dt.datetime | None
     block_state: BlockState
-    block_reason: str | None
 
 
 # Why a party can't be changed so, or None; and what changes. Both forms of a command do what its plan says.
@@ -67,7 +66,7 @@ def _blocking(state: BlockState, reason: str, code: ReasonCode | None, until: dt
         if party.archived_at is not None:
             return ARCHIVED
         if party.block_state is not BlockState.NONE:
-            return f"it is {party.block_state.label.lower()} already: {party.block_reason}"
+            return f"it is {party.block_state.label.lower()} already"
         if until is not None and until <= dt.datetime.now(dt.UTC).date():
             return "the day it ends lies in the past"
         return None
@@ -108,7 +107,7 @@ def _change(party: Party, plan: Plan) -> None:
 def _change_many(ids: Sequence[int], plan: Plan) -> dict[int, str]:
     """The same for many, in one statement."""
     why_not, changes = plan
-    rows = db.session.execute(select(Party.id, Party.lifecycle, Party.archived_at, Party.block_state, Party.block_reason)
+    rows = db.session.execute(select(Party.id, Party.lifecycle, Party.archived_at, Party.block_state)
                               .where(Party.id.in_(ids)))  # fmt: skip
     refused = {row.id: reason for row in rows if (reason := why_not(row))}
     rest = [record_id for record_id in ids if record_id not in refused]

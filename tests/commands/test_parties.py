@@ -142,7 +142,7 @@ def test_the_status_from_before_a_block_counts_again_after_it(
 @pytest.mark.parametrize("second", ["block", "blacklist"])
 def test_who_is_blocked_is_not_blocked_again(party: Party, by: User, first: str, second: str) -> None:
     do(first, party, by, reason="Fraud")
-    assert refused(second, party, by, reason="Other").endswith("already: Fraud")
+    assert refused(second, party, by, reason="Other") == f"it is {first}ed already"
 
 
 @pytest.mark.parametrize(("state", "verb", "said"), [
@@ -226,7 +226,7 @@ def test_each_row_has_its_own_outcome_and_the_rest_goes_on(by: User) -> None:
     outcomes = perform(parties.block, ids, by=by, values={"reason": "Fraud", "code": None, "until": None})
     assert [(one.id, one.done) for one in outcomes] == [
         (rows[2].id, True), (rows[1].id, False), (10**12, False), (rows[0].id, True), (rows[3].id, True)]  # fmt: skip
-    assert outcomes[1].reason == "it is blocked already: Before"
+    assert outcomes[1].reason == "it is blocked already"
     assert outcomes[2].reason == "there is no such record for you"
     db.session.expire_all()
     assert [row.block_reason for row in rows] == ["Fraud", "Before", "Fraud", "Fraud"]

@@ -63,7 +63,7 @@ def test_a_command_on_many_says_for_each_what_became_of_it(
     job = desk.job(number)
     assert job.result == {"done": many - 31, "refused": 31}
     assert (job.done, job.total, job.message) == (many, many, f"{many - 31:,} done, 31 refused")
-    already = "it is blocked already: unpaid" if verb == "block" else "it is inactive already"
+    already = "it is blocked already" if verb == "block" else "it is inactive already"
     assert reasons(number) == {None: many - 31, already: 30, parties.ARCHIVED: 1}
     changed = select(func.count()).where(Party.status_reason == "fraud")
     assert db.session.scalar(changed) == many - 31

@@ -52,5 +52,5 @@ def test_after_the_ticked_rows_the_list_is_as_it_was(admin: Any) -> None:
     assert answer.location == "/admin/customers/?flt_industry_eq=mining&sort=name"
     assert db.session.scalar(select(func.count()).where(Party.status == Status.BLOCKED)) == 2
     again = admin.client.post("/admin/customers/action/", data=values | {"confirm": "1", "reason": "x"})
-    assert "it is blocked already: x" in again.text
+    assert "it is blocked already" in again.text
     assert 'href="/admin/customers/?flt_industry_eq=mining&amp;sort=name"' in again.text

@@ -262,3 +262,15 @@ def test_an_archived_party_is_not_edited_but_shown(app: Flask, as_user: Any) -> 
     assert "is archived: restore it" in person.client.get(answer.location).text
     with app.app_context():
         assert db.session.get_one(Party, number).name == "Ann"
+
+
+def test_signing_somebody_out_everywhere_ends_each_browser_and_leaves_the_password(
+    app: Flask, client: Any, ann: int, as_user: Any
+) -> None:
+    other = app.test_client()
+    assert [log_in(one).status_code for one in (client, other)] == [303, 303]
+    question = {"action": "end_sessions", "rowid": str(ann), "confirm": "1"}
+    assert as_user("admin").client.post("/admin/users/action/", data=question).status_code == 303
+    assert [one.get("/admin/").status_code for one in (client, other)] == [302, 302]
+    assert log_in(client).status_code == 303
+    assert client.get("/admin/").status_code == 200
