@@ -132,6 +132,7 @@ def launch(lived_in: Path) -> Iterator[Callable[..., Instance]]:
         (lived_in / "notes").unlink(missing_ok=True)
 
 
+@pytest.mark.soak
 def test_all_is_started_kept_alive_and_ended_in_time(launch: Callable[..., Instance]) -> None:
     instance = launch()
     instance.wait_for("administrator: anna@example.com")
@@ -180,6 +181,7 @@ def test_who_does_not_listen_is_killed_in_time(launch: Callable[..., Instance]) 
     assert [name for name, pid in pids.items() if alive(pid)] == []
 
 
+@pytest.mark.soak
 def test_killed_and_started_again(launch: Callable[..., Instance]) -> None:
     first = launch()
     first.wait_for("administrator")
@@ -218,6 +220,7 @@ def test_a_web_that_never_starts_ends_all_with_its_reason(launch: Callable[..., 
     )
 
 
+@pytest.mark.soak
 def test_ctrl_c_while_the_database_is_made_leaves_nothing_running(launch: Callable[..., Instance]) -> None:
     with temporary_folder() as fresh:
         instance = launch(folder=fresh)
@@ -228,17 +231,6 @@ def test_ctrl_c_while_the_database_is_made_leaves_nothing_running(launch: Callab
         again = launch(folder=fresh)
         again.wait_for("administrator")
         again.close()
-
-
-def _interrupt_the_first_start(launch: Callable[..., Instance]) -> None:
-    instance = launch()
-    until(lambda: (instance.folder / "home" / "postgres" / "data.new").exists())
-    assert instance.end() < CLEAN_END
-    assert instance.process.returncode == 0
-    assert [p.pid for p in psutil.process_iter(["cmdline"]) if str(instance.folder) in str(p.info["cmdline"])] == []
-    again = launch()
-    again.wait_for("administrator")
-    again.close()
 
 
 def test_an_address_that_is_not_ours_is_told() -> None:

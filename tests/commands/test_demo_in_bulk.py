@@ -81,6 +81,7 @@ def test_what_is_there_already_keeps_its_indexes_when_little_comes_to_it(own_dat
     assert owner_sql(kept) == before
 
 
+@pytest.mark.soak
 def test_killed_in_the_middle_it_leaves_nothing_and_can_be_started_again(
     own_database: Own, owner_sql: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

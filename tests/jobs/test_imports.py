@@ -51,12 +51,13 @@ def parties() -> int:
     return int(db.session.execute(db.text("SELECT count(*) FROM party")).scalar_one())
 
 
+@pytest.mark.soak
 @pytest.mark.slow
-def test_kill_9_in_the_middle_of_an_import_loses_and_doubles_nothing(desk: Desk, start: Start) -> None:
+def test_kill_9_in_the_middle_of_an_import_loses_and_doubles_nothing(desk: Desk, start: Start, soak_round: int) -> None:
     start("schedule")
     worker = start("work", "1")
     import_id, job_id = ask(desk)
-    until(lambda: done(desk, job_id) >= 5_000, 60)
+    until(lambda: done(desk, job_id) >= (5_000, 1, 10_000)[soak_round % 3], 60)
     kill_tree(worker)
     stopped_at = done(desk, job_id)
     assert stopped_at < ROWS
