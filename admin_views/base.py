@@ -26,6 +26,7 @@ from admin_views.editing import EditRoutes
 from admin_views.exports import ExportRoutes
 from admin_views.forms import DeskForm, described, form_class, hidden, summary
 from admin_views.lists import may
+from admin_views.saved_views import ViewRoutes
 from crm.commands import records
 from crm.commands.batch import ask_for_all, count_meant
 from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, perform
@@ -38,7 +39,7 @@ MOST_TICKED = 500
 LOOKUP_ROWS = 20
 
 
-class EntityView(EditRoutes, ExportRoutes, CellRoutes, BaseModelView):
+class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView):
     """Screens of one face. Subclass it only where a domain needs more."""
 
     # Which right a route needs; a route that isn't named here is refused. `None`: the route decides by the command.
@@ -46,6 +47,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, BaseModelView):
         "index_view": "read", "create_view": "create", "edit_view": "edit", "details_view": "read",
         "delete_view": "delete", "action_view": None, "export": "export", "export_form": "export", "lookup_view": PICK,
         "history_view": "read", "related_view": "read", "menu_view": "read", "filters_view": "read", "cell_view": "edit",
+        "columns_view": "read", "views_view": "read",
     }  # fmt: skip
 
     def __init__(self, face: Face) -> None:
@@ -94,8 +96,8 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, BaseModelView):
 
     @expose("/")
     def index_view(self) -> Any:
-        query = self._query()
-        names = columns_of(self.face)
+        query = self._list_query()
+        names = columns_of(self.face, query.columns)
         page = fetch_page(self.face, query, current_user, load=loads(self.face, names))
         number, exact = count(self.face, query, current_user, page)
         context = lists.context(self.face, query, page, number, exact, self.list_extras())
@@ -109,7 +111,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, BaseModelView):
 
     @expose("/filters/")
     def filters_view(self) -> Any:
-        return render_template("desk/_filter_fields.html", filters=lists.filter_fields(self.face, self._query()))
+        return render_template("desk/_filter_fields.html", filters=lists.filter_fields(self.face, self._list_query()))
 
     @expose("/menu/")
     def menu_view(self) -> Any:
@@ -275,7 +277,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, BaseModelView):
     def _list_pairs(self) -> list[tuple[str, str]]:
         """The list's own query among what a batch action was posted with."""
         return [(name, value) for given in (request.args, request.form) for name, value in given.items(multi=True)
-                if name in ("search", "sort", "desc") or name.startswith("flt_")]  # fmt: skip
+                if name in ("search", "sort", "desc", "columns") or name.startswith("flt_")]  # fmt: skip
 
     def _list_url(self) -> str:
         """The list as it was when the person left it for a question."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
@@ -65,9 +65,10 @@ def present(face: Face, names: Iterable[str]) -> list[str]:
     return [name for name in names if fields_of(face)[name] is not Access.HIDDEN]
 
 
-def columns_of(face: Face) -> list[str]:
-    """The columns of a list, the naming one first; where that isn't there for this person the number stands in."""
-    names = present(face, face.about.columns)
+def columns_of(face: Face, chosen: Sequence[str] = ()) -> list[str]:
+    """The columns of a list, those chosen or those declared, the naming one first; where that isn't there for this person
+    the number stands in."""
+    names = present(face, dict.fromkeys((face.about.columns[0], *chosen)) if chosen else face.about.columns)
     return names if names[:1] == [face.about.columns[0]] else ["id", *names]
 
 

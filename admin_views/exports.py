@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,12 +23,13 @@ class ExportRoutes:
 
     face: Face
     _query: Any
+    _list_query: Any
     _confirm_page: Any
 
     @expose("/export/")
     def export_form(self) -> Any:
         """Which file, and which columns: a fragment that the list opens."""
-        return render_template("desk/_export.html", **export_choices(self.face, self._query()))
+        return render_template("desk/_export.html", **export_choices(self.face, self._list_query()))
 
     @expose("/export/<export_type>/", methods=("GET", "POST"))
     def export(self, export_type: str) -> Any:
@@ -62,7 +64,8 @@ def export_choices(face: Face, query: ListQuery) -> dict[str, Any]:
     offered = export_names(face, current_user)
     first = [name for name in face.about.columns if name in offered]
     names = [*first, *(name for name in offered if name not in first)]
+    shown = ",".join(name for name in query.columns if name in offered) or SHOWN
     forms = [(str(one), one.label, url_for(".export", export_type=str(one))) for one in ExportFormat]
-    sets = [(SHOWN, "Those of the list"), (ALL, "All fields"), ("", "Only those ticked here")]
-    return {"hidden": query.parameters(), "forms": forms, "sets": sets,
+    sets = [(shown, "Those of the list"), (ALL, "All fields"), ("", "Only those ticked here")]
+    return {"hidden": replace(query, columns=()).parameters(), "forms": forms, "sets": sets,
             "columns": [(name, face.field(name).label) for name in names]}  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any, NoReturn
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from flask import abort, g, request, url_for
 from flask_login import current_user
@@ -14,7 +16,8 @@ from crm.core.entity import Face, all_faces, face_named
 from crm.core.fields import Field
 from crm.core.permissions import PICK, allowed
 from crm.queries.conditions import WITHOUT_VALUE, operator_word
-from crm.queries.listing import Filter, ListQuery, Page
+from crm.queries.listing import BadQuery, Filter, ListQuery, Page, read_query
+from crm.queries.saved_views import views_of
 from crm.queries.scope import find
 
 INPUTS = {"number": "number", "date": "date", "text": "text", "reference": "picker", "boolean": "choice"}
@@ -56,7 +59,7 @@ def context(
     face: Face, query: ListQuery, page: Page, number: int, exact: bool, extras: dict[str, Any]
 ) -> dict[str, Any]:
     base = url_for(endpoint(face, "index_view"))
-    names = columns_of(face)
+    names = columns_of(face, query.columns)
     words = f"{number:,}" if exact else f"about {_rounded(number):,}"
     pairs = query.parameters()
     offered = [made for made in commands_of(face) if may(face, made.verb)]
@@ -72,6 +75,8 @@ def context(
         "cell_url": url_for(endpoint(face, "cell_view")),
         "filters": _filters(face, query, base, pairs),
         "search": _search(face, query, base),
+        "columns_url": url_for(endpoint(face, "columns_view")) + _query(pairs),
+        **_views(face, query, base),
         "commands": [{"verb": made.verb, "label": made.label, "tone": made.tone, "icon": made.icon} for made in offered],
         "action_url": url_for(endpoint(face, "action_view")),
         "list_query": pairs,
@@ -128,6 +133,44 @@ def command_items(face: Face, record: Any) -> list[dict[str, Any]]:
             if may(face, made.verb) and (made.applies is None or made.applies(record))]  # fmt: skip
 
 
+def _views(face: Face, query: ListQuery, base: str) -> dict[str, Any]:
+    """The saved views as tabs, without those that this person can't see all of any more."""
+    tabs = []
+    for view in views_of(face, current_user):
+        try:
+            of_view = chosen(
+                face, read_query(face, parse_qsl(view.query)), dict(parse_qsl(view.query)).get("columns", "")
+            )
+        except BadQuery:
+            continue
+        asked = [kept.field.name for kept in of_view.filters] + [of_view.sort] * bool(of_view.sort)
+        if all(fields_of(face)[name].shows for name in asked):
+            tabs.append(
+                {"label": view.name, "url": f"{base}?{of_view.address}", "active": of_view.address == query.address}
+            )
+    keeps = query.address and may(face_named("saved_view"), "edit")
+    return {"views": [{"label": "All", "url": base, "active": not query.address}, *tabs] if tabs else [],
+            "views_url": f"{url_for(endpoint(face, 'views_view'))}?{query.address}" if keeps else None}  # fmt: skip
+
+
+def chosen(face: Face, query: ListQuery, given: str) -> ListQuery:
+    """The query with the columns that were chosen, by name and with commas. Raises BadQuery for a name that isn't there."""
+    names = tuple(dict.fromkeys(name for name in given.split(",") if name))
+    for name in names:
+        if name not in offered_columns(face):
+            raise BadQuery("columns", f"there is no column “{name[:60]}” here")
+    return replace(query, columns=names)
+
+
+def offered_columns(face: Face) -> list[str]:
+    """What a list can show: the columns that are declared, then whatever else is stored of a record."""
+    names = [name for section in (*face.about.detail, *face.about.sections) for name in section.fields]
+    stored = [
+        name for name in (*names, *face.embedded_names, "created_at", "updated_at") if not face.field(name).derived
+    ]
+    return list(dict.fromkeys((*face.about.columns, *stored)))
+
+
 def _search(face: Face, query: ListQuery, base: str) -> dict[str, Any] | None:
     if not face.about.search:
         return None
@@ -150,15 +193,24 @@ def _pager(page: Page, base: str, pairs: list[tuple[str, str]], number: int, exa
 
 
 def _filters(face: Face, query: ListQuery, base: str, pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    fields_url = url_for(endpoint(face, "filters_view"))
     active = [{"label": kept.field.label, "text": _said(kept),
-               "remove_url": base + _query([pair for pair in pairs if pair != (kept.parameter, kept.raw)])}
-              for kept in query.filters]  # fmt: skip
-    return {"active": active, "available": bool(_filtered_by(face)), "clear_url": base,
-            "fields_url": url_for(endpoint(face, "filters_view")) + _query(pairs)}  # fmt: skip
+               "remove_url": base + _query([pair for pair in pairs if pair != (kept.parameter, kept.raw)]),
+               "edit_url": fields_url + _query([*pairs, ("edited", str(place))]) if kept.op in _offered_operators(kept.field) else None}
+              for place, kept in enumerate(query.filters)]  # fmt: skip
+    return {"active": active, "available": bool(_filtered_by(face)),
+            "clear_url": base + _query([pair for pair in pairs if pair[0] == "columns"]),
+            "fields_url": fields_url + _query(pairs)}  # fmt: skip
 
 
 def filter_fields(face: Face, query: ListQuery) -> dict[str, Any]:
-    """The fields that can be filtered by, with the rest of the list's query to keep."""
+    """The fields that can be filtered by, with the rest of the list's query to keep; to edit one filter, its field alone."""
+    place = request.args.get("edited", "")
+    if re.fullmatch(r"[0-9]{1,3}", place) and int(place) < len(query.filters):
+        kept = query.filters[int(place)]
+        others = replace(query, filters=tuple(one for one in query.filters if one is not kept))
+        return {"edited": True, "available": [_filter(kept.field, kept)], "hidden": others.parameters(),
+                "base_url": url_for(endpoint(face, "index_view"))}  # fmt: skip
     return {"available": [_filter(face.fields[name]) for name in _filtered_by(face)],
             "base_url": url_for(endpoint(face, "index_view")), "hidden": query.parameters()}  # fmt: skip
 
@@ -167,7 +219,7 @@ def _filtered_by(face: Face) -> list[str]:
     return [name for name in face.about.filters if fields_of(face)[name].shows]
 
 
-def _filter(declared: Field) -> dict[str, Any]:
+def _filter(declared: Field, kept: Filter | None = None) -> dict[str, Any]:
     lookup = ""
     if declared.kind == "reference":
         lookup = url_for(endpoint(face_named(declared.refers_to), "lookup_view"))
@@ -176,8 +228,10 @@ def _filter(declared: Field) -> dict[str, Any]:
         kind = "none" if op in WITHOUT_VALUE else INPUTS.get(declared.family, "choice")
         if op in ("between", "within_last", "before_last", "within_next"):
             kind = "text"
-        ops.append({"param": f"flt_{declared.name}_{op}", "label": operator_word(declared, op), "input": kind,
-                    "choices": declared.options() if kind == "choice" else [], "lookup_url": lookup})  # fmt: skip
+        now = kept is not None and kept.op == op
+        ops.append({"param": f"flt_{declared.name}_{op}", "label": operator_word(declared, op), "input": kind, "now": now,
+                    "choices": declared.options() if kind == "choice" else [], "lookup_url": lookup,
+                    "value": kept.raw if now and kept else "", "text": _values(kept) if now and kept else ""})  # fmt: skip
     return {"name": declared.name, "label": declared.label, "ops": ops}
 
 
@@ -188,16 +242,18 @@ def _offered_operators(declared: Field) -> list[str]:
 
 def _said(kept: Filter) -> str:
     word = operator_word(kept.field, kept.op)
-    if kept.op in WITHOUT_VALUE:
-        return word
+    return word if kept.op in WITHOUT_VALUE else f"{word} {_values(kept)}"
+
+
+def _values(kept: Filter) -> str:
     if kept.field.kind == "reference":
         face = face_named(kept.field.refers_to)
         numbers = [part.strip() for part in kept.raw.split(",") if part.strip().isdigit()]
         # Only what the person may see is told by name.
         found = [find(face, current_user, number, PICK) for number in numbers[:3]]
-        return f"{word} {', '.join(title_of(face, record) for record in found if record is not None) or kept.raw}"
+        return ", ".join(title_of(face, record) for record in found if record is not None) or kept.raw
     names = dict(kept.field.options())
-    return f"{word} {', '.join(names.get(part.strip(), part.strip()) for part in kept.raw.split(','))}"
+    return ", ".join(names.get(part.strip(), part.strip()) for part in kept.raw.split(","))
 
 
 def menu_areas() -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from admin_views.jobs import JobView
 from admin_views.parties import PartyView
 from admin_views.party_documents import AttachmentView, DocumentView
 from admin_views.rights import RoleView, UserView
+from admin_views.saved_view_pages import SavedViewView
 from crm.core.entity import Face, all_faces
 
 # Face name → its view, where the generated one isn't enough.
@@ -23,6 +24,7 @@ SPECIAL: dict[str, type[EntityView]] = {
     "customer": PartyView, "vendor": PartyView, "partner": PartyView, "end_customer": PartyView, "party": PartyView,
     "document": DocumentView, "attachment": AttachmentView,
     "role": RoleView, "user": UserView, "import": ImportView, "job": JobView, "audit_entry": AuditView, "export": ExportView,
+    "saved_view": SavedViewView,
 }  # fmt: skip
 
 

@@ -202,6 +202,35 @@ class TeamMember(Entity):
         return self.user.name
 
 
+class SavedView(Entity):
+    """A list as somebody likes it: what it is narrowed to, its order and columns; alone, with a team, or for everybody."""
+
+    about = About(
+        area="System", icon="bookmark", columns=("name", "face", "owner", "team", "everybody", "created_at"),
+        filters=("face", "owner", "team", "everybody"), sort=("name",), within=("owner",),
+        sections=(Section("View", ("name",)),), create=False, delete=True, api=False,
+        detail=(Section("View", ("name", "face", "owner", "team", "everybody")),),
+        help="Lists that were saved with their filters, order and columns. They stand above the list as tabs; save one there.",
+    )  # fmt: skip
+
+    name: Mapped[str] = text_field(required=True, max_length=60)
+    face: Mapped[str] = text_field(max_length=64, editable=False, label="List")
+    # As the list's own address has it: filters, search, order, columns.
+    query: Mapped[str] = long_text_field(editable=False, column={"nullable": False})
+    owner_id: Mapped[int] = reference_field("user", table="app_user", on_delete="CASCADE", editable=False)
+    team_id: Mapped[int | None] = reference_field("team", table="team", on_delete="SET NULL", editable=False,
+                                                  label="Shared with team")  # fmt: skip
+    everybody: Mapped[bool] = boolean_field(editable=False, label="For everybody",
+                                            column={"server_default": text("false")})  # fmt: skip
+    owner: Mapped[User] = relationship()
+    team: Mapped[Team | None] = relationship()
+    __table_args__ = (
+        UniqueConstraint("owner_id", "face", "name"),
+        CheckConstraint("NOT (everybody AND team_id IS NOT NULL)", name="shared_one_way"),
+        Index("ix_saved_view_face", "face"),
+    )
+
+
 class UserSession(Entity):
     """A browser that is signed in; ending the row signs it out. Its own history, so it carries no audit trigger."""
 

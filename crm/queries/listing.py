@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from sqlalchemy import ColumnElement, Select, and_, false, func, inspect, literal, or_, select, tuple_, union
 from sqlalchemy.ext.compiler import compiles
@@ -61,6 +62,7 @@ class ListQuery:
     cursor: tuple[bool, Any, int] | None = None
     page: int = 1
     limit: int = PAGE_SIZE
+    columns: tuple[str, ...] = ()  # those chosen on the screen; none: those that are declared
 
     def parameters(self) -> list[tuple[str, str]]:
         """The query as the address has it, without the place in the list."""
@@ -69,7 +71,13 @@ class ListQuery:
             pairs.append(("sort", self.sort))
             if self.desc:
                 pairs.append(("desc", "1"))
-        return pairs + [(kept.parameter, kept.raw) for kept in self.filters]
+        pairs += [(kept.parameter, kept.raw) for kept in self.filters]
+        return [*pairs, ("columns", ",".join(self.columns))] if self.columns else pairs
+
+    @property
+    def address(self) -> str:
+        """The same as one text."""
+        return urlencode(self.parameters())
 
 
 @dataclass
@@ -82,7 +90,8 @@ class Page:
 
 
 # What screens add to a list's address and lists don't care for.
-NOT_OURS = frozenset({"id", "url", "next", "rowid", "all", "action", "confirm", "csrf_token", "format", "columns"})
+NOT_OURS = frozenset({"id", "url", "next", "rowid", "all", "action", "confirm", "csrf_token", "format", "columns",
+                      "edited"})  # fmt: skip
 
 
 def read_query(face: Face, given: Iterable[tuple[str, str]], *, strict: bool = True) -> ListQuery:

@@ -135,6 +135,33 @@ def test_the_filter_popover_adds_a_chip_that_can_be_taken_off(tab: Tab, site: Si
     expect(page.locator(".filters .chip", has_text="Filtered")).to_have_count(0)
 
 
+def test_a_list_is_made_one_s_own_and_kept_as_a_view(tab: Tab, site: Site) -> None:
+    people(site, "Viewed Vera", "Viewed Viktor")
+    page = tab.open("/admin/customers/?flt_name_contains=Viewed")
+    page.get_by_role("button", name="Display name contains Viewed").click()
+    fields = page.get_by_role("dialog", name="Change the filter Display name").locator("fieldset:visible")
+    expect(fields).to_have_count(1)
+    box = fields.locator("input")
+    expect(box).to_have_value("Viewed")
+    box.fill("Vera")
+    box.press("Enter")
+    expect(page.locator("tr[data-row]")).to_have_count(1)
+    page.get_by_role("button", name="Columns").click()
+    chooser = page.get_by_role("dialog", name="Columns")
+    chooser.get_by_label("E-mail", exact=True).uncheck()
+    chooser.get_by_label("Account number").check()
+    chooser.get_by_role("button", name="Show these").click()
+    expect(page.get_by_role("columnheader", name="Account number")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="E-mail", exact=True)).to_have_count(0)
+    page.get_by_role("button", name="Save view").click()
+    page.get_by_label("Name of the view").fill("Vera alone")
+    page.get_by_role("dialog", name="Save this view").get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".tab[aria-current]")).to_have_text("Vera alone")
+    tab.open("/admin/customers/").get_by_role("link", name="Vera alone").click()
+    expect(page.locator("tr[data-row]")).to_have_count(1)
+    expect(page.get_by_role("columnheader", name="Account number")).to_be_visible()
+
+
 def test_a_picker_finds_a_person_and_the_form_keeps_him(tab: Tab, site: Site) -> None:
     [number] = people(site, "Given Away")
     page = tab.open(f"/admin/customers/edit/?id={number}")

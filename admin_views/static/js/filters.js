@@ -20,7 +20,7 @@ export function wakeFilters(root = document) {
       event.preventDefault();
       block.querySelector("input, select")?.focus();
     });
-    form.closest("details").addEventListener("toggle", (event) => {
+    form.closest("details")?.addEventListener("toggle", (event) => {
       if (event.target.open) (choice && blocks.length > 1 ? choice : form.querySelector("fieldset:not([hidden]) :is(input, select:not(.tomselected))"))?.focus();
     });
     show();

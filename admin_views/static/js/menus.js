@@ -33,7 +33,7 @@ function toggled(event) {
 
 function settle(pop) {
   place(pop);
-  (pop.querySelector("[data-filter-find]") ?? pop.querySelector("[role=menuitem], summary"))?.focus();
+  (pop.querySelector("[data-filter-find]") ?? pop.querySelector("[role=menuitem], summary, :is(input, select):not([type=hidden], .tomselected)"))?.focus();
 }
 
 function placeAll() {
