@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import select, update
 
-from crm.core.command import Refused, command
+from crm.core.command import Refused, among, command
 from crm.core.entity import db
 from crm.core.fields import field_of
 from crm.models.access import User
@@ -108,10 +108,10 @@ def _change_many(ids: Sequence[int], plan: Plan) -> dict[int, str]:
     """The same for many, in one statement."""
     why_not, changes = plan
     rows = db.session.execute(select(Party.id, Party.lifecycle, Party.archived_at, Party.block_state)
-                              .where(Party.id.in_(ids)))  # fmt: skip
+                              .where(among(Party.id, ids)))  # fmt: skip
     refused = {row.id: reason for row in rows if (reason := why_not(row))}
     rest = [record_id for record_id in ids if record_id not in refused]
-    db.session.execute(update(Party).where(Party.id.in_(rest)).values(**changes)
+    db.session.execute(update(Party).where(among(Party.id, rest)).values(**changes)
                        .execution_options(synchronize_session=False))  # fmt: skip
     return refused
 
