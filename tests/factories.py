@@ -57,11 +57,16 @@ def sample(declared: Field, number: int | None = None) -> Any:
     return f"{declared.label} Ärger {number}"[: declared.max_length]
 
 
+def form_value(declared: Field) -> Any:
+    """A value that a person may give; what it refers to is made for it."""
+    return make(_face_of(declared)).id if declared.kind == "reference" else sample(declared)
+
+
 def form_values(face: Face) -> dict[str, Any]:
     """Public name → value for everything that a person may set, such that the whole is valid."""
     values: dict[str, Any] = {}
     for declared in face.form_fields:
-        values[declared.name] = make(_face_of(declared)).id if declared.kind == "reference" else sample(declared)
+        values[declared.name] = form_value(declared)
     for low, high in (("price_from", "price_to"), ("issued_on", "valid_until"), ("hours_from", "hours_to"),
                       ("valid_from", "valid_until"), ("issued_on", "expires_on")):  # fmt: skip
         if low in values and high in values:

@@ -20,10 +20,11 @@ from crm.queries.conditions import WITH_PERIOD, WITHOUT_VALUE
 from crm.queries.listing import PAGE_SIZE
 from crm.queries.scope import row_scope
 from tests.conftest import Person
-from tests.factories import as_form, form_values, make, newest, sample
+from tests.factories import as_form, form_value, form_values, make, newest, sample
 
 FACES = [face for face in all_faces() if face.about.screen]
 WRITABLE = [face for face in FACES if face.about.create]
+QUICK = [(face, name) for face in FACES for name in face.about.quick]
 
 
 def names(faces: list[Face]) -> list[str]:
@@ -193,6 +194,31 @@ def test_a_stale_save_shows_both_and_changes_nothing(face, admin):
     assert "Mine" in shown
     db.session.expire_all()
     assert getattr(record, declared.attribute) == "Theirs"
+
+
+@pytest.mark.parametrize(("face", "name"), QUICK, ids=lambda part: getattr(part, "name", part))
+def test_a_value_changed_in_the_list_is_changed_alone_and_audited(face, name, admin):
+    declared, record = face.field(name), make(face)
+    before = face.value(record, name)
+    wanted = next(value for value in (form_value(declared) for _ in range(9)) if value != before)
+    address = {"id": record.id, "field": name}
+    shown = seen(admin, face, "cell/", **address)
+    assert f'data-edit="{name}"' in seen(admin, face)
+
+    def sent(text: str):
+        data = _hidden(shown) | {name: text}
+        return admin.client.post(f"/admin/{face.plural}/cell/", query_string=address, data=data)
+
+    refused = sent("\x00")
+    assert (refused.status_code, "NUL" in refused.text or "not one of" in refused.text) == (422, True), refused.text
+    assert sent(declared.text(wanted)).status_code == 200
+    db.session.refresh(record)
+    assert face.value(record, name) == wanted
+    last = _audit(record)[-1]
+    assert (last.action, last.actor_id) == ("update", admin.user_id)
+    # Beside the value itself only what is kept of it: as it was typed, whether it has been verified.
+    assert [column for column in last.changes if not column.startswith(declared.attribute)] == []
+    assert admin.client.get(f"/admin/{face.plural}/cell/", query_string=address | {"field": "id"}).status_code == 422
 
 
 @every_writable
