@@ -82,7 +82,9 @@ def opened(path: str, *clicks: str) -> Callable[[Tab, Site, int], None]:
 
 def menu_on_a_phone(tab: Tab, _site: Site, _number: int) -> None:
     tab.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
-    tab.open("/admin/").locator("[data-drawer-open]").click()
+    page = tab.open("/admin/")
+    page.locator("[data-drawer-open]").click()
+    page.get_by_role("link", name="Close the menu").wait_for()
 
 
 def answered(tab: Tab, _site: Site, _number: int) -> None:

@@ -25,7 +25,7 @@ export function wakeShell() {
 }
 
 function wakeDrawer() {
-  const side = document.getElementById("side");
+  const side = document.querySelector(".side");
   if (!side) return;
   const opener = document.querySelector("[data-drawer-open]");
   const shut = () => {
