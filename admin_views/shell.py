@@ -20,7 +20,8 @@ def shell() -> dict[str, Any]:
         return {"product": PRODUCT, "user": None, "areas": [], "notices": []}
     user = current_user
     customers = face_named("customer")
-    home = {"label": "Home", "url": url_for("admin.index"), "icon": "house", "active": request.path == url_for("admin.index")}
+    address = url_for("admin.index")
+    home = {"label": "Home", "url": address, "icon": "house", "active": request.path == address}
     notices = []
     if user.must_change_password:
         notices.append({"tone": "warning", "text": "You signed in with a one-time password.",

@@ -157,6 +157,7 @@ def test_a_list_is_made_one_s_own_and_kept_as_a_view(tab: Tab, site: Site) -> No
     page.get_by_label("Name of the view").fill("Vera alone")
     page.get_by_role("dialog", name="Save this view").get_by_role("button", name="Save", exact=True).click()
     expect(page.locator(".tab[aria-current]")).to_have_text("Vera alone")
+    assert page.locator(".tabs").bounding_box()["height"] > 30  # type: ignore[index]
     tab.open("/admin/customers/").get_by_role("link", name="Vera alone").click()
     expect(page.locator("tr[data-row]")).to_have_count(1)
     expect(page.get_by_role("columnheader", name="Account number")).to_be_visible()
