@@ -163,6 +163,22 @@ def test_a_list_is_made_one_s_own_and_kept_as_a_view(tab: Tab, site: Site) -> No
     expect(page.get_by_role("columnheader", name="Account number")).to_be_visible()
 
 
+def test_areas_of_the_menu_stay_as_they_were_left(tab: Tab) -> None:
+    page = tab.open("/admin/customers/")
+    jobs, vendors = (page.locator(".nav").get_by_role("link", name=name) for name in ("Jobs", "Vendors"))
+    expect(jobs).not_to_be_visible()
+    page.locator(".nav summary", has_text="System").click()
+    expect(jobs).to_be_visible()
+    page.reload()
+    expect(jobs).to_be_visible()
+    expect(vendors).not_to_be_visible()
+    page.locator(".nav summary", has_text="System").click()
+    page.reload()
+    expect(jobs).not_to_be_visible()
+    tab.open("/admin/jobs/")
+    expect(jobs).to_be_visible()
+
+
 def test_a_picker_finds_a_person_and_the_form_keeps_him(tab: Tab, site: Site) -> None:
     [number] = people(site, "Given Away")
     page = tab.open(f"/admin/customers/edit/?id={number}")

@@ -57,17 +57,13 @@ function wakeDrawer() {
   });
 }
 
+/* areas.js has opened and folded them before the first paint. */
 function wakeAreas() {
-  const folded = new Set((remembered("folded") ?? "").split("|").filter(Boolean));
   for (const area of document.querySelectorAll("[data-area]")) {
-    if (folded.has(area.dataset.area) && !area.querySelector("[aria-current]")) area.open = false;
-    area.addEventListener("toggle", () => {
-      if (area.open) folded.delete(area.dataset.area);
-      else folded.add(area.dataset.area);
-      remember("folded", [...folded].join("|"));
+    area.querySelector("summary").addEventListener("click", () => {
+      remember("areas", JSON.stringify({ ...JSON.parse(remembered("areas") ?? "{}"), [area.dataset.area]: !area.open }));
     });
   }
-  document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest" });
 }
 
 /* Good news goes by itself; a warning or an error stays until it is closed. */
