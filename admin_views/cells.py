@@ -152,7 +152,8 @@ def render(
         case "boolean":
             return Markup('<span class="yes">Yes</span>') if value else Markup('<span class="no">No</span>')
         case "money":
-            currency = field.currency or getattr(record, f"{field.name}_currency", None)
+            own = getattr(record, f"{field.name}_currency", None)
+            currency = field.currency or own or getattr(record, "currency", None)
             return _money(field, value, currency)
         case "integer" | "decimal":
             return html('<span class="num">%s</span>', field.word(value))

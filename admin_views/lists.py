@@ -265,11 +265,34 @@ def menu_areas() -> list[dict[str, Any]]:
             areas.setdefault(face.about.area, []).append({
                 "label": face.label_plural, "url": address, "icon": face.about.icon,
                 "active": request.path.startswith(address)})  # fmt: skip
-    order = ["Customers", "Partners", "System"]
+    order = [
+        "Customers",
+        "Sales",
+        "Service",
+        "Vehicles",
+        "Products",
+        "Partners",
+        "Marketing",
+        "Insight",
+        "Privacy",
+        "Setup",
+        "System",
+    ]
     ranked = sorted(areas.items(), key=lambda area: order.index(area[0]) if area[0] in order else len(order) - 1.5)
     return [{"label": label, "items": sorted(items, key=_menu_rank)} for label, items in ranked]
 
 
 def _menu_rank(item: dict[str, Any]) -> int:
-    first = ["Customers", "End customers", "Contacts", "Addresses", "Imports", "Jobs", "Users"]
+    first = [
+        "Customers",
+        "End customers",
+        "Contacts",
+        "Interactions",
+        "Tasks",
+        "Tickets",
+        "Addresses",
+        "Imports",
+        "Jobs",
+        "Users",
+    ]
     return first.index(item["label"]) if item["label"] in first else len(first)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import re
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import CheckConstraint, select
 
 from crm.core.entity import Entity, Face, all_faces, db, face_named
 from crm.core.fields import Field
 from crm.models.access import AuditEntry
+from crm.models.external_ids import ExternalId
 from crm.models.imports import Export, Import
+from crm.models.sales_orders import OrderLine, ReturnLine
 
 _counter = itertools.count(1)
 
@@ -43,8 +46,9 @@ def sample(declared: Field, number: int | None = None) -> Any:
             return ("EUR", "MYR", "USD")[number % 3]
         case "time_zone":
             return ("Europe/Berlin", "Asia/Kuala_Lumpur", "UTC")[number % 3]
-        case "money" | "decimal":
-            return Decimal(number % 1000) + Decimal("0.50")
+        case "money" | "decimal":  # from 1.50 on, so that of two in a row the product is more than the next
+            low = (declared.minimum or 0) + 1
+            return low + number % ((declared.maximum or low + 1000) - low) + Decimal("0.50")
         case "integer":
             low = declared.minimum or 0
             return low + number % ((declared.maximum or low + 1000) - low + 1)
@@ -67,15 +71,31 @@ def form_values(face: Face) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for declared in face.form_fields:
         values[declared.name] = form_value(declared)
-    for low, high in (("price_from", "price_to"), ("issued_on", "valid_until"), ("hours_from", "hours_to"),
-                      ("valid_from", "valid_until"), ("issued_on", "expires_on")):  # fmt: skip
-        if low in values and high in values:
-            values[low], values[high] = (1, 9) if low == "hours_from" else sorted((values[low], values[high]))
+    put_in_order(face.entity, values)
     if "quiet_from" in values:
         values["quiet_from"], values["quiet_to"] = 22, 7
+    if face.name == "return_line":
+        values |= {"sales_return": _return_of(values["order_line"]), "quantity": Decimal(1)}
+    if face.entity is ExternalId:
+        values |= {"entity": "party", "record": make(face_named("customer")).id}
+    if "survey" in values:
+        values["score"] = 3  # lies on each scale
     if "roles" in values:
         values["roles"] = list(face.defaults["roles"])
     return values
+
+
+def ordered(entity: type[Entity]) -> list[tuple[str, str]]:
+    """Each pair of columns of which a check says that the first isn't more than the second."""
+    conditions = (str(one.sqltext) for one in entity.__table__.constraints if isinstance(one, CheckConstraint))
+    return [found.groups() for found in (re.fullmatch(r"(\w+) <=? ([a-z_]+)", one) for one in conditions) if found]
+
+
+def put_in_order(entity: type[Entity], values: dict[str, Any]) -> None:
+    pairs = ordered(entity)
+    for low, high in pairs * len(pairs):  # one pair may undo what another did
+        if values.get(low) is not None and values.get(high) is not None:
+            values[low], values[high] = sorted((values[low], values[high]))
 
 
 def as_form(face: Face, values: dict[str, Any]) -> dict[str, Any]:
@@ -103,12 +123,23 @@ def make(face: Face, **given: Any) -> Any:
         if column.computed is not None:
             continue
         values[attribute] = _value(entity, attribute, column, declared)
+    if entity is ReturnLine and "sales_return_id" not in given:
+        values["sales_return_id"] = _return_of(given.get("order_line_id") or values["order_line_id"])
     if entity in (Import, Export):
         values["entity"] = "customer"  # the name of a face, kept as text
+    if entity is ExternalId and "record" not in given:
+        values |= {"entity": "party", "record": make(face_named("customer")).id}
+    put_in_order(entity, values)
     record = entity(**(values | given))
     db.session.add(record)
     db.session.flush()
     return record
+
+
+def _return_of(order_line: int) -> int:
+    """A return of the order that this line stands on."""
+    number: int = make(face_named("return"), order_id=db.session.get_one(OrderLine, order_line).order_id).id
+    return number
 
 
 def _value(entity: type[Entity], attribute: str, column: Any, declared: Field | None) -> Any:

@@ -26,10 +26,9 @@ from crm.commands import access
 from crm.commands.access import scope_names
 from crm.commands.delivered_roles import DELIVERED
 from crm.core.command import Command, commands_of
-from crm.core.entity import Face, all_faces, db, face_named
+from crm.core.entity import Face, all_faces, db, entities, face_named
 from crm.core.permissions import Access, Scope, accesses, allowed
 from crm.models.access import ApiKey, User, UserRole
-from crm.models.parties import Party
 from tests.factories import as_form, form_values, make, sample
 from tests.untouched import difference, state
 
@@ -289,7 +288,10 @@ def records(session: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     monkeypatch.setattr(access, "SEEN_EVERY", dt.timedelta(days=1))  # who is seen again is noted: that is a change
     _values.clear()
     made = {face.name: make(face).id for face in FACES}
-    session.execute(update(Party).values(owner_id=make(face_named("user")).id))
+    stranger = make(face_named("user")).id
+    for entity in entities():
+        if "owner" in entity.fields():
+            session.execute(update(entity).values(owner_id=stranger))
     session.commit()
     return made
 

@@ -1,5 +1,7 @@
-"""Verbs that change something. Importing this package declares every command."""
+"""Verbs that change something. Importing this package declares every command: each file beside this one is read."""
 
-from crm.commands import access, parties, party_documents, party_notes, party_relations, roles
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["access", "parties", "party_documents", "party_notes", "party_relations", "roles"]
+for _file in iter_modules(__path__):
+    import_module(f"{__name__}.{_file.name}")

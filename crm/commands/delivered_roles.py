@@ -40,9 +40,9 @@ def _show(pattern: str, access: Access, *classes: FieldClass) -> tuple[FieldGran
 
 
 # People and teams are found by name to give them work; what one asked for oneself, one may watch and cancel; the views
-# one saved are one's own.
+# one saved are one's own. Whoever is given a task does it, whatever else the person may.
 _EVERYBODY = (
-    *_all("user.pick", "team.pick"),
+    *_all("user.pick", "team.pick", "task.create", "policy.read", "policy.confirm"),
     *_rows(
         Scope.OWN,
         "job.read",
@@ -53,10 +53,32 @@ _EVERYBODY = (
         "saved_view.read",
         "saved_view.edit",
         "saved_view.delete",
+        "task.read",
+        "task.edit",
+        "task.complete",
+        "task.cancel",
+        "task.reopen",
+        "alert.read",
+        "alert.settle",
+        "alert.dismiss",
     ),
 )
-_COMMON = (*_show("user.name", READ), *_show("saved_view.name", WRITE))
-_SERVICE_PARTS = ("contact", "address", "channel_preference", "relation", "note")
+_COMMON = (*_show("user.name", READ), *_show("saved_view.name", WRITE), *_show("task.*", WRITE, OPEN))
+_TASKS = _show("task.*", WRITE, PERSONAL)
+_SERVICE_PARTS = ("contact", "address", "channel_preference", "relation", "note", "interaction")
+# What a service advisor may begin for sales, and what operations keeps on its way.
+_OFFERS = ("lead", "deal", "deal_line", "quote", "quote_line", "order", "order_line")
+_ON_ITS_WAY = ("order", "order_line", "return", "return_line", "delivery", "orientation", "service_appointment")
+_CHECKLIST = ("onboarding_step.finish", "onboarding_step.reopen")
+_PRIVACY = ("consent.*", "privacy_request.*", "processing_activity.*")
+_VENDORS = ("performance_score.*", "risk_assessment.*", "relationship_health.*", "contract.*", "contract_obligation.*",
+            "compliance_requirement.*", "compliance_record.*")  # fmt: skip
+
+
+def _none(*patterns: str) -> tuple[Grant, ...]:
+    return tuple(Grant(pattern, deny=True) for pattern in patterns)
+
+
 _READER = (*_all("business.read"), *_EVERYBODY)
 
 DELIVERED: dict[str, Delivered] = {
@@ -66,43 +88,64 @@ DELIVERED: dict[str, Delivered] = {
         _show("*", WRITE)),
     "manager": Delivered(
         "Manager", "Runs a team: all of its customers and partners, imports, exports",
-        (*_rows(Scope.TEAM, "business.read", "business.export", "business.export_personal", "Customers.*", "Partners.*"),
+        (*_rows(Scope.TEAM, "business.read", "business.export", "business.export_personal", "Customers.*", "Sales.*",
+                "Service.*", "Vehicles.*", "Products.*", "Partners.*", "Marketing.*", "Insight.*", "consent.*",
+                "privacy_request.*"),
          *_EVERYBODY),
         (*_show("business.*", WRITE, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_show("business.*", READ, SPECIAL),
-         *_COMMON)),
+         *_COMMON, *_TASKS)),
     "sales_rep": Delivered(
         "Sales representative", "Own customers and what belongs to them; reads the team's",
-        (*_rows(Scope.TEAM, "Customers.read"),
-         *_rows(Scope.OWN, "Customers.edit", "Customers.delete", "customer.export", "customer.activate",
+        (*_rows(Scope.TEAM, "Customers.read", "Sales.read", "Service.read", "Vehicles.read", "Insight.read", "consent.read",
+                "privacy_request.read"),
+         *_rows(Scope.OWN, "Customers.edit", "Customers.delete", "customer.export", "Sales.edit", "Sales.delete",
+                "Sales.export", "Vehicles.edit", *_CHECKLIST, "customer.activate",
                 "customer.deactivate", "customer.mark_prospect", "customer.mark_churned", "contact.set_primary",
-                "address.set_default", "note.pin", "note.unpin", "relation.end"),
-         *_all("Customers.create", "Partners.read"), *_EVERYBODY),
-        (*_show("business.*", WRITE, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_COMMON)),
+                "address.set_default", "note.pin", "note.unpin", "relation.end", "interaction.follow_up_done",
+                "ticket.escalate", "customer_offer.edit", "customer_offer.accept", "customer_offer.refuse",
+                "consent.withdraw", "recommendation.edit", "recommendation.accept", "recommendation.refuse"),
+         *_all("Customers.create", "Sales.create", "service_appointment.create", "Vehicles.create", "Products.read",
+               "Setup.read", "Partners.read", "Marketing.read", "ticket.create", "customer_offer.create",
+               "consent.create", "privacy_request.create"), *_EVERYBODY),
+        (*_show("business.*", WRITE, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_COMMON, *_TASKS)),
     "service_advisor": Delivered(
         "Service advisor", "Reads every customer; keeps what service needs, contacts and addresses right",
-        (*_READER, *_all("customer.edit", "end_customer.edit",
+        (*_READER, *_all("customer.edit", "end_customer.edit", "Service.*", "Vehicles.create", "Vehicles.edit", "task.*",
+                         "interaction.follow_up_done", "customer_offer.*", "consent.create", "consent.withdraw",
+                         "privacy_request.create", *(f"{part}.create" for part in _OFFERS),
                          *(f"{part}.{verb}" for part in _SERVICE_PARTS for verb in ("create", "edit")))),
         (*_show("business.*", READ, OPEN, CONTACT, PERSONAL), *_show("business.*", WRITE, SPECIAL),
+         *(line for part in ("Service", "customer_offer", "consent", "privacy_request")
+           for line in _show(f"{part}.*", WRITE, OPEN, CONTACT, PERSONAL)),
          *(line for part in _SERVICE_PARTS for line in _show(f"{part}.*", WRITE, OPEN, CONTACT, PERSONAL)),
+         *(line for part in ("Service", "Vehicles", *_OFFERS)
+           for line in _show(f"{part}.*", WRITE, OPEN, CONTACT, FINANCIAL, PERSONAL)),
          *(line for name in ("preferred_brands", "preferred_models", "preferred_features", "preferred_dealer",
                              "preferred_advisor", "service_channel") for line in _show(f"Customers.{name}", WRITE)),
-         *_COMMON)),
+         *_COMMON, *_TASKS)),
     "credit_approver": Delivered(
-        "Credit approver", "Decides on credit, reads what it needs", _READER,
-        (*_show("business.*", READ, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_COMMON)),
+        "Credit approver", "Decides on credit, reads what it needs",
+        (*_READER, *_none("Marketing.*", *_PRIVACY)),
+        (*_show("business.*", READ, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_COMMON, *_TASKS)),
     "marketer": Delivered(
         "Marketer", "Reads customers without who they are; keeps tags and preferences",
-        (*_READER, *_all("customer.edit", "end_customer.edit", "channel_preference.create", "channel_preference.edit")),
+        (*_READER, *_all("customer.edit", "end_customer.edit", "channel_preference.create", "channel_preference.edit",
+                         "Marketing.*", "cost_input.create", "cost_input.edit", "consent.withdraw"),
+         *_none("privacy_request.*", "processing_activity.*", *_VENDORS)),
         (*_show("business.*", READ, OPEN, FINANCIAL), *_show("business.*", MASKED, CONTACT, PERSONAL),
          *_show("Customers.tags", WRITE), *_show("Customers.preferred_*", WRITE), *_show("Customers.communication_*", WRITE),
-         *_show("channel_preference.*", WRITE, OPEN), *_COMMON)),
+         *_show("channel_preference.*", WRITE, OPEN), *_show("Marketing.*", WRITE, OPEN, FINANCIAL),
+         *_show("cost_input.*", WRITE, OPEN, FINANCIAL),
+         *_COMMON)),
     "auditor": Delivered(
         "Auditor", "Reads everything with the values masked, changes nothing", _all("*.read"),
-        (*_show("*", MASKED, CONTACT, FINANCIAL, PERSONAL, SPECIAL, KYC), *_COMMON, *_show("team_member.who", READ))),
+        (*_show("*", MASKED, CONTACT, FINANCIAL, PERSONAL, SPECIAL, KYC), *_show("user.name", READ), *_show("team_member.who", READ))),
     "finance": Delivered(
         "Finance", "Invoices and payments; reads the rest", _READER,
-        (*_show("business.*", READ, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_COMMON)),
+        (*_show("business.*", READ, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_COMMON, *_TASKS)),
     "operations": Delivered(
-        "Operations", "Orders and deliveries; reads the rest", _READER,
-        (*_show("business.*", READ, OPEN, CONTACT, PERSONAL), *_COMMON)),
+        "Operations", "Orders, deliveries and appointments; reads the rest",
+        (*_READER, *_all(*_CHECKLIST, *(f"{part}.{verb}" for part in _ON_ITS_WAY for verb in ("create", "edit", "delete")))),
+        (*_show("business.*", READ, OPEN, CONTACT, PERSONAL), *_COMMON, *_TASKS,
+         *(line for part in _ON_ITS_WAY for line in _show(f"{part}.*", WRITE, OPEN, CONTACT, FINANCIAL, PERSONAL)))),
 }  # fmt: skip

@@ -152,19 +152,21 @@ def _has_default(face: Face, name: str) -> bool:
 
 
 def _explained(face: Face, fault: IntegrityError, values: Mapping[str, Any]) -> WrongInput:
-    """A constraint's name tells which field it guards."""
+    """A constraint says itself what is wrong, or its name tells which field it guards."""
     diagnosis = getattr(fault.orig, "diag", None)
-    name = (
-        (getattr(diagnosis, "constraint_name", None) or "")
-        .split("_", 1)[-1]
-        .removeprefix(face.entity.__tablename__ + "_")
-    )
+    broken = getattr(diagnosis, "constraint_name", None) or ""
+    for constraint in face.entity.__table__.constraints:
+        if constraint.name == broken and "says" in constraint.info:
+            return WrongInput(dict([constraint.info["says"]]))
+    name = broken.split("_", 1)[-1].removeprefix(face.entity.__tablename__ + "_")
     fields = sorted((field for field in face.fields.values() if name.startswith(field.attribute)),
                     key=lambda field: len(field.attribute), reverse=True)  # fmt: skip
     state = getattr(fault.orig, "sqlstate", "")
     column = getattr(diagnosis, "column_name", None)
     if state == "23502" and column:
         return WrongInput({column.removesuffix("_id"): "is required"})
+    if state == "23514" and column:  # a trigger of ours: it says which field, and what is wrong with it
+        return WrongInput({column: getattr(diagnosis, "message_primary", "")})
     if state == "23505" and fields:
         return WrongInput({fields[0].name: "is taken: another record has it already"})
     if state == "23503" and fields:

@@ -51,7 +51,8 @@ class About:
     """Where an entity appears. Names are public field names; no widget, no Flask, no SQL.
 
     `within` is the path to the party whose owner decides the row scope, `also_within` another one that opens a row as
-    well; `sort` names NOT NULL fields only, each gets the index (column, id). `archived` names the time that puts a record away, out of lists and pickers. `quick` names
+    well; `search_related` names relations whose records name this one too; `sort` names NOT NULL fields only, each gets
+    the index (column, id). `archived` names the time that puts a record away, out of lists and pickers. `quick` names
     columns that may be changed in the list itself.
     """
 
@@ -60,6 +61,7 @@ class About:
     title: str = "name"
     icon: str = "list"
     search: tuple[str, ...] = ()
+    search_related: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     sort: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()

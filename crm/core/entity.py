@@ -36,6 +36,7 @@ from sqlalchemy.types import UserDefinedType
 from crm.core.about import About, Embed, Inline, Section
 from crm.core.fields import Choice, Field
 from crm.core.indexes import add_indexes
+from crm.core.rules import in_bounds
 
 
 class DeclarationError(Exception):
@@ -327,6 +328,8 @@ def _declare(cls: type[Entity]) -> None:
             continue
         if declared.kind in {"choice", "choices"}:
             _check_choice(table, column, declared)
+        if declared.minimum is not None or declared.maximum is not None:
+            table.append_constraint(in_bounds(column.name, declared.minimum, declared.maximum))
         if declared.keeps_given:
             event.listen(getattr(cls, column.key), "set", _keep_given(declared), retval=True, propagate=True)
         if declared.kind == "email":
@@ -395,7 +398,7 @@ def check_declarations() -> None:
         for name in about.sort:
             if face.entity.__table__.c[SORT_KEYS.get(name, fields[name].attribute)].nullable and name not in SORT_KEYS:
                 raise DeclarationError(f"{face.entity.__name__} ({face.name}).about.sort: “{name}” may be NULL")
-        for relation in (*about.related, *(embed.relation for embed in about.embeds)):
+        for relation in (*about.related, *about.search_related, *(embed.relation for embed in about.embeds)):
             if relation not in inspect(face.entity).relationships:
                 raise DeclarationError(f"{face.entity.__name__} ({face.name}).about: no relationship “{relation}”")
         _check_written_in_place(face)

@@ -37,9 +37,10 @@ from crm.core.kinds import (
 
 __all__ = [
     "FAMILY", "MASK", "OPERATORS", "PERSONAL_CLASSES", "Choice", "Field", "FieldClass", "boolean_field", "choice_field",
-    "choices_field", "countries", "country_field", "currencies", "currency_field", "date_field", "datetime_field",
-    "declare", "email_field", "field_of", "integer_field", "language_field", "languages", "long_text_field",
-    "money_field", "phone_field", "reference_field", "tags_field", "text_field", "time_zone_field", "url_field",
+    "choices_field", "code_field", "countries", "country_field", "currencies", "currency_field", "date_field",
+    "datetime_field", "decimal_field", "declare", "email_field", "field_of", "integer_field", "language_field",
+    "languages", "long_text_field", "money_field", "phone_field", "reference_field", "tags_field", "text_field",
+    "time_zone_field", "url_field",
 ]  # fmt: skip
 
 
@@ -97,9 +98,24 @@ def currency_field(**declared: Any) -> MappedColumn[Any]:
     return declare("currency", String(3), **declared)
 
 
-def money_field(**declared: Any) -> MappedColumn[Any]:
-    """NUMERIC(19, 4); more decimals than the currency has are refused, not rounded."""
-    return declare("money", Numeric(19, 4), **({"field_class": FieldClass.FINANCIAL} | declared))
+def money_field(*, computed: str | None = None, **declared: Any) -> MappedColumn[Any]:
+    """NUMERIC(19, 4); more decimals than the currency has are refused, not rounded; `computed` makes it a generated
+    column, rounded half up."""
+    args = (Computed(computed, persisted=True),) if computed else ()
+    return declare("money", Numeric(19, 4), *args, **({"field_class": FieldClass.FINANCIAL} | declared))
+
+
+def decimal_field(*, computed: str | None = None, **declared: Any) -> MappedColumn[Any]:
+    """A number with as many decimals as declared (two unless told); more are refused, not rounded."""
+    args = (Computed(computed, persisted=True),) if computed else ()
+    return declare("decimal", Numeric(19, declared.get("decimals", 2)), *args, **declared)
+
+
+def code_field(letters: str, **declared: Any) -> MappedColumn[Any]:
+    """What people call a record among themselves, made of its number: `T-000123`. Taken wherever a number is."""
+    sql = f"'{letters}-' || lpad(id::text, greatest(6, length(id::text)), '0')"
+    shown: dict[str, Any] = {"label": "Code", "editable": False, "column": {"unique": True}}
+    return declare("code", Text, Computed(sql, persisted=True), **(shown | declared))
 
 
 def integer_field(**declared: Any) -> MappedColumn[Any]:

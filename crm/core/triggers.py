@@ -30,6 +30,7 @@ class Trigger:
     only: str = ""
 
     def statements(self, table: str) -> list[str]:
+        table = self.on or table
         rows = "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows " if self.each == "STATEMENT" else ""
         settings = NEVER_ROW_BY_ROW if self.each == "STATEMENT" else SETTINGS
         function = (f"CREATE OR REPLACE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "

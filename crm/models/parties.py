@@ -221,7 +221,7 @@ class Party(Entity):
                                                     order_by="Address.is_default.desc(), Address.id")  # fmt: skip
 
     __table_args__ = (
-        CheckConstraint("price_from <= price_to", name="price_range"),
+        CheckConstraint("price_from <= price_to", name="price_range", info={"says": ("price_to", "is less than “price from”")}),
         CheckConstraint("block_state = 'none' OR block_reason IS NOT NULL", name="block_has_reason"),
         Index("ix_party_status", "status", "id"), Index("ix_party_owner_name", "owner_id", "sort_name", "id"),
         Index("ix_party_roles", "roles", postgresql_using="gin"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import CheckConstraint, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, backref, mapped_column, relationship, validates
 
 from crm.core.audit import acting
@@ -20,6 +20,7 @@ from crm.core.fields import (
     reference_field,
     text_field,
 )  # fmt: skip
+from crm.core.rules import in_order
 from crm.models.access import User
 from crm.models.parties import Party
 from crm.models.party_choices import DocumentKind
@@ -58,7 +59,7 @@ class Document(Entity):
     derived = {"words": Field(kind="text", label="Document", field_class=FieldClass.PERSONAL)}
 
     __table_args__ = (
-        CheckConstraint("issued_on <= expires_on", name="expires_on_order"),
+        in_order("issued_on", "expires_on"),
         Index("ix_document_expires_on", "expires_on"),
     )
 

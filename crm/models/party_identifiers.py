@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import CheckConstraint, Computed, Index, Text
+from sqlalchemy import Computed, Index, Text
 from sqlalchemy.orm import Mapped, backref, mapped_column, relationship, validates
 
 from crm.core.entity import About, Entity, Section
@@ -17,6 +17,7 @@ from crm.core.fields import (
     reference_field,
     text_field,
 )  # fmt: skip
+from crm.core.rules import in_order
 from crm.models.access import User
 from crm.models.parties import Party
 from crm.models.party_choices import IdentifierKind
@@ -50,7 +51,7 @@ class Identifier(Entity):
     verified_by: Mapped[User | None] = relationship()
 
     __table_args__ = (
-        CheckConstraint("issued_on <= valid_until", name="valid_until_order"),
+        in_order("issued_on", "valid_until"),
         # The same number may be entered for two parties, who are then one and the same; for one party it is there once.
         Index("uq_identifier_number", "party_id", "kind", "country", "number_key", unique=True,
               postgresql_nulls_not_distinct=True),

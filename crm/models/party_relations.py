@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, relationship
 
 from crm.core.entity import About, Entity, Face, Section, db
 from crm.core.fields import FieldClass, choice_field, date_field, long_text_field, reference_field
+from crm.core.rules import in_order
 from crm.core.triggers import Trigger
 from crm.models.parties import Party
 from crm.models.party_choices import HIERARCHIES, RELATION_BACK, RelationKind
@@ -74,7 +75,7 @@ END"""),
 
     __table_args__ = (
         CheckConstraint("from_party_id <> to_party_id", name="to_party_id_itself"),
-        CheckConstraint("valid_from <= valid_until", name="valid_until_order"),
+        in_order("valid_from", "valid_until"),
         # While it lasts there is one of a kind between the same two; this also finds who stands below.
         Index("uq_relation_to_party_id_open", "from_party_id", "kind", "to_party_id", unique=True,
               postgresql_where=text("valid_until IS NULL")),

@@ -265,12 +265,10 @@ def _search(face: Face, term: str, actor: Actor) -> Any:
     pattern = func.concat("%", escaped, "%")
     own = _holds(face, term, pattern, actor)
     found = [select(entity.id).where(own)]
-    for relation in face.about.related:
-        other = inspect(entity).relationships[relation].mapper.class_
-        if other.about and other.about.search and other.about.title == "name":
-            link = inspect(entity).relationships[relation].remote_side
-            named = other.faces[0]
-            found.append(select(*link).where(_holds(named, term, pattern, actor), *row_scope(named, actor)))
+    for relation in face.about.search_related:
+        link = inspect(entity).relationships[relation]
+        named = link.mapper.class_.faces[0]
+        found.append(select(*link.remote_side).where(_holds(named, term, pattern, actor), *row_scope(named, actor)))
     return own if len(found) == 1 else entity.id.in_(union(*found).scalar_subquery())
 
 

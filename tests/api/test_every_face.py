@@ -51,7 +51,21 @@ def sample(field: Field, program: Any) -> Any:
         return [first] if field.kind == "choices" else first
     if field.kind == "text":
         return f"{_VALUES['text']} {next(_counter)}"
-    return _VALUES[field.kind]
+    return _within(field, 1) if field.kind == "integer" else _VALUES[field.kind]
+
+
+def fitting(face: Face, body: dict[str, Any], program: Any) -> dict[str, Any]:
+    """The document, with what must fit together: a line comes back with a return of its own order."""
+    if face.name != "return_line":
+        return body
+    order = program.get(f"/purchases/{body['order_line']}")["order"]["id"]
+    made_return = program("POST", "/returns", {"order": order, "reason": "defect"}).get_json()
+    return body | {"sales_return": made_return["id"], "quantity": 1}
+
+
+def _within(field: Field, number: int) -> int:
+    """The whole number, or the nearest that the field takes."""
+    return min(max(number, field.minimum or 0), field.maximum or number + (field.minimum or 0))
 
 
 def made(face: Face, program: Any) -> dict[str, Any]:
@@ -60,7 +74,7 @@ def made(face: Face, program: Any) -> dict[str, Any]:
         return made(face_named(face.through[0]), program)
     if not face.about.create:
         return program.get(f"/{face.plural}?limit=1")["items"][0]
-    body = {field.name: sample(field, program) for field in face.form_fields if field.required}
+    body = fitting(face, {field.name: sample(field, program) for field in face.form_fields if field.required}, program)
     answer = program("POST", f"/{face.plural}", body)
     assert answer.status_code == 201, answer.get_data(as_text=True)
     return answer.get_json()
@@ -88,9 +102,9 @@ def test_list_and_one_show_every_part_and_304_when_unchanged(face, program):
 @each_writable
 def test_every_field_that_may_be_set_is_taken_and_shown(face, program):
     ask = program()
-    body = {field.name: sample(field, ask) for field in face.form_fields if field.kind != "choices"}
+    body = fitting(face, {field.name: sample(field, ask) for field in face.form_fields if field.kind != "choices"}, ask)
     for number, name in enumerate(name for name in body if face.field(name).kind == "integer"):
-        body[name] = number + 1  # from lies before to
+        body[name] = _within(face.field(name), number + 1)  # from lies before to
     answer = ask("POST", f"/{face.plural}", body)
     assert answer.status_code == 201, answer.get_data(as_text=True)
     document = answer.get_json()
@@ -124,7 +138,7 @@ def test_a_change_wants_the_version_and_the_right(face, program):
     tag = ask("GET", place).headers["ETag"]
     able = [field for field in face.form_fields if field.kind in ("integer", "long_text", "text")]
     field = max(able, key=lambda field: field.kind != "integer")  # a number alone may be half a span
-    change = {field.name: 7 if field.kind == "integer" else "changed"}
+    change = {field.name: _within(field, 7) if field.kind == "integer" else "changed"}
     assert ask("PATCH", place, change).status_code == 428
     assert ask("PATCH", place, change, If_Match='"1-0"').status_code == 412
     done = ask("PATCH", place, change, If_Match=tag)
