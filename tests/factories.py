@@ -88,7 +88,8 @@ def form_values(face: Face) -> dict[str, Any]:
 def ordered(entity: type[Entity]) -> list[tuple[str, str]]:
     """Each pair of columns of which a check says that the first isn't more than the second."""
     conditions = (str(one.sqltext) for one in entity.__table__.constraints if isinstance(one, CheckConstraint))
-    return [found.groups() for found in (re.fullmatch(r"(\w+) <=? ([a-z_]+)", one) for one in conditions) if found]
+    found = (re.fullmatch(r"(\w+) <=? ([a-z_]+)", one) for one in conditions)
+    return sorted(one.groups() for one in found if one)  # a table keeps its constraints in no order
 
 
 def put_in_order(entity: type[Entity], values: dict[str, Any]) -> None:
