@@ -139,7 +139,9 @@ def _ids(face: Face, rng: random.Random) -> Iterator[Attempt]:
 def _lists(face: Face, rng: random.Random) -> Iterator[Attempt]:
     base, values, places = f"/admin/{face.plural}/", _around(TEXTS, rng), _around(PLACES, rng)
     pairs: list[tuple[Any, Any]] = [("search", value) for value in TEXTS[::2]]
-    pairs += [(name, value) for name in ("page", "limit", "sort", "desc") for value in itertools.islice(values, 8)]
+    pairs += [
+        (name, value) for name in ("page", "limit", "sort", "desc", "columns") for value in itertools.islice(values, 8)
+    ]
     pairs += [(name, value) for name in ("after", "before") for value in itertools.islice(places, 8)]
     pairs += [
         (name, "1")
@@ -150,6 +152,13 @@ def _lists(face: Face, rng: random.Random) -> Iterator[Attempt]:
         yield Attempt("a list", "GET", f"{base}?{_encoded(name)}={_encoded(value)}")
     for value in itertools.islice(values, 6):
         yield Attempt("a picker", "GET", f"{base}lookup/?q={_encoded(value)}")
+    for name, value in zip(("edited", "columns", "nothing") * 2, values, strict=False):
+        yield Attempt(
+            "a part of a list", "GET", f"{base}{rng.choice(('filters', 'columns', 'views'))}/?{name}={_encoded(value)}"
+        )
+    for value, other in itertools.islice(itertools.pairwise(values), 6):
+        pairs = [("name", value), ("shared_with", other)]
+        yield Attempt("a view", "POST", f"{base}views/?sort=id", form(pairs), FORM, maybe_sane=True)
     for kind in ("xls", "..", "csv%00", "%ff", "CSV", "a" * 3000):
         yield Attempt("an export", "GET", f"{base}export/{kind}/")
     yield Attempt("a filter of an export", "GET", f"{base}export/csv/?flt_nothing_eq=1")
