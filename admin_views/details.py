@@ -264,7 +264,7 @@ def prefill_name(field: DeclaredField, raw: str) -> None:
 
 def original(form: DeskForm) -> str:
     """What the form showed when it was opened, to tell what the person changed."""
-    return json.dumps({name: field.declared.text(field.shown) for name, field in form._fields.items()})
+    return json.dumps({name: field.opened_with() for name, field in form._fields.items()})
 
 
 def read_original(raw: str) -> dict[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Self
@@ -11,7 +12,7 @@ from flask_admin.form import BaseForm
 from markupsafe import Markup
 from wtforms import Field as WTField
 
-from admin_views.cells import html
+from admin_views.cells import html, zone
 from crm.core.entity import face_named
 from crm.core.fields import Field
 from crm.core.permissions import Access
@@ -38,6 +39,8 @@ class DeclaredField(WTField):
             self.typed = [item for item in valuelist if item]
         elif self.declared.kind == "boolean":
             self.typed = "true" if any(item in ("true", "on", "1", "y") for item in valuelist) else "false"
+        elif self.declared.kind == "datetime":
+            self.typed = _in_utc(self.declared, valuelist[-1])
         else:
             self.typed = valuelist[-1]
 
@@ -45,6 +48,11 @@ class DeclaredField(WTField):
     def given(self) -> Any:
         """What was typed, for `crm.commands.records.read_values`; None when the form didn't hold it."""
         return self.typed
+
+    def opened_with(self) -> str:
+        """What the field would send if nobody touched it."""
+        text = self.declared.text(self.shown)
+        return _in_utc(self.declared, _in_zone(text)) if self.declared.kind == "datetime" else text
 
     def text(self) -> str:
         if self.typed is not None:
@@ -101,9 +109,10 @@ def draw(declared: Field, text: str, ident: str, *, bad: bool = False, named: st
 
 
 def _text_input(declared: Field, text: str, common: dict[str, Any], _named: str) -> Markup:
-    kinds = {"email": "email", "phone": "tel", "url": "text", "date": "date"}
+    kinds = {"email": "email", "phone": "tel", "url": "text", "date": "date", "datetime": "datetime-local"}
     numeric = {"money": "decimal", "decimal": "decimal", "integer": "numeric"}.get(declared.kind)
-    pairs = common | {"type": kinds.get(declared.kind, "text"), "value": text, "inputmode": numeric,
+    pairs = common | {"type": kinds.get(declared.kind, "text"), "inputmode": numeric,
+                      "value": _in_zone(text) if declared.kind == "datetime" else text,
                       "placeholder": declared.example or None, "autocomplete": "off",
                       "maxlength": declared.max_length if declared.family == "text" else None}  # fmt: skip
     if numeric:
@@ -112,6 +121,24 @@ def _text_input(declared: Field, text: str, common: dict[str, Any], _named: str)
     if declared.kind == "money" and declared.currency:
         return html('<span class="affix">%s<span class="affix-text">%s</span></span>', control, declared.currency)
     return control
+
+
+def _in_zone(text: str) -> str:
+    """A time as its control takes it: the person's own, to the minute where there is no more to it."""
+    try:
+        local = dt.datetime.fromisoformat(text).astimezone(zone()).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return text
+    return local.isoformat(timespec="milliseconds" if local.second or local.microsecond else "minutes")
+
+
+def _in_utc(declared: Field, typed: str) -> str:
+    """And back, as values are kept; what is no time, or says its zone itself, stays as it was typed."""
+    try:
+        local = dt.datetime.fromisoformat(typed)
+        return typed if local.tzinfo else declared.text(local.replace(tzinfo=zone()))
+    except (ValueError, OverflowError):
+        return typed
 
 
 def _textarea(declared: Field, text: str, common: dict[str, Any], _named: str) -> Markup:
