@@ -80,6 +80,8 @@ def form_values(face: Face) -> dict[str, Any]:
         values |= {"entity": "party", "record": make(face_named("customer")).id}
     if "survey" in values:
         values["score"] = 3  # lies on each scale
+    if "may_publish" in values:
+        values["may_publish"] = True
     if "roles" in values:
         values["roles"] = list(face.defaults["roles"])
     return values

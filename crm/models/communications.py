@@ -41,6 +41,10 @@ from crm.models.communication_choices import (
 )
 from crm.models.parties import Contact, Party
 from crm.models.party_choices import Purpose
+from crm.models.sales_deals import Deal
+from crm.models.sales_leads import Lead
+from crm.models.sales_orders import Order
+from crm.models.vehicles import Vehicle
 
 
 class MessageTemplate(Entity):
@@ -79,14 +83,16 @@ class Interaction(Entity):
         search=("subject", "content"),
         filters=("party", "channel", "direction", "status", "occurred_at", "handled_by", "outcome", "follow_up_required",
                  "follow_up_on", "follow_up_done_at", "logged_by", "contact", "satisfaction", "response_minutes", "template",
-                 "created_at"),
+                 "deal", "order", "vehicle", "created_at"),
         sort=("occurred_at", "created_at"), within=("party", "owner"),
         sections=(Section("What happened", ("party", "contact", "channel", "direction", "state", "subject", "content",
                                             "occurred_at", "duration_minutes", "outcome", "satisfaction")),
+                  Section("About", ("deal", "order", "vehicle")),
                   Section("Follow-up", ("follow_up_required", "follow_up_on")),
                   Section("More", ("handled_by", "counterpart", "asked_at", "answers", "template", "logged_by"))),
         detail=(Section("What happened", ("party", "contact", "channel", "direction", "status", "subject", "content",
                                           "occurred_at", "duration_minutes", "outcome", "satisfaction")),
+                Section("About", ("deal", "order", "vehicle")),
                 Section("Follow-up", ("follow_up_required", "follow_up_on", "follow_up_done_at")),
                 Section("More", ("handled_by", "counterpart", "asked_at", "response_minutes", "answers", "template",
                                  "logged_by"))),
@@ -124,6 +130,9 @@ class Interaction(Entity):
         "CAST(floor(extract(epoch FROM occurred_at - asked_at) / 60) AS integer)", persisted=True),
         label="Response time (minutes)", editable=False)  # fmt: skip
     answers_id: Mapped[int | None] = reference_field("interaction", table="interaction", label="Answers")
+    deal_id: Mapped[int | None] = reference_field("deal", table="deal", on_delete="SET NULL")
+    order_id: Mapped[int | None] = reference_field("order", table="sales_order", on_delete="SET NULL")
+    vehicle_id: Mapped[int | None] = reference_field("vehicle", table="vehicle", on_delete="SET NULL")
     template_id: Mapped[int | None] = reference_field(
         "message_template", table="message_template", on_delete="SET NULL"
     )
@@ -134,6 +143,9 @@ class Interaction(Entity):
     handled_by: Mapped[User | None] = relationship()
     answers: Mapped[Interaction | None] = relationship(remote_side="Interaction.id")
     template: Mapped[MessageTemplate | None] = relationship()
+    deal: Mapped[Deal | None] = relationship()
+    order: Mapped[Order | None] = relationship()
+    vehicle: Mapped[Vehicle | None] = relationship()
 
     __table_args__ = (
         in_order("asked_at", "occurred_at"),
@@ -151,12 +163,14 @@ class Task(Entity):
         area="Customers", icon="square-check", title="subject", delete=True,
         columns=("subject", "party", "state", "priority", "due_at", "assignee", "kind"), search=("subject", "description"),
         filters=("state", "priority", "kind", "assignee", "party", "due_at", "remind_at", "created_by", "done_at",
-                 "created_at"),
+                 "lead", "deal", "order", "vehicle", "created_at"),
         sort=("created_at",), within=("party", "owner"), also_within=("assignee",),
         sections=(Section("Task", ("subject", "kind", "party", "contact", "interaction", "priority", "assignee", "due_at",
-                                   "remind_at", "description")),),
+                                   "remind_at", "description")),
+                  Section("About", ("lead", "deal", "order", "vehicle"))),
         detail=(Section("Task", ("subject", "kind", "state", "party", "contact", "interaction", "priority", "assignee",
-                                 "due_at", "remind_at", "description", "created_by", "done_at", "done_by")),),
+                                 "due_at", "remind_at", "description", "created_by", "done_at", "done_by")),
+                Section("About", ("lead", "deal", "order", "vehicle"))),
         help="What is to be done, by whom and until when.",
     )  # fmt: skip
 
@@ -169,6 +183,10 @@ class Task(Entity):
     contact_id: Mapped[int | None] = reference_field("contact", table="contact")
     interaction_id: Mapped[int | None] = reference_field("interaction", table="interaction", label="Follows",
                                                          on_delete="SET NULL")  # fmt: skip
+    lead_id: Mapped[int | None] = reference_field("lead", table="lead", on_delete="SET NULL")
+    deal_id: Mapped[int | None] = reference_field("deal", table="deal", on_delete="SET NULL")
+    order_id: Mapped[int | None] = reference_field("order", table="sales_order", on_delete="SET NULL")
+    vehicle_id: Mapped[int | None] = reference_field("vehicle", table="vehicle", on_delete="SET NULL")
     assignee_id: Mapped[int | None] = reference_field("user", table="app_user", label="Who does it", help="Empty: you",
         column={"default": lambda: acting().user_id})  # fmt: skip
     due_at: Mapped[dt.datetime | None] = datetime_field(label="Due")
@@ -182,6 +200,10 @@ class Task(Entity):
     party: Mapped[Party | None] = relationship(backref=backref("tasks", order_by="Task.id.desc()"))
     contact: Mapped[Contact | None] = relationship()
     interaction: Mapped[Interaction | None] = relationship()
+    lead: Mapped[Lead | None] = relationship()
+    deal: Mapped[Deal | None] = relationship()
+    order: Mapped[Order | None] = relationship()
+    vehicle: Mapped[Vehicle | None] = relationship()
     assignee: Mapped[User | None] = relationship(foreign_keys=assignee_id)
     created_by: Mapped[User | None] = relationship(foreign_keys=created_by_id)
     done_by: Mapped[User | None] = relationship(foreign_keys=done_by_id)

@@ -41,7 +41,10 @@ from crm.models.insight_choices import (
     Unit,
 )
 from crm.models.parties import Party
+from crm.models.products import Product
+from crm.models.sales_deals import Deal
 from crm.models.support import Ticket
+from crm.models.vehicles import Vehicle
 
 
 class Prediction(Entity):
@@ -94,11 +97,11 @@ class Recommendation(Entity):
         columns=("subject", "party", "kind", "state", "score", "valid_until"), search=("subject", "reason"),
         filters=("party", "kind", "state", "score", "channel", "valid_until", "shown_at", "decided_at", "model", "created_at"),
         sort=("created_at",), within=("party", "owner"),
-        sections=(Section("Suggestion", ("party", "kind", "subject", "reason", "score", "channel", "best_time", "valid_until")),
-                  Section("What became of it", ("state", "shown_at", "offered_at", "decided_at", "bought_at", "refusal_reason",
+        sections=(Section("Suggestion", ("party", "kind", "subject", "product", "reason", "score", "channel", "best_time", "valid_until")),
+                  Section("What became of it", ("state", "shown_at", "offered_at", "decided_at", "deal", "bought_at", "refusal_reason",
                                                 "model"))),
-        detail=(Section("Suggestion", ("party", "kind", "subject", "reason", "score", "channel", "best_time", "valid_until")),
-                Section("What became of it", ("state", "shown_at", "offered_at", "decided_at", "bought_at", "refusal_reason",
+        detail=(Section("Suggestion", ("party", "kind", "subject", "product", "reason", "score", "channel", "best_time", "valid_until")),
+                Section("What became of it", ("state", "shown_at", "offered_at", "decided_at", "deal", "bought_at", "refusal_reason",
                                               "model"))),
         help="What to suggest to whom, why, and what they said.",
     )  # fmt: skip
@@ -106,6 +109,7 @@ class Recommendation(Entity):
     party_id: Mapped[int] = reference_field("party", table="party", label="For", required=True)
     kind: Mapped[SuggestionKind] = choice_field(SuggestionKind, required=True)
     subject: Mapped[str] = text_field(required=True, label="What", field_class=FieldClass.PERSONAL)
+    product_id: Mapped[int | None] = reference_field("product", table="product", on_delete="SET NULL")
     reason: Mapped[str | None] = long_text_field(label="Why", field_class=FieldClass.PERSONAL)
     score: Mapped[int | None] = integer_field(minimum=0, maximum=100, help="100 fits best")
     channel: Mapped[Channel | None] = choice_field(Channel, label="Best channel")
@@ -117,8 +121,11 @@ class Recommendation(Entity):
     decided_at: Mapped[dt.datetime | None] = datetime_field(label="Accepted or refused")
     bought_at: Mapped[dt.datetime | None] = datetime_field(label="Bought")
     refusal_reason: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL, label="Why refused")
+    deal_id: Mapped[int | None] = reference_field("deal", table="deal", on_delete="SET NULL", label="Deal made of it")
     model: Mapped[str | None] = text_field(max_length=120, label="Suggested by")
     party: Mapped[Party] = relationship()
+    product: Mapped[Product | None] = relationship()
+    deal: Mapped[Deal | None] = relationship()
 
     __table_args__ = (
         Index("ix_recommendation_open", "party_id", "score", "id", postgresql_where=text("state IN ('new', 'shown')")),
@@ -196,9 +203,9 @@ class Alert(Entity):
         filters=("state", "severity", "kind", "party", "assignee", "due_on", "created_at"), sort=("created_at",),
         within=("party", "owner"), also_within=("assignee",),
         sections=(Section("Alert", ("subject", "severity", "kind", "party", "assignee", "due_on", "details", "task", "ticket",
-                                    "contract")),),
+                                    "contract", "vehicle")),),
         detail=(Section("Alert", ("subject", "severity", "kind", "state", "party", "assignee", "due_on", "details", "task",
-                                  "ticket", "contract", "settled_at", "settled_by")),),
+                                  "ticket", "contract", "vehicle", "settled_at", "settled_by")),),
         help="What somebody should look at: risks, follow-ups, papers and contracts that expire.",
     )  # fmt: skip
 
@@ -213,6 +220,7 @@ class Alert(Entity):
     task_id: Mapped[int | None] = reference_field("task", table="task", on_delete="CASCADE")
     ticket_id: Mapped[int | None] = reference_field("ticket", table="ticket")
     contract_id: Mapped[int | None] = reference_field("contract", table="contract")
+    vehicle_id: Mapped[int | None] = reference_field("vehicle", table="vehicle", on_delete="SET NULL")
     settled_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Dealt with")
     settled_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False, label="By")
     party: Mapped[Party | None] = relationship()
@@ -220,6 +228,7 @@ class Alert(Entity):
     task: Mapped[Task | None] = relationship()
     ticket: Mapped[Ticket | None] = relationship()
     contract: Mapped[Contract | None] = relationship()
+    vehicle: Mapped[Vehicle | None] = relationship()
     settled_by: Mapped[User | None] = relationship(foreign_keys=settled_by_id)
 
     __table_args__ = (

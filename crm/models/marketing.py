@@ -32,6 +32,7 @@ from crm.models.communication_choices import SendChannel
 from crm.models.communications import MessageTemplate
 from crm.models.marketing_choices import CampaignState, OfferState, RecipientState, Strategy, Variant
 from crm.models.parties import Party
+from crm.models.sales_orders import Order
 
 
 class Campaign(Entity):
@@ -91,9 +92,9 @@ class CampaignRecipient(Entity):
         filters=("campaign", "party", "variant", "state", "sent_at", "opened_at", "answered_at", "bought_at", "created_at"),
         sort=("created_at",), within=("party", "owner"),
         sections=(Section("Recipient", ("campaign", "party", "variant", "sent_at", "opened_at", "answered_at", "bought_at",
-                                        "failed_at", "opted_out_at", "value", "currency", "remarks")),),
+                                        "failed_at", "opted_out_at", "order", "value", "currency", "remarks")),),
         detail=(Section("Recipient", ("campaign", "party", "variant", "state", "sent_at", "opened_at", "answered_at", "bought_at",
-                                      "failed_at", "opted_out_at", "value", "currency", "remarks")),),
+                                      "failed_at", "opted_out_at", "order", "value", "currency", "remarks")),),
         help="Whom campaigns reached, and who opened, answered and bought.",
     )  # fmt: skip
 
@@ -110,12 +111,16 @@ class CampaignRecipient(Entity):
         "CASE WHEN bought_at IS NOT NULL THEN 'bought' WHEN opted_out_at IS NOT NULL THEN 'opted_out' "
         "WHEN failed_at IS NOT NULL THEN 'failed' WHEN answered_at IS NOT NULL THEN 'answered' "
         "WHEN opened_at IS NOT NULL THEN 'opened' WHEN sent_at IS NOT NULL THEN 'sent' ELSE 'planned' END"))  # fmt: skip
+    order_id: Mapped[int | None] = reference_field(
+        "order", table="sales_order", on_delete="SET NULL", label="Bought with"
+    )
     value: Mapped[Decimal | None] = money_field(minimum=0, label="Bought for")
     currency: Mapped[str | None] = currency_field()
     remarks: Mapped[str | None] = long_text_field(field_class=FieldClass.PERSONAL)
     derived = {"words": Field(kind="text", label="Recipient")}
     campaign: Mapped[Campaign] = relationship(back_populates="recipients")
     party: Mapped[Party] = relationship()
+    order: Mapped[Order | None] = relationship()
 
     __table_args__ = (
         in_order("sent_at", "opened_at"), in_order("sent_at", "answered_at"), in_order("sent_at", "bought_at"), with_currency("value"),
@@ -175,9 +180,9 @@ class CustomerOffer(Entity):
         filters=("offer", "party", "state", "channel", "sent_at", "seen_at", "decided_at", "bought_at", "created_at"),
         sort=("created_at",), within=("party", "owner"),
         sections=(Section("Offer", ("offer", "party", "state", "channel", "sent_at", "seen_at", "decided_at", "bought_at",
-                                    "refusal_reason", "remarks")),),
+                                    "order", "refusal_reason", "remarks")),),
         detail=(Section("Offer", ("offer", "party", "state", "channel", "sent_at", "seen_at", "decided_at", "bought_at",
-                                  "refusal_reason", "remarks")),),
+                                  "order", "refusal_reason", "remarks")),),
         help="Which customer was offered what, and what they did with it.",
     )  # fmt: skip
 
@@ -189,11 +194,15 @@ class CustomerOffer(Entity):
     seen_at: Mapped[dt.datetime | None] = datetime_field(label="Seen")
     decided_at: Mapped[dt.datetime | None] = datetime_field(label="Accepted or refused")
     bought_at: Mapped[dt.datetime | None] = datetime_field(label="Bought")
+    order_id: Mapped[int | None] = reference_field(
+        "order", table="sales_order", on_delete="SET NULL", label="Bought with"
+    )
     refusal_reason: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL, label="Why refused")
     remarks: Mapped[str | None] = long_text_field(field_class=FieldClass.PERSONAL)
     derived = {"words": Field(kind="text", label="Offer is")}
     offer: Mapped[Offer] = relationship(back_populates="customers")
     party: Mapped[Party] = relationship()
+    order: Mapped[Order | None] = relationship()
 
     __table_args__ = (
         in_order("sent_at", "seen_at"),

@@ -48,7 +48,7 @@ PARTY = About(
              "tax_id", "status_code", "status_at", "data_quality"),
     sort=("name", "data_quality", "created_at", "updated_at"),
     search_related=("contacts",), within=("owner",), importable=True, archived="archived_at",
-    related=("contacts", "interactions", "tasks", "deals", "orders", "vehicles", "ownerships", "service_records", "tickets",
+    related=("contacts", "interactions", "tasks", "deals", "orders", "vehicles", "ownerships", "service_records", "tickets", "feedback",
              "warranties", "contracts", "consents", "touchpoints", "onboardings", "stage_changes", "documents", "addresses",
              "identifiers", "channel_preferences", "status_changes"),
     embeds=(Embed("addresses", _ADDRESS, where=(("is_default", True),)),

@@ -29,7 +29,10 @@ from crm.models.access import Team, User
 from crm.models.communication_choices import Channel, Priority
 from crm.models.communications import Interaction
 from crm.models.parties import Contact, Party
+from crm.models.products import Product
+from crm.models.sales_orders import Order
 from crm.models.support_choices import ArticleState, Audience, EscalationState, TicketKind, TicketState, TicketTopic
+from crm.models.vehicles import Vehicle
 
 
 def _minutes(start: str, end: str) -> Computed:
@@ -85,14 +88,16 @@ class Ticket(Entity):
         search=("subject", "description", "code"),
         filters=("state", "kind", "priority", "topic", "party", "assignee", "team", "channel", "opened_at", "due_at",
                  "resolved_at", "first_contact_resolution", "satisfaction", "response_minutes", "resolution_minutes",
-                 "tags", "created_at"),
+                 "tags", "order", "vehicle", "product", "created_at"),
         sort=("opened_at", "created_at"), within=("party", "owner"), also_within=("assignee",), related=("escalations",),
         sections=(Section("Ticket", ("party", "contact", "kind", "topic", "priority", "subject", "description", "channel",
                                      "interaction", "tags")),
+                  Section("Concerns", ("order", "vehicle", "product")),
                   Section("Who and until when", ("assignee", "team", "opened_at", "respond_by", "due_at")),
                   Section("Outcome", ("cause", "article", "satisfaction"))),
         detail=(Section("Ticket", ("code", "party", "contact", "kind", "topic", "priority", "state", "subject", "description",
                                    "channel", "interaction", "tags")),
+                Section("Concerns", ("order", "vehicle", "product")),
                 Section("Who and until when", ("assignee", "team", "opened_at", "respond_by", "first_response_at",
                                                "response_minutes", "due_at", "resolved_at", "resolution_minutes", "closed_at",
                                                "reopened")),
@@ -112,6 +117,9 @@ class Ticket(Entity):
     channel: Mapped[Channel | None] = choice_field(Channel, label="Came by")
     interaction_id: Mapped[int | None] = reference_field("interaction", table="interaction", label="Came with",
                                                          on_delete="SET NULL")  # fmt: skip
+    order_id: Mapped[int | None] = reference_field("order", table="sales_order", on_delete="SET NULL")
+    vehicle_id: Mapped[int | None] = reference_field("vehicle", table="vehicle", on_delete="SET NULL")
+    product_id: Mapped[int | None] = reference_field("product", table="product", on_delete="SET NULL")
     tags: Mapped[list[str] | None] = tags_field()
     assignee_id: Mapped[int | None] = reference_field("user", table="app_user", label="Who works on it")
     team_id: Mapped[int | None] = reference_field("team", table="team")
@@ -142,6 +150,9 @@ class Ticket(Entity):
     assignee: Mapped[User | None] = relationship()
     team: Mapped[Team | None] = relationship()
     article: Mapped[KnowledgeArticle | None] = relationship()
+    order: Mapped[Order | None] = relationship()
+    vehicle: Mapped[Vehicle | None] = relationship()
+    product: Mapped[Product | None] = relationship()
     escalations: Mapped[list[Escalation]] = relationship(back_populates="ticket", order_by="Escalation.id.desc()")
 
     __table_args__ = (

@@ -27,8 +27,10 @@ from crm.core.rules import in_order, rule
 from crm.models.communication_choices import SendChannel
 from crm.models.communications import Interaction, MessageTemplate
 from crm.models.parties import Contact, Party
+from crm.models.sales_orders import Order
 from crm.models.support import Ticket
 from crm.models.support_choices import SCALES, SurveyKind, Touchpoint
+from crm.models.vehicle_service import ServiceRecord
 
 
 class Survey(Entity):
@@ -77,12 +79,12 @@ class SurveyAnswer(Entity):
     about = About(
         area="Service", icon="star", title="words",
         columns=("survey", "party", "score", "comment", "asked_at", "answered_at"), search=("comment",),
-        filters=("survey", "party", "score", "asked_at", "answered_at", "ticket", "created_at"),
+        filters=("survey", "party", "score", "asked_at", "answered_at", "ticket", "order", "service_record", "created_at"),
         sort=("asked_at", "created_at"), within=("party", "owner"),
         sections=(Section("Answer", ("survey", "party", "contact", "score", "comment", "asked_at", "answered_at", "channel",
-                                     "ticket", "interaction")),),
+                                     "ticket", "interaction", "order", "service_record")),),
         detail=(Section("Answer", ("survey", "party", "contact", "score", "comment", "asked_at", "answered_at", "channel",
-                                   "ticket", "interaction")),),
+                                   "ticket", "interaction", "order", "service_record")),),
         help="What customers answered to your surveys.",
     )  # fmt: skip
 
@@ -97,6 +99,12 @@ class SurveyAnswer(Entity):
     ticket_id: Mapped[int | None] = reference_field("ticket", table="ticket", label="About the ticket")
     interaction_id: Mapped[int | None] = reference_field("interaction", table="interaction", label="About",
                                                          on_delete="SET NULL")  # fmt: skip
+    order_id: Mapped[int | None] = reference_field(
+        "order", table="sales_order", on_delete="SET NULL", label="About the order"
+    )
+    service_record_id: Mapped[int | None] = reference_field(
+        "service_record", table="service_record", on_delete="SET NULL", label="About the service"
+    )
     derived = {"words": Field(kind="text", label="Answer")}
 
     survey: Mapped[Survey] = relationship()
@@ -104,6 +112,8 @@ class SurveyAnswer(Entity):
     contact: Mapped[Contact | None] = relationship()
     ticket: Mapped[Ticket | None] = relationship()
     interaction: Mapped[Interaction | None] = relationship()
+    order: Mapped[Order | None] = relationship()
+    service_record: Mapped[ServiceRecord | None] = relationship()
 
     __table_args__ = (
         in_order("asked_at", "answered_at"), rule("answered_at", "score IS NULL OR answered_at IS NOT NULL", "is missing: say when the score was given"),
