@@ -42,6 +42,7 @@ from crm.importing.plan import MATCHABLE
 from crm.models.access import User
 from crm.models.imports import Duplicates
 from crm.queries.audit import read_known, sealed, verify
+from crm.queries.coverage import refresh
 from crm.servers import Servers, attach, running
 from crm.supervisor import run as supervise
 from jobs import queue, schedule
@@ -346,6 +347,14 @@ def import_(file: Path, entity: str, match: str | None, duplicates: str, country
         except ImportNotPossible as fault:
             raise click.ClickException(str(fault)) from None
     click.get_current_context().exit(code)
+
+
+@main.command()
+def coverage() -> None:
+    """Write docs/coverage.md anew: where everything that was asked for is kept and seen."""
+    check_declarations()
+    changed = refresh(ROOT)
+    click.echo("docs/coverage.md was written anew." if changed else "docs/coverage.md is as the declarations say.")
 
 
 @main.command()
