@@ -283,16 +283,8 @@ def menu_areas() -> list[dict[str, Any]]:
 
 
 def _menu_rank(item: dict[str, Any]) -> int:
-    first = [
-        "Customers",
-        "End customers",
-        "Contacts",
-        "Interactions",
-        "Tasks",
-        "Tickets",
-        "Addresses",
-        "Imports",
-        "Jobs",
-        "Users",
-    ]
+    first = ["Customers", "End customers", "Contacts", "Interactions", "Tasks", "Documents", "Notes", "Leads", "Deals", "Quotes",
+             "Orders", "Purchases", "Tickets", "Service appointments", "Service records", "Vehicles", "Products", "Vendors",
+             "Partners", "Contracts", "Campaigns", "Offers", "Alerts", "Consents", "Privacy requests", "Imports", "Jobs",
+             "Users"]  # fmt: skip
     return first.index(item["label"]) if item["label"] in first else len(first)
