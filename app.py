@@ -43,6 +43,7 @@ from crm.models.access import User
 from crm.models.imports import Duplicates
 from crm.queries.audit import read_known, sealed, verify
 from crm.queries.coverage import refresh
+from crm.queries.figures import wrong_figures
 from crm.servers import Servers, attach, running
 from crm.supervisor import run as supervise
 from jobs import queue, schedule
@@ -307,6 +308,22 @@ def verify_audit(known: str | None, as_json: bool) -> int:
             verdict = verify(known=noted, tell=lambda checked: bar.update(checked - bar.pos))
         _tell(as_json, verdict.as_data(), [verdict.in_words()])
     return 1 if verdict.fault else 0
+
+
+@main.group()
+def figures() -> None:
+    """What records add up to: orders, spend, last activity …"""
+
+
+@figures.command("check")
+@click.option("--json", "as_json", is_flag=True)
+def check_figures(as_json: bool) -> int:
+    """Work every figure out from scratch and name each that stands otherwise."""
+    with desk():
+        found = [difference.as_data() for difference in wrong_figures()]
+    lines = [f"{one['record']}: {one['figure']} is {one['is'] or 'empty'}, must be {one['must_be'] or 'empty'}" for one in found]
+    _tell(as_json, {"differences": found}, lines or ["All figures are true."])
+    return 1 if found else 0
 
 
 @main.command()

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 
 import crm.models  # noqa: F401 - declares every table
-from crm.core import audit, audit_chain, statistics, triggers
+from crm.core import audit, audit_chain, figures, statistics, triggers
 from crm.core.entity import entities
 
 # The app reads these and never writes them: the audit is written by triggers that run as their owner.
@@ -24,21 +24,23 @@ BASE_FUNCTIONS = (
 
 
 def _functions_and_triggers() -> list[str]:
-    made = [part.install_statements() for part in (audit, audit_chain, statistics, triggers)]
+    made = [part.install_statements() for part in (audit, audit_chain, statistics, triggers, figures)]
     return [*BASE_FUNCTIONS, *itertools.chain.from_iterable(made)]
 
 
 def install(connection: Any, app_role: str) -> None:
-    """Functions, triggers and grants, as the declarations say now; safe to run again."""
+    """Functions, triggers and grants, as the declarations say now; figures too. Safe to run again."""
     for statement in (*_functions_and_triggers(), *_grants(app_role)):
         connection.execute(text(statement.replace(":", r"\:")))
+    figures.rebuild_when_changed(connection)
 
 
 def _grants(app_role: str) -> list[str]:
-    tables = {entity.__tablename__ for entity in entities()} | {"alembic_version"}
+    kept = READ_ONLY | figures.tables()
+    tables = {entity.__tablename__ for entity in entities()} | kept
     statements = [f'GRANT USAGE ON SCHEMA public TO "{app_role}"']
     for table in sorted(tables):
-        rights = "SELECT" if table in READ_ONLY else "SELECT, INSERT, UPDATE, DELETE"
+        rights = "SELECT" if table in kept else "SELECT, INSERT, UPDATE, DELETE"
         statements += [f'REVOKE ALL ON "{table}" FROM "{app_role}"', f'GRANT {rights} ON "{table}" TO "{app_role}"']
     for function in (audit_chain.SEALER, statistics.LEARNER):
         statements.append(f'GRANT EXECUTE ON FUNCTION {function} TO "{app_role}"')
@@ -55,7 +57,7 @@ def _triggers(connection: Any) -> list[str]:
         "SELECT c.relname, t.tgname, t.tgenabled = 'O' FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
         "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND NOT t.tgisinternal"))  # fmt: skip
     there = {(row[0], row[1]): row[2] for row in rows}
-    wanted = audit.installed_names() | triggers.installed_names()
+    wanted = audit.installed_names() | triggers.installed_names() | figures.installed_names()
     found = [f"trigger {name} on {table} is missing" for table, name in sorted(wanted - there.keys())]
     found += [f"trigger {name} on {table} is not declared" for table, name in sorted(there.keys() - wanted)]
     off = sorted(key for key, enabled in there.items() if not enabled)
@@ -79,7 +81,7 @@ def _functions(connection: Any) -> list[str]:
 def _rights(connection: Any, app_role: str) -> list[str]:
     """What the app may write and shouldn't: whole tables, or single columns of them."""
     found = []
-    for table in sorted(READ_ONLY):
+    for table in sorted(READ_ONLY | figures.tables()):
         for right in ("INSERT", "UPDATE", "DELETE"):
             ask = "has_table_privilege" if right == "DELETE" else "has_any_column_privilege"
             if connection.execute(text(f"SELECT {ask}(:role, :table, :right)"),

@@ -18,6 +18,7 @@ from marshmallow import fields as ma
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import selectinload
 
+from crm.core import figures
 from crm.core.command import WrongInput
 from crm.core.entity import Entity, Face, db, face_named
 from crm.core.fields import MASK, Field
@@ -188,7 +189,8 @@ def read_asked(asks: Mapping[str, Field], given: Mapping[str, Any]) -> dict[str,
 
 def loads(face: Face) -> list[Any]:
     """What to load with the records, so that none of them asks again."""
-    return [selectinload(getattr(face.entity, name)) for name in dict.fromkeys(e.relation for e in face.about.embeds)]
+    relations = [*(embed.relation for embed in face.about.embeds), *(cls.__tablename__ for cls in face.figures)]
+    return [selectinload(getattr(face.entity, name)) for name in dict.fromkeys(relations)]
 
 
 def documents(face: Face, records: Iterable[Entity], actor: Actor) -> list[dict[str, Any]]:
@@ -236,7 +238,9 @@ def _names(references: list[Field], rows: list[Any], face: Face, actor: Actor) -
 
 
 def fresh(face: Face, record_id: int) -> Any:
-    """The record as the database has it now: triggers and generated columns have moved it since."""
+    """The record as the database has it now: triggers, generated columns and figures have moved it since."""
+    if face.figures:
+        figures.settle()
     db.session.flush()
     statement = select(face.entity).where(face.entity.id == record_id).options(*loads(face))
     return db.session.scalars(statement.execution_options(populate_existing=True)).one()

@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from crm.commands.demo import TASK, all_records, load_part, refuse
 from crm.core.command import Refused
+from crm.core.figures import rebuild
 from crm.core.jobs import Job, JobState
 from crm.models.access import AuditAction, AuditEntry
 from crm.models.parties import Address, Contact, Party
@@ -53,6 +54,7 @@ def load_in_bulk(owner_url: str, *, customers: int, seed: int, tell: Callable[[i
                     tell(done)
                 for share in made_again:
                     tell(done + int(share * done))
+            rebuild(connection)
             _write_down(connection, customers, seed, done)
             for table in TABLES:
                 connection.execute(text(f"ANALYZE {table}"))

@@ -9,9 +9,9 @@ import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import cached_property
+from typing import Any, ClassVar
 
-from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -21,57 +21,24 @@ from sqlalchemy import (
     DateTime,
     FetchedValue,
     Identity,
-    MetaData,
     Text,
-    cast,
     event,
     func,
     inspect,
     literal_column,
 )  # fmt: skip
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, declared_attr, mapped_column
+from sqlalchemy.orm import Mapped, MappedColumn, declared_attr, mapped_column
 from sqlalchemy.orm.instrumentation import manager_of_class
-from sqlalchemy.types import UserDefinedType
 
 from crm.core.about import About, Embed, Inline, Section
 from crm.core.fields import Choice, Field
 from crm.core.indexes import add_indexes
 from crm.core.rules import in_bounds
+from crm.core.tables import Base, Model, Xid, db
 
 
 class DeclarationError(Exception):
     """A declaration names something that does not exist; the message says which entity and what."""
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention={
-        "ix": "ix_%(column_0_label)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s", "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    })  # fmt: skip
-
-
-db = SQLAlchemy(model_class=Base, session_options={"autoflush": True})
-
-if TYPE_CHECKING:
-    Model = Base
-else:
-    Model = db.Model
-
-
-class _Xid(UserDefinedType[str]):
-    """PostgreSQL's transaction id: the version of a row, moved by every update whoever made it."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "xid"
-
-    def bind_expression(self, bindvalue: Any) -> Any:
-        return cast(cast(bindvalue, Text), _Xid())
-
-    def column_expression(self, column: Any) -> Any:
-        return cast(column, Text)
 
 
 class Entity(Model):
@@ -91,7 +58,7 @@ class Entity(Model):
     updated_at: Mapped[dt.datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now(), sort_order=91,
         info={"field": Field(kind="datetime", label="Last changed", editable=False)})  # fmt: skip
-    xmin: Mapped[str] = mapped_column("xmin", _Xid(), system=True, server_default=FetchedValue())
+    xmin: Mapped[str] = mapped_column("xmin", Xid(), system=True, server_default=FetchedValue())
 
     @declared_attr.directive
     def __mapper_args__(cls) -> dict[str, Any]:
@@ -158,6 +125,7 @@ class Face:
     condition: Callable[[], ColumnElement[bool]] | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
     through: tuple[str, ...] = ()
+    figures: list[Any] = field(default_factory=list)  # of crm.core.figures, one at most
 
     @property
     def label(self) -> str:
@@ -167,9 +135,11 @@ class Face:
     def label_plural(self) -> str:
         return self.about.label_plural or self.plural.replace("-", " ").capitalize()
 
-    @property
+    @cached_property
     def fields(self) -> dict[str, Field]:
-        return self.entity.fields()
+        """The entity's own, then the figures of what shows this face."""
+        own = self.entity.fields()
+        return own | self.figures[0].fields() if self.figures else own
 
     def field(self, name: str) -> Field:
         """The field of this name, the entity's own or an embedded one (`billing_city`)."""
@@ -228,7 +198,15 @@ class Face:
 
     def column(self, name: str) -> Any:
         """The mapped column of a public field name."""
-        return getattr(self.entity, self.fields[name].attribute)
+        return getattr(self._home(name), self.fields[name].attribute)
+
+    def sort_column(self, name: str) -> Any:
+        """The mapped column that a list in this order is sorted by, and that of the id beside it."""
+        home = self._home(name)
+        return getattr(home, f"sort_{name}" if hasattr(home, f"sort_{name}") else self.fields[name].attribute), home.id
+
+    def _home(self, name: str) -> Any:
+        return self.figures[0] if self.fields[name].figure else self.entity
 
     def where(self) -> list[ColumnElement[bool]]:
         return [self.condition()] if self.condition else []
@@ -238,7 +216,6 @@ _fields: dict[type[Entity], dict[str, Field]] = {}
 _entities: dict[str, type[Entity]] = {}
 _faces: dict[str, Face] = {}
 
-SORT_KEYS = {"name": "sort_name"}
 SEARCH_TEXT = "search_text"
 MOST_INLINE = 50
 
@@ -337,11 +314,15 @@ def _declare(cls: type[Entity]) -> None:
                 CheckConstraint(f"{column.name} = lower({column.name})", name=f"{column.name}_lower")
             )
     add_indexes(
-        table, search=SEARCH_TEXT, sort=[SORT_KEYS.get(name, name) for name in cls.about.sort] if cls.about else []
+        table, search=SEARCH_TEXT, sort=[_sort_key(table, name) for name in cls.about.sort] if cls.about else []
     )
     if cls.about is not None and cls.about.screen:
         name = _snake(cls.__name__)
         add_face(Face(cls, name, cls.about.plural or plural_of(name), cls.about))
+
+
+def _sort_key(table: Any, name: str) -> str:
+    return f"sort_{name}" if f"sort_{name}" in table.columns else name
 
 
 def _check_choice(table: Any, column: Column[Any], declared: Field) -> None:
@@ -396,7 +377,7 @@ def check_declarations() -> None:
                     f"{face.entity.__name__} ({face.name}).about.{where}: there is no field “{name}”"
                 )
         for name in about.sort:
-            if face.entity.__table__.c[SORT_KEYS.get(name, fields[name].attribute)].nullable and name not in SORT_KEYS:
+            if face.sort_column(name)[0].property.columns[0].nullable:
                 raise DeclarationError(f"{face.entity.__name__} ({face.name}).about.sort: “{name}” may be NULL")
         for relation in (*about.related, *about.search_related, *(embed.relation for embed in about.embeds)):
             if relation not in inspect(face.entity).relationships:
@@ -432,6 +413,23 @@ def literal_condition(sql: str) -> Callable[[], ColumnElement[bool]]:
     return lambda: literal_column(sql)
 
 
-__all__ = ["About", "Choice", "DeclarationError", "Embed", "Entity", "Face", "Inline", "Section", "add_face", "all_faces",
-           "check_declarations", "db", "entities", "face_named", "forget",
-           "literal_condition"]  # fmt: skip
+__all__ = [
+    "About",
+    "Base",
+    "Choice",
+    "DeclarationError",
+    "Embed",
+    "Entity",
+    "Face",
+    "Inline",
+    "Model",
+    "Section",
+    "add_face",
+    "all_faces",
+    "check_declarations",
+    "db",
+    "entities",
+    "face_named",
+    "forget",
+    "literal_condition",
+]  # fmt: skip

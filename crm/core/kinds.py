@@ -139,6 +139,7 @@ class Field:
     wide: bool = False
     markdown: bool = False  # shown formatted
     derived: bool = False
+    figure: bool = False  # kept by crm.core.figures
     audited: bool = True
     of: str = ""  # says something about another field: shown only where that has a value
 

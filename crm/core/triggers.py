@@ -31,7 +31,9 @@ class Trigger:
 
     def statements(self, table: str) -> list[str]:
         table = self.on or table
-        rows = "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows " if self.each == "STATEMENT" else ""
+        old = "" if "INSERT" in self.when else "OLD TABLE AS old_rows "
+        new = "" if "DELETE" in self.when else "NEW TABLE AS new_rows "
+        rows = f"REFERENCING {old}{new}" if self.each == "STATEMENT" else ""
         settings = NEVER_ROW_BY_ROW if self.each == "STATEMENT" else SETTINGS
         function = (f"CREATE OR REPLACE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
                     f"{settings} AS $body${self.body}$body$")  # fmt: skip

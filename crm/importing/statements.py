@@ -30,10 +30,10 @@ def _type(column: Any) -> str:
 
 
 def _default(column: Any) -> str | None:
-    """The server default of a NOT NULL column as SQL."""
-    if column.nullable or column.server_default is None:
+    """The server default of a NOT NULL column as SQL; None where it is a trigger that fills in."""
+    argument = getattr(column.server_default, "arg", None)
+    if column.nullable or argument is None:
         return None
-    argument = column.server_default.arg
     return f"'{argument}'" if isinstance(argument, str) else str(argument.text)
 
 

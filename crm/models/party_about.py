@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from crm.core.about import About, Embed, Inline, Section
 from crm.models.party_choices import AddressKind
 
@@ -90,3 +93,21 @@ PARTY = About(
     ),
     help="Everybody you sell to, with their status, contacts and history.",
 )  # fmt: skip
+
+_PURCHASES = ("orders_count", "pending_orders", "total_spent", "average_order", "total_value", "first_purchase_at",
+              "last_purchase_at", "purchase_frequency", "purchase_volume", "returns_count", "refunded")  # fmt: skip
+_DEALS = ("deals_count", "open_deals", "open_deals_value", "won_deals", "won_deals_value")
+_CONTACT = ("last_activity_at", "interactions_count", "response_minutes", "open_tickets", "complaints", "open_complaints",
+            "escalations", "satisfaction")  # fmt: skip
+
+
+def with_figures(about: About, **more: Any) -> About:
+    """The same for who buys: with the figures of customers in list, filters, order and page."""
+    shown = about.columns.index("email")
+    return replace(
+        about, **more,
+        columns=(*about.columns[:shown], "total_spent", *about.columns[shown:-1], "last_activity_at", about.columns[-1]),
+        filters=(*about.filters, *_PURCHASES, *_DEALS, *_CONTACT),
+        sort=(*about.sort, "orders_count", "total_spent", "average_order", "total_value", "last_purchase_at", "last_activity_at"),
+        detail=(*about.detail, Section("Purchases", _PURCHASES), Section("Deals", _DEALS), Section("Contact and service", _CONTACT)),
+    )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 from crm.core.entity import Face, add_face, literal_condition
 from crm.models.parties import Party
-from crm.models.party_about import PARTY
+from crm.models.party_about import PARTY, with_figures
 from crm.models.party_choices import shows
 
 
@@ -16,7 +16,7 @@ def _shows(name: str) -> Any:
 
 
 Customer = add_face(
-    Face(Party, "customer", "customers", replace(PARTY, label="Customer", screen=True), _shows("customer"),
+    Face(Party, "customer", "customers", with_figures(PARTY, label="Customer", screen=True), _shows("customer"),
          {"roles": ["business_customer"]})
 )  # fmt: skip
 Vendor = add_face(
@@ -33,7 +33,7 @@ Partner = add_face(
 )  # fmt: skip
 EndCustomer = add_face(
     Face(Party, "end_customer", "end-customers",
-         replace(PARTY, label="End customer", icon="user", importable=False, help="Those who drive the vehicles.",
+         with_figures(PARTY, label="End customer", icon="user", importable=False, help="Those who drive the vehicles.",
                  screen=True),
          _shows("end_customer"), {"roles": ["end_customer"], "code_letter": "E"})
 )  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import UniqueConstraint, text
+from sqlalchemy import FetchedValue, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, relationship
 
 from crm.core.entity import About, Entity, Section
@@ -124,3 +125,23 @@ class CurrencyRate(Entity):
     source: Mapped[str | None] = text_field(max_length=120, help="Where the rate comes from")
 
     __table_args__ = (UniqueConstraint("currency", "valid_from"), rule("rate", "rate > 0", "must be more than 0"))
+
+
+# What one unit of an amount's currency is worth in the company's; of an `Order` or `Deal`.
+EXCHANGE_RATE: dict[str, Any] = {
+    "decimals": 8, "help": "What one unit is worth in your company's currency; empty: what the rates of that day say",
+    "column": {"server_default": FetchedValue()},
+}  # fmt: skip
+
+
+def rate_of_the_day(table: str, day: str) -> Trigger:
+    """Where no rate is given, or the currency changes without one, the rate of that day; 1 where none is known."""
+    return Trigger(f"{table}_exchange_rate", "BEFORE INSERT OR UPDATE", each="ROW", body=f"""
+BEGIN
+  IF NEW.exchange_rate IS NULL
+     OR (TG_OP = 'UPDATE' AND NEW.currency IS DISTINCT FROM OLD.currency AND NEW.exchange_rate = OLD.exchange_rate) THEN
+    NEW.exchange_rate := coalesce((SELECT r.rate FROM currency_rate r WHERE r.currency = NEW.currency
+      AND r.valid_from <= {day} ORDER BY r.valid_from DESC LIMIT 1), 1);
+  END IF;
+  RETURN NEW;
+END""")  # fmt: skip  # noqa: S608 - made of constants

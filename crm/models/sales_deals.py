@@ -19,16 +19,17 @@ from crm.core.fields import (
     currency_field,
     date_field,
     datetime_field,
+    decimal_field,
     integer_field,
     long_text_field,
     money_field,
     reference_field,
     text_field,
 )  # fmt: skip
-from crm.core.rules import in_order, with_currency
+from crm.core.rules import in_order, rule, with_currency
 from crm.models.access import User
 from crm.models.parties import Contact, Party
-from crm.models.products import Product
+from crm.models.products import EXCHANGE_RATE, Product, rate_of_the_day
 from crm.models.sales_lines import WHAT, Line, line_rules
 from crm.models.vehicles import SATISFACTION, Vehicle
 
@@ -81,13 +82,13 @@ class Deal(Entity):
                  "closed_on", "source", "name", "created_at", "lost_reason"),
         within=("customer", "owner"), also_within=("owner",), related=("lines", "quotes", "demos", "financings"),
         sections=(
-            Section("Deal", ("name", "customer", "contact", "owner", "stage", "amount", "currency", "probability", "opened_on",
-                             "close_on", "next_step", "source", "description")),
+            Section("Deal", ("name", "customer", "contact", "owner", "stage", "amount", "currency", "exchange_rate", "probability",
+                             "opened_on", "close_on", "next_step", "source", "description")),
             Section("Outcome", ("closed_on", "lost_reason")),
         ),
         detail=(
-            Section("Deal", ("name", "customer", "contact", "owner", "stage", "amount", "currency", "probability", "expected",
-                             "opened_on", "close_on", "next_step", "source", "description")),
+            Section("Deal", ("name", "customer", "contact", "owner", "stage", "amount", "currency", "exchange_rate", "probability",
+                             "expected", "opened_on", "close_on", "next_step", "source", "description")),
             Section("Outcome", ("closed_on", "lost_reason")),
         ),
         help="What may become an order, stage by stage.",
@@ -103,6 +104,7 @@ class Deal(Entity):
                                             synonyms=("deal stage", "opportunity stage"))  # fmt: skip
     amount: Mapped[Decimal | None] = money_field(minimum=0, synonyms=("value", "close value"))
     currency: Mapped[str | None] = currency_field()
+    exchange_rate: Mapped[Decimal] = decimal_field(**EXCHANGE_RATE)
     probability: Mapped[int | None] = integer_field(minimum=0, maximum=100, label="Probability in per cent")
     expected: Mapped[Decimal | None] = money_field(computed="round(amount * probability / 100, 4)", editable=False,
                                                    label="Expected amount")  # fmt: skip
@@ -126,8 +128,13 @@ class Deal(Entity):
         back_populates="deal", order_by="Demo.starts_at.desc()", passive_deletes="all"
     )
 
+    triggers = (
+        rate_of_the_day("deal", "coalesce(NEW.closed_on, NEW.opened_on, (NEW.created_at AT TIME ZONE 'UTC')::date)"),
+    )
+
     __table_args__ = (
         with_currency("amount"), in_order("opened_on", "closed_on"),
+        rule("exchange_rate", "exchange_rate > 0", "must be more than 0"),
         Index("ix_deal_open", "stage", "close_on", "id", postgresql_where=text("stage NOT IN ('won', 'lost')")),
     )  # fmt: skip
 

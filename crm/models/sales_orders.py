@@ -30,6 +30,7 @@ from crm.core.triggers import Trigger
 from crm.models.access import User
 from crm.models.parties import Party
 from crm.models.party_choices import DeliveryMethod, PaymentMethod
+from crm.models.products import EXCHANGE_RATE, rate_of_the_day
 from crm.models.sales_deals import Deal, Quote
 from crm.models.sales_lines import WHAT, Line, line_rules
 from crm.models.vehicles import SATISFACTION
@@ -71,14 +72,14 @@ class ReturnReason(Choice):
 
 
 class Order(Entity):
-    """What a customer ordered at one time. Its total is the sum of its lines; it comes with the figures."""
+    """What a customer ordered at one time. Its total is the sum of its lines."""
 
     __tablename__ = "sales_order"
     about = About(
         area="Sales", icon="shopping-cart", title="code",
-        columns=("code", "customer", "number", "invoice_number", "ordered_at", "state", "currency", "payment_method", "owner"),
-        search=("number", "invoice_number", "code"), sort=("ordered_at", "created_at"),
-        filters=("customer", "state", "ordered_at", "number", "invoice_number", "payment_method", "delivery_method", "currency",
+        columns=("code", "customer", "number", "invoice_number", "ordered_at", "state", "total", "currency", "payment_method", "owner"),
+        search=("number", "invoice_number", "code"), sort=("ordered_at", "total", "created_at"),
+        filters=("customer", "state", "ordered_at", "total", "refunded", "returns_count", "number", "invoice_number", "payment_method", "delivery_method", "currency",
                  "owner", "dealer", "deal", "quote", "due_on", "satisfaction", "created_at"),
         within=("customer", "owner"), also_within=("owner",), related=("lines", "deliveries", "returns", "financings", "orientations"),
         sections=(Section("Order", ("customer", "number", "invoice_number", "ordered_at", "state", "owner", "dealer", "deal",
@@ -88,7 +89,8 @@ class Order(Entity):
                   Section("More", ("satisfaction", "remarks"))),
         detail=(Section("Order", ("code", "customer", "number", "invoice_number", "ordered_at", "state", "owner", "dealer",
                                   "deal", "quote")),
-                Section("Payment and delivery", ("currency", "exchange_rate", "payment_method", "delivery_method", "due_on",
+                Section("Sums", ("lines_count", "total", "currency", "returns_count", "refunded")),
+                Section("Payment and delivery", ("exchange_rate", "payment_method", "delivery_method", "due_on",
                                                  "shipped_on")),
                 Section("More", ("satisfaction", "remarks"))),
         help="What customers ordered. Purchases shows the same line by line.",
@@ -109,8 +111,7 @@ class Order(Entity):
     state: Mapped[OrderState] = choice_field(OrderState, label="Order status", column={"server_default": "pending"},
                                              synonyms=("status",))  # fmt: skip
     currency: Mapped[str] = currency_field(required=True)
-    exchange_rate: Mapped[Decimal] = decimal_field(decimals=8, column={"server_default": text("1")},
-        help="What one unit was worth in the company's currency when it was ordered")  # fmt: skip
+    exchange_rate: Mapped[Decimal] = decimal_field(**EXCHANGE_RATE)
     payment_method: Mapped[PaymentMethod | None] = choice_field(PaymentMethod)
     delivery_method: Mapped[DeliveryMethod | None] = choice_field(DeliveryMethod, synonyms=("ship mode",))
     due_on: Mapped[dt.date | None] = date_field(label="Promised for", synonyms=("due date",))
@@ -132,6 +133,8 @@ class Order(Entity):
     returns: Mapped[list[Return]] = relationship(
         back_populates="order", order_by="Return.id.desc()", passive_deletes="all"
     )
+
+    triggers = (rate_of_the_day("sales_order", "(NEW.ordered_at AT TIME ZONE 'UTC')::date"),)
 
     __table_args__ = (
         rule("exchange_rate", "exchange_rate > 0", "must be more than 0"),

@@ -24,6 +24,7 @@ from crm.core.fields import (
     text_field,
 )  # fmt: skip
 from crm.core.rules import in_order, rule
+from crm.core.triggers import Trigger
 from crm.models.communication_choices import SendChannel
 from crm.models.communications import Interaction, MessageTemplate
 from crm.models.parties import Contact, Party
@@ -66,6 +67,19 @@ class Survey(Entity):
     valid_from: Mapped[dt.date | None] = date_field(label="From")
     valid_until: Mapped[dt.date | None] = date_field(label="Until")
     template: Mapped[MessageTemplate | None] = relationship()
+
+    # The scores of answers mean what the kind says. The lock waits for answers that aren't committed yet.
+    triggers = (
+        Trigger("survey_keeps_its_kind", "BEFORE UPDATE OF kind", each="ROW", only="NEW.kind <> OLD.kind", body="""
+BEGIN
+  PERFORM FROM survey WHERE id = NEW.id FOR UPDATE;
+  IF EXISTS (SELECT FROM survey_answer WHERE survey_id = NEW.id) THEN
+    RAISE EXCEPTION 'can’t change once it was answered: make another survey'
+      USING ERRCODE = 'check_violation', COLUMN = 'kind', TABLE = 'survey';
+  END IF;
+  RETURN NEW;
+END"""),
+    )  # fmt: skip
 
     __table_args__ = (
         in_order("valid_from", "valid_until"),

@@ -95,6 +95,8 @@ def extract(face: Face, query: ListQuery, names: Sequence[str], form: str, *, by
             lateral = _one_related(face, embed)
             embedded |= {embed.prefix + inner: lateral.c[inner] for inner in embed.fields}
             sources = sources.outerjoin(lateral, true())
+    if any(field.figure for field in fields):
+        sources = sources.outerjoin(face.figures[0].__table__, face.figures[0].id == face.entity.id)
     cells = []
     for field in fields:
         source = literal(None) if field.derived else embedded.get(field.name)

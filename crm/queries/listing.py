@@ -10,8 +10,9 @@ import binascii
 import datetime as dt
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -20,7 +21,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.expression import ClauseElement, Executable
 
-from crm.core.entity import SEARCH_TEXT, SORT_KEYS, Face, db
+from crm.core.entity import SEARCH_TEXT, Face, db
 from crm.core.fields import Field
 from crm.core.permissions import Access, Actor, access_of, accesses
 from crm.queries.conditions import BadCondition, compile_condition, search_key, search_text
@@ -149,22 +150,19 @@ def _read_filter(face: Face, name: str, raw: str) -> Filter:
 
 
 def _cursor(forward: bool, value: Any, record_id: int) -> str:
-    shown = value.isoformat() if isinstance(value, dt.date) else value
-    packed = json.dumps([1 if forward else 0, shown, record_id, isinstance(value, dt.datetime)], ensure_ascii=False)
+    shown = value if isinstance(value, str | int | None) else str(value)
+    packed = json.dumps([1 if forward else 0, shown, record_id], ensure_ascii=False)
     return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
 
 
 def _read_cursor(name: str, raw: str) -> tuple[bool, Any, int]:
     try:
-        packed = json.loads(base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)))
-        forward, value, record_id, is_time = packed
-        if is_time:
-            value = dt.datetime.fromisoformat(value)
+        forward, value, record_id = json.loads(base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)))
         good = forward in (0, 1) and type(record_id) is int and abs(record_id) < 2**63
-        good = good and isinstance(value, str | int | dt.datetime | None) and not isinstance(value, bool)
+        good = good and (isinstance(value, str | None) or (type(value) is int and abs(value) < 2**31))
         if isinstance(value, str):
             value.encode()  # half a surrogate pair can't be sent to the database
-            good = good and "\x00" not in value
+            good = good and "\x00" not in value and len(value) < 1000
     except (ValueError, TypeError, binascii.Error, RecursionError):
         good = False
     if not good:
@@ -172,10 +170,11 @@ def _read_cursor(name: str, raw: str) -> tuple[bool, Any, int]:
     return (bool(forward) if name == "cursor" else name == "after"), value, record_id
 
 
-def _sort_column(face: Face, query: ListQuery) -> Any:
+def _sort_columns(face: Face, query: ListQuery) -> tuple[Any, Any]:
+    """(the column of the order, the id that decides between equals)."""
     if query.sort in ("", "id"):
-        return face.entity.id
-    return getattr(face.entity, SORT_KEYS.get(query.sort, face.fields[query.sort].attribute))
+        return face.entity.id, face.entity.id
+    return face.sort_column(query.sort)
 
 
 def matching(face: Face, query: ListQuery, actor: Actor, verb: str = "read") -> Select[Any]:
@@ -185,6 +184,8 @@ def matching(face: Face, query: ListQuery, actor: Actor, verb: str = "read") -> 
     _refuse_unseen(may, query)
     for kept in query.filters:
         statement = statement.where(compile_condition(face, kept.field, kept.op, kept.raw))
+    if any(face.fields[name].figure for name in (query.sort or "id", *(kept.field.name for kept in query.filters))):
+        statement = statement.where(face.figures[0].id == face.entity.id)
     if query.search:
         statement = statement.where(_search(face, query.search, actor))
     if face.about.archived and not any(kept.field.name in ("status", face.about.archived) for kept in query.filters):
@@ -203,14 +204,14 @@ def _refuse_unseen(may: Mapping[str, Access], query: ListQuery) -> None:
 
 def ordered(face: Face, query: ListQuery, actor: Actor, verb: str = "read") -> Select[Any]:
     """`matching` in the order of the list, for exports."""
-    column = _sort_column(face, query)
-    columns = [column] if column is face.entity.id else [column, face.entity.id]
+    column, ident = _sort_columns(face, query)
+    columns = [column] if column is ident else [column, ident]
     return matching(face, query, actor, verb).order_by(*(c.desc() if query.desc else c.asc() for c in columns))
 
 
 def fetch_page(face: Face, query: ListQuery, actor: Actor, *, load: Iterable[Any] = (), verb: str = "read") -> Page:
     """One page by row values `(column, id) < (…)`: the same cost a million rows in."""
-    column, ident = _sort_column(face, query), face.entity.id
+    column, ident = _sort_columns(face, query)
     single = column is ident
     forward = query.cursor[0] if query.cursor else True
     downward = query.desc if forward else not query.desc
@@ -241,13 +242,24 @@ def fetch_page(face: Face, query: ListQuery, actor: Actor, *, load: Iterable[Any
     return page
 
 
+# How the value of a sort column is read from the text that a cursor keeps of it.
+_PLACES: dict[type, Callable[[Any], Any]] = {
+    dt.datetime: dt.datetime.fromisoformat, dt.date: dt.date.fromisoformat, Decimal: Decimal}  # fmt: skip
+
+
 def _place(column: Any, single: bool, value: Any, record_id: int) -> Any:
     if single:
         return record_id
-    wanted = dt.datetime if column.type.python_type is dt.datetime else column.type.python_type
-    if not isinstance(value, wanted):
-        raise BadQuery("after", "is a cursor of another order; start again from the first page")
-    return tuple_(literal(value, column.type), literal(record_id, inspect(column.class_).local_table.c.id.type))
+    read = _PLACES.get(column.type.python_type, column.type.python_type)
+    try:
+        if not isinstance(value, int if read is int else str):
+            raise ValueError
+        place = read(value)
+        if isinstance(place, Decimal) and not (place.is_finite() and place.adjusted() < 19):
+            raise ValueError
+    except (ValueError, InvalidOperation):
+        raise BadQuery("after", "is a cursor of another order; start again from the first page") from None
+    return tuple_(literal(place, column.type), literal(record_id, inspect(column.class_).local_table.c.id.type))
 
 
 def _search(face: Face, term: str, actor: Actor) -> Any:
@@ -331,11 +343,13 @@ def _estimate(statement: Select[Any]) -> int:
 
 def loads(face: Face, names: Iterable[str]) -> list[Any]:
     """What to load with a page, so that no row asks the database again."""
-    options = []
+    options, names = [], list(names)
     wanted = {face.fields[name].attribute.removesuffix("_id") for name in names
               if name in face.fields and face.fields[name].family == "reference"}  # fmt: skip
     embedded = {embed.relation for embed in face.about.embeds
                 if any(name == embed.prefix + part for name in names for part in embed.fields)}  # fmt: skip
+    if any(name in face.fields and face.fields[name].figure for name in names):
+        embedded.add(face.figures[0].__tablename__)
     for name in sorted(wanted | embedded):
         options.append(selectinload(getattr(face.entity, name)))
     return options
