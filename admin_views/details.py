@@ -63,7 +63,8 @@ def context(face: Face, record: Any, extras: dict[str, Any]) -> dict[str, Any]:
         "figures": extras.get("figures", []), "commands": command_items(face, record), "menu": [*extras.get("menu", []), *menu],
         "tabs": [*extras.get("tabs", []), *_related_tabs(face, record), *_history_tab(face, record)],
         "sections": [shown for shown in (_section(face, record, section.title, section.fields)
-                                         for section in face.about.detail or face.about.sections) if shown["rows"]],
+                                         for section in face.about.detail or face.about.sections) if shown["rows"]]
+                    + extras.get("sections", []),
     }  # fmt: skip
 
 

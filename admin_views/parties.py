@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from admin_views.cells import cell, fields_of, present, title_of
 from admin_views.lists import may
+from admin_views.party_figures import figures_of
 from admin_views.party_tabs import PartyTabs
 from crm.commands.photos import LARGEST, remove_photo, set_photo
 from crm.core.command import WrongInput
@@ -46,6 +47,7 @@ class PartyView(PartyTabs):
     def detail_extras(self, record: Party) -> dict[str, Any]:
         extras: dict[str, Any] = {"alerts": self._alerts(record), "facts": self._facts(record),
                                   "tabs": [*self._quality(record), *self.own_tabs(record)]}  # fmt: skip
+        extras |= figures_of(self.face, record)
         if record.photo_at is not None and fields_of(self.face)["photo_at"].shows:
             extras["photo_url"] = url_for(".photo_view", id=record.id, v=int(record.photo_at.timestamp()))
         if may(self.face, "edit") and record.archived_at is None and self._may_change_photo():
