@@ -22,6 +22,7 @@ class Times:
     p50: float
     p95: float
     cpu: float
+    all: list[float] = field(default_factory=list)
 
 
 def timed(work: Callable[..., Any], *, before: Callable[[], Any] | None = None) -> Times:
@@ -41,7 +42,7 @@ def timed(work: Callable[..., Any], *, before: Callable[[], Any] | None = None) 
             break
     ranked = sorted(walls)
     return Times(
-        statistics.median(ranked), ranked[min(len(ranked) - 1, int(len(ranked) * 0.95))], statistics.fmean(cpus)
+        statistics.median(ranked), ranked[min(len(ranked) - 1, int(len(ranked) * 0.95))], statistics.fmean(cpus), ranked
     )
 
 
