@@ -11,10 +11,11 @@ from markupsafe import Markup
 from admin_views import details
 from admin_views.base import EntityView
 from admin_views.lists import may, page_of
+from admin_views.tabs import Tab
 from crm.core.entity import Face, all_faces
 from crm.models.access import AuditEntry
 from crm.queries.audit import sealed
-from crm.queries.history import events_of
+from crm.queries.history import events_numbered
 
 
 class AuditView(EntityView):
@@ -29,13 +30,13 @@ class AuditView(EntityView):
         face = _face_of(record.entity)
         if face is None or not may(face, "read"):
             return {}
-        entries = details.timeline(face, events_of(face, record, current_user))
+        entries = details.entries_of(face, events_numbered(face, [record.id], current_user))
         html = Markup(render_template("desk/history.html", entries=entries))  # noqa: S704 - our own template
         seal = f"Entry {record.seq:,} of the chain" if record.seq else "Not sealed yet"
         facts = [{"label": "Seal", "html": seal}, {"label": "Hash", "html": record.hash or "–"}]
         menu = [{"label": f"Open the {face.label.lower()}", "url": page_of(face.name, _Numbered(record.record_id)),
                  "icon": face.about.icon, "tone": "neutral"}]  # fmt: skip
-        return {"tabs": [{"id": "overview", "label": "Overview", "count": None, "url": None, "html": html}],
+        return {"tabs": [Tab("overview", "Overview", html=html)],
                 "facts": facts, "menu": menu}  # fmt: skip
 
 

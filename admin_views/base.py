@@ -20,6 +20,7 @@ from flask_wtf.csrf import generate_csrf
 from werkzeug.wrappers import Response
 
 from admin_views import details, lists, table
+from admin_views.access import safe_next
 from admin_views.cell_edit import CellRoutes
 from admin_views.cells import columns_of, fields_of, title_of
 from admin_views.editing import EditRoutes
@@ -27,6 +28,7 @@ from admin_views.exports import ExportRoutes
 from admin_views.forms import DeskForm, described, form_class, hidden, summary
 from admin_views.lists import may
 from admin_views.saved_views import ViewRoutes
+from admin_views.tabs import draw_related
 from crm.commands import records
 from crm.commands.batch import ask_for_all, count_meant
 from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, perform
@@ -120,7 +122,8 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
     @expose("/details/")
     def details_view(self) -> Any:
         record = self._record("read")
-        return render_template("desk/detail.html", **details.context(self.face, record, self.detail_extras(record)))
+        shown = details.context(self.face, record, self.detail_extras(record), request.args.get("tab", ""))
+        return render_template("desk/detail.html", **shown)
 
     def detail_extras(self, record: Any) -> dict[str, Any]:
         """What a domain adds to its page: `alerts`, `figures`, `facts`, `tabs`."""
@@ -134,10 +137,10 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
     @expose("/related/")
     def related_view(self) -> Any:
         record = self._record("read")
-        relation = request.args.get("relation", "")
-        if relation not in self.face.about.related:
+        relations = request.args.getlist("relation")
+        if not relations or set(relations).difference(self.face.about.related):
             abort(404)
-        return render_template("desk/related.html", **details.related(self.face, record, relation))
+        return draw_related(self.face, record, relations)
 
     @expose("/lookup/")
     def lookup_view(self) -> Any:
@@ -223,7 +226,8 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
             flash(f"{made.label}: done for {outcome.title}.", "good")
         else:
             flash(f"Not done for {outcome.title}: {outcome.reason}.", "bad")
-        return redirect(url_for(".details_view", id=outcome.id), 303)
+        back = request.form.get("next")
+        return redirect(safe_next(back) if back else url_for(".details_view", id=outcome.id), 303)
 
     def _ask(self, made: Command, form: DeskForm, ids: list[int] | None, errors: Mapping[str, str]) -> Any:
         form.blame(errors)

@@ -1,4 +1,4 @@
-"""The context of a record's page, its history, what belongs to it, and the conflict of two who saved."""
+"""The context of a record's page, its history, and the conflict of two who saved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from babel.dates import format_date, format_datetime
 from flask import request, url_for
 from flask_login import current_user
 from markupsafe import Markup
-from sqlalchemy import func, inspect, select
 
 from admin_views.cells import (
     MASK,
@@ -29,18 +28,18 @@ from admin_views.cells import (
 )
 from admin_views.forms import DeclaredField, DeskForm
 from admin_views.lists import command_items, endpoint, may, page_of
-from crm.core.entity import Face, db, face_named
+from admin_views.tabs import tabs_of
+from crm.core.entity import Face, face_named
 from crm.core.fields import Field
 from crm.core.permissions import PICK
 from crm.queries.history import SHOWN, Change, Event, history, whole_history
 from crm.queries.listing import BadQuery
-from crm.queries.scope import belonging, find, related_face
+from crm.queries.scope import find
 
-RELATED_ROWS = 50
 ICONS = {"create": "plus", "update": "pencil", "delete": "trash-2"}
 
 
-def context(face: Face, record: Any, extras: dict[str, Any]) -> dict[str, Any]:
+def context(face: Face, record: Any, extras: dict[str, Any], tab: str) -> dict[str, Any]:
     title = title_of(face, record)
     told = (getattr(record, name, None) for name in ("status", "type", "state") if _seen(face, name))
     pills = [pill(value.label, value.tone) for value in told if value is not None and hasattr(value, "tone")]
@@ -61,7 +60,7 @@ def context(face: Face, record: Any, extras: dict[str, Any]) -> dict[str, Any]:
                  "primary": edit if can_edit else extras.get("primary")},
         "pills": pills, "facts": extras.get("facts", []), "alerts": extras.get("alerts", []),
         "figures": extras.get("figures", []), "commands": command_items(face, record), "menu": [*extras.get("menu", []), *menu],
-        "tabs": [*extras.get("tabs", []), *_related_tabs(face, record), *_history_tab(face, record)],
+        "tabs": tabs_of(face, record, extras.get("tabs", []), tab), "page_url": url_for(endpoint(face, "details_view"), id=record.id),
         "sections": [shown for shown in (_section(face, record, section.title, section.fields)
                                          for section in face.about.detail or face.about.sections) if shown["rows"]]
                     + extras.get("sections", []),
@@ -84,61 +83,6 @@ def _seen(face: Face, name: str) -> bool:
     return name in face.fields and fields_of(face)[name].shows
 
 
-def _related_tabs(face: Face, record: Any) -> list[dict[str, Any]]:
-    tabs = []
-    for relation in face.about.related:
-        other = related_face(face, relation)
-        if not may(other, "read"):
-            continue
-        reached = belonging(face, record, relation, current_user).order_by(None).subquery()
-        number = db.session.execute(select(func.count()).select_from(reached)).scalar_one()
-        tabs.append({"id": relation.replace("_", "-"), "label": relation.replace("_", " ").capitalize(), "count": number,
-                     "url": url_for(endpoint(face, "related_view"), id=record.id, relation=relation)})  # fmt: skip
-    return tabs
-
-
-def _history_tab(face: Face, record: Any) -> list[dict[str, Any]]:
-    if not face.about.audited:
-        return []
-    return [
-        {
-            "id": "history",
-            "label": "History",
-            "count": None,
-            "url": url_for(endpoint(face, "history_view"), id=record.id),
-        }
-    ]
-
-
-def related(face: Face, record: Any, relation: str) -> dict[str, Any]:
-    """The small table of what belongs to a record; `hidden` is the column that would name the record itself."""
-    other = related_face(face, relation)
-    back = inspect(face.entity).relationships[relation].back_populates or ""
-    names = [name for name in present(other, other.about.columns) if name != back] or ["id"]
-
-    def called(row: Any) -> str:
-        first = other.field(names[0])
-        if first.kind == "reference" or not fields_of(other)[names[0]].shows:
-            return title_of(other, row)
-        return first.word(other.value(row, names[0])) or title_of(other, row)
-
-    rows = [{
-        "url": url_for(endpoint(other, "details_view"), id=row.id) if may(other, "read") else None,
-        "title": called(row), "subtitle": "",
-        "initials": initials(title_of(other, row)) if other.about.title == "name" else None, "tone": tone_of(row),
-        "cells": [cell(other, row, name, page_of) for name in names[1:]],
-    } for row in db.session.scalars(belonging(face, record, relation, current_user).limit(RELATED_ROWS))]  # fmt: skip
-    archived = face.is_archived(record)
-    can_add = other.about.create and may(other, "create") and not archived
-    return {
-        "title": other.label_plural, "rows": rows, "add_label": f"New {other.label.lower()}",
-        "columns": [{"label": other.field(name).label, "numeric": other.field(name).family == "number"} for name in names],
-        "add_url": url_for(endpoint(other, "create_view"), **{back: record.id}) if can_add else None,
-        "more_url": url_for(endpoint(other, "index_view"), **{f"flt_{back}_eq": record.id}),
-        "more_text": "Open as a list", "empty_text": f"No {other.label_plural.lower()} yet.", "empty_icon": other.about.icon,
-    }  # fmt: skip
-
-
 def history_page(face: Face, record: Any) -> dict[str, Any]:
     """The context of a part of the timeline; the address says after which entry it goes on."""
     before = request.args.get("before", "")
@@ -150,10 +94,10 @@ def history_page(face: Face, record: Any) -> dict[str, Any]:
         if len(events) == SHOWN
         else None
     )
-    return {"entries": timeline(face, events), "following": bool(before), "more_url": more}
+    return {"entries": entries_of(face, events), "following": bool(before), "more_url": more}
 
 
-def timeline(face: Face, events: list[Event]) -> list[dict[str, Any]]:
+def entries_of(face: Face, events: list[Event]) -> list[dict[str, Any]]:
     shown = []
     for event in events:
         changes = [_changed(change) for change in event.changes if _is_news(change, event)]

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from admin_views.base import EntityView
 from admin_views.cells import moment
 from admin_views.lists import command_items, may
+from admin_views.tabs import Tab
 from crm.core.entity import db, face_named
 from crm.core.jobs import Job, JobState, refused_items
 from crm.core.spreadsheets import neutral
@@ -48,7 +49,7 @@ class JobView(EntityView):
 
     def detail_extras(self, record: Job) -> dict[str, Any]:
         html = Markup(render_template("desk/_job_status.html", **self._status(record)))  # noqa: S704 - our own template
-        return {"tabs": [{"id": "overview", "label": "Overview", "count": None, "url": None, "html": html}]}
+        return {"tabs": [Tab("overview", "Overview", html=html)]}
 
     def _status(self, job: Job) -> dict[str, Any]:
         percent = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
+from urllib.parse import urlencode
 
 from babel.dates import format_date
 from flask import Response, abort, flash, make_response, redirect, render_template, request, url_for
@@ -10,26 +12,29 @@ from flask_admin import expose
 from flask_login import current_user
 from markupsafe import Markup
 
-from admin_views.cells import cell, fields_of, present, title_of
-from admin_views.lists import may
+from admin_views.cells import cell, fields_of, html, present, title_of, zone
+from admin_views.lists import endpoint, may
+from admin_views.party_activities import PartyActivities
 from admin_views.party_figures import figures_of
 from admin_views.party_tabs import PartyTabs
+from admin_views.tabs import Tab
 from crm.commands.photos import LARGEST, remove_photo, set_photo
 from crm.core.command import WrongInput
 from crm.core.entity import face_named
 from crm.core.permissions import Access
 from crm.models.parties import BlockState, Party
 from crm.models.party_quality import POOR
+from crm.queries.notices import MOST, notices_of
 from crm.queries.quality import lacks_of
 from crm.queries.scope import find
 
-FACTS = ("email", "phone", "website", "owner", "customer_since")
+FACTS = ("industry", "email", "phone", "website", "owner", "customer_since")
 
 
-class PartyView(PartyTabs):
+class PartyView(PartyActivities, PartyTabs):
     """A party under one of its faces."""
 
-    rights = PartyTabs.rights | {"photo_view": "read", "photo_form": "edit"}
+    rights = PartyActivities.rights | PartyTabs.rights | {"photo_view": "read", "photo_form": "edit"}
 
     def create_blueprint(self, admin: Any) -> Any:
         blueprint = super().create_blueprint(admin)
@@ -46,7 +51,7 @@ class PartyView(PartyTabs):
 
     def detail_extras(self, record: Party) -> dict[str, Any]:
         extras: dict[str, Any] = {"alerts": self._alerts(record), "facts": self._facts(record),
-                                  "tabs": [*self._quality(record), *self.own_tabs(record)]}  # fmt: skip
+                                  "tabs": [*self._quality(record), self.activities_tab(record), *self.own_tabs(record)]}  # fmt: skip
         extras |= figures_of(self.face, record)
         if record.photo_at is not None and fields_of(self.face)["photo_at"].shows:
             extras["photo_url"] = url_for(".photo_view", id=record.id, v=int(record.photo_at.timestamp()))
@@ -55,13 +60,13 @@ class PartyView(PartyTabs):
             extras["menu"] = [change | {"tone": "", "method": "get"}]
         return extras
 
-    def _quality(self, record: Party) -> list[dict[str, Any]]:
+    def _quality(self, record: Party) -> list[Tab]:
         """What the record lacks, on top of the overview: of the fields that the person sees."""
         lacks = [lack for lack in lacks_of(record) if fields_of(self.face)[lack.field].shows]
         if not lacks:
             return []
         body = render_template("desk/_quality.html", score=record.data_quality, poor=POOR, lacks=lacks)
-        return [{"id": "overview", "label": "Overview", "html": Markup(body)}]  # noqa: S704 - our own
+        return [Tab("overview", "Overview", html=Markup(body))]  # noqa: S704 - our own
 
     @expose("/photo/")
     def photo_view(self) -> Any:
@@ -115,8 +120,13 @@ class PartyView(PartyTabs):
             facts.append({"label": "Place", "html": Markup("{}").format(place)})
         contact = next((contact for contact in record.contacts if contact.is_primary), None)
         if contact is not None and find(face_named("contact"), current_user, str(contact.id)) is not None:
-            name = title_of(face_named("contact"), contact)
-            facts.append({"label": "Key contact", "html": Markup("{}").format(name)})
+            url = url_for("contacts.details_view", id=contact.id)
+            facts.append(
+                {
+                    "label": "Key contact",
+                    "html": html('<a href="%s">%s</a>', url, title_of(face_named("contact"), contact)),
+                }
+            )
         return facts
 
     def _may_change_photo(self) -> bool:
@@ -139,6 +149,10 @@ class PartyView(PartyTabs):
             if getattr(record, f"{name}_state") == "bounced" and seen[name].shows:
                 alerts.append({"tone": "warning", "title": f"The {label} doesn't work",
                                "text": f"Messages to {getattr(record, name)} came back."})  # fmt: skip
+        for notice, number, face, pairs in notices_of(record, current_user, dt.datetime.now(zone()).date()):
+            many = f"{MOST}+" if number > MOST else number
+            alerts.append({"tone": notice.tone, "title": f"{many} {notice.one if number == 1 else notice.many}", "text": "",
+                           "url": url_for(endpoint(face, "index_view")) + "?" + urlencode(pairs)})  # fmt: skip
         return alerts
 
 

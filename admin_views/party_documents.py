@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response
 from admin_views.base import EntityView
 from admin_views.cells import moment, title_of
 from admin_views.lists import may
+from admin_views.tabs import Tab
 from crm.commands.file_contents import KEPT, LARGEST, MIB
 from crm.commands.party_documents import attach, content_of
 from crm.core.command import Refused, WrongInput
@@ -59,7 +60,7 @@ class DocumentView(EntityView):
         can_add = may(self.face, "edit") and may_attach() and record.party.archived_at is None
         body = render_template("desk/_files.html", files=[self._file(one) for one in record.files],
                                upload_url=url_for(".upload_form", id=record.id) if can_add else None)  # fmt: skip
-        return {"tabs": [{"id": "overview", "label": "Overview", "html": Markup(body)}]}  # noqa: S704 - our own
+        return {"tabs": [Tab("overview", "Overview", html=Markup(body))]}  # noqa: S704 - our own
 
     def _file(self, one: Attachment) -> dict[str, Any]:
         seen = may_read(one)

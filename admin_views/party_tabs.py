@@ -9,14 +9,14 @@ from flask import abort, flash, make_response, redirect, render_template, reques
 from flask_admin import expose
 from flask_login import current_user
 from markupsafe import Markup
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select
 from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
 
 from admin_views.base import EntityView
 from admin_views.cells import cell, initials, moment, present, title_of, tone_of
-from admin_views.details import RELATED_ROWS
 from admin_views.lists import command_items, endpoint, may, page_of
+from admin_views.tabs import RELATED_ROWS, Tab
 from crm.commands import records
 from crm.commands.party_notes import pin, unpin
 from crm.core.command import Refused, WrongInput, perform
@@ -38,15 +38,16 @@ class PartyTabs(EntityView):
 
     rights = EntityView.rights | dict.fromkeys(("notes_view", "note", "pin_note", "relations_view", "relate"), "read")
 
-    def own_tabs(self, record: Party) -> list[dict[str, Any]]:
+    def own_tabs(self, record: Party) -> list[Tab]:
         """The tabs that the person may open."""
-        note = face_named("note")
-        tabs: list[dict[str, Any]] = []
-        if may(note, "read"):
-            count = db.session.scalar(select(func.count()).select_from(self._notes_of(record).subquery()))
-            tabs.append({"id": "notes", "label": "Notes", "count": count, "url": url_for(".notes_view", id=record.id)})
+        tabs = []
+        if may(face_named("note"), "read"):
+            tabs.append(Tab("notes", "Notes", url_for(".notes_view", id=record.id), lambda: self._notes(record),
+                            [self._notes_of(record)]))  # fmt: skip
         if may(face_named("relation"), "read"):
-            tabs.append({"id": "relations", "label": "Relations", "url": url_for(".relations_view", id=record.id)})
+            tabs.append(
+                Tab("relations", "Relations", url_for(".relations_view", id=record.id), lambda: self._relations(record))
+            )
         return tabs
 
     # Notes
@@ -151,7 +152,7 @@ class PartyTabs(EntityView):
             return make_response(draw(), 422 if errors else 200)
         for text in errors.values():
             flash(f"Not added: it {text}.", "bad")
-        return redirect(url_for(".details_view", id=record.id) + f"#{tab}", 303)
+        return redirect(url_for(".details_view", id=record.id, tab=tab), 303)
 
     def _relations(self, record: Party, errors: Mapping[str, str] | None = None) -> str:
         found = relations_of(record, current_user)

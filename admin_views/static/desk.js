@@ -1,6 +1,6 @@
 /* Wakes the parts of a page. Every page works without; each part looks for its own data- attributes. */
 import { wakeTheme } from "./js/theme.js";
-import { wakeShell } from "./js/shell.js";
+import { wakeShell, wakeToast } from "./js/shell.js";
 import { wakeMenus } from "./js/menus.js";
 import { wakeList } from "./js/list.js";
 import { wakeFilters } from "./js/filters.js";
@@ -35,6 +35,7 @@ document.addEventListener("htmx:configRequest", (event) => {
 document.addEventListener("htmx:load", ({ detail: { elt } }) => {
   wakePickers(elt);
   if (elt.matches("[data-filter-list]")) wakeFilters(elt);
+  for (const toast of elt.querySelectorAll("[data-toast]")) wakeToast(toast);
 });
 document.addEventListener("htmx:responseError", (event) => {
   const panel = event.detail.target;

@@ -46,6 +46,22 @@ class Inline:
     most: int = 50
 
 
+@dataclass(frozen=True)
+class Moment:
+    """How a record takes part in the timeline of a party: when it was, who had it in hand, whose timeline it is.
+
+    `at` is NOT NULL; party and time together get an index, in place of the party's own.
+    """
+
+    at: str
+    by: str = ""
+    party: str = "party"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.at, self.by, self.party) if name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class About:
     """Where an entity appears. Names are public field names; no widget, no Flask, no SQL.
@@ -53,7 +69,8 @@ class About:
     `within` is the path to the party whose owner decides the row scope, `also_within` another one that opens a row as
     well; `search_related` names relations whose records name this one too; `sort` names NOT NULL fields only, each gets
     the index (column, id). `archived` names the time that puts a record away, out of lists and pickers. `quick` names
-    columns that may be changed in the list itself.
+    columns that may be changed in the list itself. `tabs` puts several of `related` into one tab of the page; what is in
+    none has a tab of its own.
     """
 
     area: str
@@ -67,6 +84,8 @@ class About:
     sections: tuple[Section, ...] = ()
     detail: tuple[Section, ...] = ()
     related: tuple[str, ...] = ()
+    tabs: tuple[Section, ...] = ()
+    timeline: Moment | None = None
     embeds: tuple[Embed, ...] = ()
     inline: tuple[Inline, ...] = ()
     quick: tuple[str, ...] = ()

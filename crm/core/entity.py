@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, MappedColumn, declared_attr, mapped_column
 from sqlalchemy.orm.instrumentation import manager_of_class
 
-from crm.core.about import About, Embed, Inline, Section
+from crm.core.about import About, Embed, Inline, Moment, Section
 from crm.core.fields import Choice, Field
 from crm.core.indexes import add_indexes
 from crm.core.rules import in_bounds
@@ -313,9 +313,9 @@ def _declare(cls: type[Entity]) -> None:
             table.append_constraint(
                 CheckConstraint(f"{column.name} = lower({column.name})", name=f"{column.name}_lower")
             )
-    add_indexes(
-        table, search=SEARCH_TEXT, sort=[_sort_key(table, name) for name in cls.about.sort] if cls.about else []
-    )
+    moment = cls.about.timeline if cls.about else None
+    add_indexes(table, search=SEARCH_TEXT, timeline=(f"{moment.party}_id", moment.at) if moment else (),
+                sort=[_sort_key(table, name) for name in cls.about.sort] if cls.about else [])  # fmt: skip
     if cls.about is not None and cls.about.screen:
         name = _snake(cls.__name__)
         add_face(Face(cls, name, cls.about.plural or plural_of(name), cls.about))
@@ -362,7 +362,7 @@ def check_declarations() -> None:
     for face in all_faces():
         about, fields = face.about, face.fields
         listed = {"columns": about.columns, "filters": about.filters, "search": about.search, "sort": about.sort,
-                  "title": (about.title,),
+                  "title": (about.title,), "timeline": about.timeline.names if about.timeline else (),
                   "sections": tuple(name for section in about.sections for name in section.fields),
                   "detail": tuple(name for section in about.detail for name in section.fields)}  # fmt: skip
         embedded = {embed.prefix + name for embed in about.embeds for name in embed.fields}
@@ -379,6 +379,10 @@ def check_declarations() -> None:
         for name in about.sort:
             if face.sort_column(name)[0].property.columns[0].nullable:
                 raise DeclarationError(f"{face.entity.__name__} ({face.name}).about.sort: “{name}” may be NULL")
+        if about.timeline and face.column(about.timeline.at).property.columns[0].nullable:
+            raise DeclarationError(f"{face.entity.__name__} ({face.name}).about.timeline: its time may be NULL")
+        if wrong := {name for tab in about.tabs for name in tab.fields}.difference(about.related):
+            raise DeclarationError(f"{face.entity.__name__} ({face.name}).about.tabs: {wrong} not in related")
         for relation in (*about.related, *about.search_related, *(embed.relation for embed in about.embeds)):
             if relation not in inspect(face.entity).relationships:
                 raise DeclarationError(f"{face.entity.__name__} ({face.name}).about: no relationship “{relation}”")
@@ -423,6 +427,7 @@ __all__ = [
     "Face",
     "Inline",
     "Model",
+    "Moment",
     "Section",
     "add_face",
     "all_faces",

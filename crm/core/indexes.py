@@ -8,8 +8,11 @@ from typing import Any
 from sqlalchemy import Column, Index, UniqueConstraint
 
 
-def add_indexes(table: Any, *, search: str, sort: Iterable[str]) -> None:
-    """One for each reference, for the letters of the column `search`, for each column that a list sorts by with the id."""
+def add_indexes(table: Any, *, search: str, sort: Iterable[str], timeline: tuple[str, ...] = ()) -> None:
+    """One for each reference, for the letters of the column `search`, for each column that a list sorts by with the id;
+    over `timeline`, which is whose and when, with the id."""
+    if timeline:
+        Index(f"ix_{table.name}_timeline", *(table.c[name] for name in timeline), table.c.id)
     for column in table.columns:
         declared = column.info.get("field")
         if declared is not None and declared.kind == "reference" and not _leads_an_index(table, column):

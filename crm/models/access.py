@@ -338,6 +338,8 @@ class AuditEntry(Entity):
     hash: Mapped[str | None] = mapped_column(String(64))
     actor: Mapped[User | None] = relationship(primaryjoin="foreign(AuditEntry.actor_id) == User.id", viewonly=True)
     __table_args__ = (Index("ix_audit_entry_record", "entity", "record_id", "id"),
+                      # The timelines of parties.
+                      Index("ix_audit_entry_party", "record_id", "created_at", "id", postgresql_where=text("entity = 'party'")),
                       Index("ix_audit_entry_open", "id", postgresql_where=text("seq IS NULL")))  # fmt: skip
 
 

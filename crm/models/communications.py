@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, Computed, Index, Integer, UniqueConstrai
 from sqlalchemy.orm import Mapped, backref, relationship
 
 from crm.core.audit import acting
-from crm.core.entity import About, Entity, Section
+from crm.core.entity import About, Entity, Moment, Section
 from crm.core.fields import (
     FieldClass,
     boolean_field,
@@ -84,7 +84,7 @@ class Interaction(Entity):
         filters=("party", "channel", "direction", "status", "occurred_at", "handled_by", "outcome", "follow_up_required",
                  "follow_up_on", "follow_up_done_at", "logged_by", "contact", "satisfaction", "response_minutes", "template",
                  "deal", "order", "vehicle", "created_at"),
-        sort=("occurred_at", "created_at"), within=("party", "owner"),
+        sort=("occurred_at", "created_at"), timeline=Moment("occurred_at", "handled_by"), within=("party", "owner"),
         sections=(Section("What happened", ("party", "contact", "channel", "direction", "state", "subject", "content",
                                             "occurred_at", "duration_minutes", "outcome", "satisfaction")),
                   Section("About", ("deal", "order", "vehicle")),
@@ -149,7 +149,6 @@ class Interaction(Entity):
 
     __table_args__ = (
         in_order("asked_at", "occurred_at"),
-        Index("ix_interaction_party_when", "party_id", text("occurred_at DESC"), text("id DESC")),
         Index("ix_interaction_follow_up_open", "follow_up_on", "id",
               postgresql_where=text("follow_up_required AND follow_up_done_at IS NULL")),
         Index("ix_interaction_status_open", "status", "id", postgresql_where=text("state <> 'done'")),
@@ -164,7 +163,8 @@ class Task(Entity):
         columns=("subject", "party", "state", "priority", "due_at", "assignee", "kind"), search=("subject", "description"),
         filters=("state", "priority", "kind", "assignee", "party", "due_at", "remind_at", "created_by", "done_at",
                  "lead", "deal", "order", "vehicle", "created_at"),
-        sort=("created_at",), within=("party", "owner"), also_within=("assignee",),
+        sort=("created_at",), timeline=Moment("created_at", "assignee"), within=("party", "owner"),
+        also_within=("assignee",),
         sections=(Section("Task", ("subject", "kind", "party", "contact", "interaction", "priority", "assignee", "due_at",
                                    "remind_at", "description")),
                   Section("About", ("lead", "deal", "order", "vehicle"))),
@@ -222,7 +222,7 @@ class DigitalEvent(Entity):
         area="Marketing", icon="activity", title="subject", edit=False,
         columns=("occurred_at", "party", "source", "kind", "subject", "campaign"), search=("subject", "url"),
         filters=("party", "source", "kind", "occurred_at", "campaign", "session"), sort=("occurred_at", "created_at"),
-        within=("party", "owner"),
+        timeline=Moment("occurred_at"), within=("party", "owner"),
         sections=(Section("Event", ("party", "source", "kind", "subject", "occurred_at", "session", "url", "campaign")),),
         detail=(Section("Event", ("party", "source", "kind", "subject", "occurred_at", "session", "url", "campaign")),),
         help="What customers do on your site and in your app, sent by those systems with their consent.",
@@ -237,5 +237,3 @@ class DigitalEvent(Entity):
     url: Mapped[str | None] = url_field(label="Page", field_class=FieldClass.PERSONAL)
     campaign: Mapped[str | None] = text_field(max_length=120, help="As the link named it")
     party: Mapped[Party] = relationship()
-
-    __table_args__ = (Index("ix_digital_event_party_when", "party_id", text("occurred_at DESC"), text("id DESC")),)

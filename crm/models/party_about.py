@@ -40,6 +40,19 @@ _VEHICLES = Section(
 )
 _DEMOGRAPHICS = Section("Demographics", ("income_level", "life_stage"))
 
+_TABS = (
+    Section("Contacts", ("contacts", "addresses", "channel_preferences")),
+    Section("Communication", ("interactions", "tasks", "tickets", "feedback")),
+    Section("Deals", ("deals", "quotes", "demos", "leads")),
+    Section("Purchases", ("orders",)),
+    Section(
+        "Vehicles and service", ("vehicles", "ownerships", "service_appointments", "service_records", "warranties")
+    ),
+    Section("Documents", ("documents", "identifiers", "contracts")),
+    Section("Journey", ("stage_changes", "touchpoints", "onboardings", "status_changes")),
+    Section("Consents", ("consents",)),
+)
+
 PARTY = About(
     area="Customers", icon="users-round", screen=False,
     columns=("name", "status", "type", "email", "phone", "city", "country", "owner", "data_quality",
@@ -51,9 +64,7 @@ PARTY = About(
              "tax_id", "status_code", "status_at", "data_quality"),
     sort=("name", "data_quality", "created_at", "updated_at"),
     search_related=("contacts",), within=("owner",), importable=True, archived="archived_at",
-    related=("contacts", "interactions", "tasks", "deals", "orders", "vehicles", "ownerships", "service_records", "tickets", "feedback",
-             "warranties", "contracts", "consents", "touchpoints", "onboardings", "stage_changes", "documents", "addresses",
-             "identifiers", "channel_preferences", "status_changes"),
+    related=tuple(name for tab in _TABS for name in tab.fields), tabs=_TABS,
     embeds=(Embed("addresses", _ADDRESS, where=(("is_default", True),)),
             Embed("addresses", _ADDRESS, "billing_", (("kind", AddressKind.BILLING),)),
             Embed("addresses", _ADDRESS, "shipping_", (("kind", AddressKind.SHIPPING),))),

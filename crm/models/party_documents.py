@@ -8,7 +8,7 @@ from sqlalchemy import Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, backref, mapped_column, relationship, validates
 
 from crm.core.audit import acting
-from crm.core.entity import About, Entity, Section
+from crm.core.entity import About, Entity, Moment, Section
 from crm.core.fields import (
     Field,
     FieldClass,
@@ -36,7 +36,7 @@ class Document(Entity):
         columns=("words", "kind", "party", "number", "expires_on", "verified_at", "version"),
         search=("label",),
         filters=("party", "kind", "expires_on", "issued_on", "verified_at", "number", "created_at"), sort=("created_at",),
-        within=("party", "owner"), sections=(Section("Document", _FACTS),),
+        timeline=Moment("created_at"), within=("party", "owner"), sections=(Section("Document", _FACTS),),
         detail=(Section("Document", (*_FACTS, "version", "verified_by", "verified_at", "created_at")),),
         help="Licences, identity cards, contracts and other papers of everybody, with the days on which they expire.",
     )  # fmt: skip

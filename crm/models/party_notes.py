@@ -8,7 +8,7 @@ import re
 from sqlalchemy.orm import Mapped, backref, relationship, validates
 
 from crm.core.audit import acting
-from crm.core.entity import About, Entity, Section
+from crm.core.entity import About, Entity, Moment, Section
 from crm.core.fields import Field, FieldClass, datetime_field, long_text_field, reference_field
 from crm.models.access import User
 from crm.models.parties import Party
@@ -24,7 +24,7 @@ class Note(Entity):
         area="Customers", icon="notebook-pen", title="summary", delete=True,
         columns=("summary", "party", "author", "pinned_at", "edited_at", "created_at"),
         search=("text",), filters=("party", "author", "pinned_at", "created_at"), sort=("created_at",),
-        within=("party", "owner"), sections=(Section("Note", ("party", "text")),),
+        timeline=Moment("created_at", "author"), within=("party", "owner"), sections=(Section("Note", ("party", "text")),),
         detail=(Section("Note", ("party", "text", "author", "created_at", "edited_at", "pinned_at")),),
         help="What colleagues wrote down about customers. Only you and your colleagues read it.",
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Mapped, backref, relationship
 
-from crm.core.entity import About, Entity, Section
+from crm.core.entity import About, Entity, Moment, Section
 from crm.core.fields import Field, FieldClass, choice_field, long_text_field, reference_field, text_field
 from crm.core.triggers import Trigger
 from crm.models.access import User
@@ -22,7 +22,7 @@ class StatusChange(Entity):
         area="Customers", icon="activity", title="words", create=False, edit=False, audited=False,
         columns=("words", "party", "code", "reason", "who", "created_at"),
         filters=("party", "from_status", "to_status", "code", "who", "created_at"), sort=("created_at",),
-        within=("party", "owner"),
+        timeline=Moment("created_at", "who"), within=("party", "owner"),
         detail=(Section("Change", ("party", "from_status", "to_status", "code", "reason", "who", "via", "created_at")),),
         help="Every change of a status, with who, when and why.",
     )  # fmt: skip

@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, Computed, Date, Index, UniqueConstraint,
 from sqlalchemy.orm import Mapped, backref, relationship
 
 from crm.core.audit import acting
-from crm.core.entity import About, Entity, Section
+from crm.core.entity import About, Entity, Moment, Section
 from crm.core.fields import (
     Field,
     FieldClass,
@@ -47,7 +47,7 @@ class Consent(Entity):
         columns=("party", "purpose", "channel", "state", "legal_basis", "decided_at", "source"),
         filters=("party", "contact", "purpose", "channel", "state", "legal_basis", "source", "decided_at", "valid_until",
                  "text_version", "created_at"),
-        sort=("decided_at", "created_at"), within=("party", "owner"),
+        sort=("decided_at", "created_at"), timeline=Moment("decided_at", "recorded_by"), within=("party", "owner"),
         sections=(Section("Consent", ("party", "contact", "purpose", "channel", "state", "legal_basis", "decided_at",
                                       "valid_until")),
                   Section("How we know", ("source", "evidence", "text_version", "wording"))),
@@ -97,7 +97,8 @@ class PrivacyRequest(Entity):
         area="Privacy", icon="fingerprint", title="words",
         columns=("code", "party", "kind", "state", "law", "received_on", "due_on", "assignee"), search=("requester", "code"),
         filters=("party", "kind", "state", "law", "received_on", "due_on", "assignee", "legal_hold", "channel", "created_at"),
-        sort=("received_on", "created_at"), within=("party", "owner"), also_within=("assignee",),
+        sort=("received_on", "created_at"), timeline=Moment("received_on", "assignee"), within=("party", "owner"),
+        also_within=("assignee",),
         sections=(Section("Request", ("party", "requester", "kind", "law", "channel", "received_on", "extended_to",
                                       "details")),
                   Section("Work", ("assignee", "legal_hold", "legal_hold_reason"))),

@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlalchemy import Index, func, text
 from sqlalchemy.orm import Mapped, backref, relationship
 
-from crm.core.entity import About, Entity, Section
+from crm.core.entity import About, Entity, Moment, Section
 from crm.core.fields import (
     Choice,
     Field,
@@ -80,7 +80,8 @@ class Deal(Entity):
         search=("name",), sort=("name", "created_at"), delete=True,
         filters=("stage", "customer", "owner", "amount", "currency", "probability", "expected", "close_on", "opened_on",
                  "closed_on", "source", "name", "created_at", "lost_reason"),
-        within=("customer", "owner"), also_within=("owner",), related=("lines", "quotes", "demos", "financings"),
+        timeline=Moment("created_at", "owner", "customer"), within=("customer", "owner"), also_within=("owner",),
+        related=("lines", "quotes", "demos", "financings"),
         sections=(
             Section("Deal", ("name", "customer", "contact", "owner", "stage", "amount", "currency", "exchange_rate", "probability",
                              "opened_on", "close_on", "next_step", "source", "description")),
@@ -163,7 +164,8 @@ class Quote(Entity):
         columns=("code", "customer", "number", "deal", "state", "issued_on", "valid_until", "currency"),
         search=("number", "code"), sort=("issued_on", "created_at"), delete=True,
         filters=("customer", "deal", "state", "issued_on", "valid_until", "currency", "number", "created_at"),
-        within=("customer", "owner"), also_within=("deal", "owner"), related=("lines",),
+        timeline=Moment("issued_on", party="customer"), within=("customer", "owner"), also_within=("deal", "owner"),
+        related=("lines",),
         sections=(Section("Quote", ("customer", "contact", "deal", "number", "issued_on", "valid_until", "currency", "state",
                                     "terms", "remarks")),),
         detail=(Section("Quote", ("code", "customer", "contact", "deal", "number", "issued_on", "valid_until", "currency",
@@ -220,7 +222,8 @@ class Demo(Entity):
         columns=("summary", "customer", "vehicle", "starts_at", "state", "result", "host"),
         filters=("customer", "vehicle", "product", "deal", "kind", "state", "result", "starts_at", "dealer", "host",
                  "satisfaction"),
-        sort=("starts_at", "created_at"), within=("customer", "owner"), also_within=("deal", "owner"), delete=True,
+        sort=("starts_at", "created_at"), timeline=Moment("starts_at", "host", "customer"),
+        within=("customer", "owner"), also_within=("deal", "owner"), delete=True,
         sections=(Section("Appointment", ("customer", "kind", "vehicle", "product", "deal", "starts_at", "ends_at", "dealer",
                                           "host", "licence_checked", "state")),
                   Section("Result", ("result", "satisfaction", "feedback"))),

@@ -7,7 +7,7 @@ import datetime as dt
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func, insert, text
 from sqlalchemy.orm import Mapped, backref, relationship
 
-from crm.core.entity import About, Entity, Section, db
+from crm.core.entity import About, Entity, Moment, Section, db
 from crm.core.fields import (
     Choice,
     Field,
@@ -74,7 +74,7 @@ class Touchpoint(Entity):
         area="Customers", icon="map-pin", title="summary",
         columns=("summary", "customer", "step", "happened_at", "satisfaction", "teams"),
         filters=("customer", "step", "happened_at", "satisfaction", "teams"), sort=("happened_at",),
-        within=("customer", "owner"), delete=True,
+        timeline=Moment("happened_at", party="customer"), within=("customer", "owner"), delete=True,
         sections=(Section("Touchpoint", ("customer", "step", "happened_at", "satisfaction", "teams", "remarks")),),
         help="Where customers are on their journey.",
     )  # fmt: skip
@@ -90,8 +90,6 @@ class Touchpoint(Entity):
         backref=backref("touchpoints", order_by="Touchpoint.happened_at.desc()", passive_deletes="all"))  # fmt: skip
     step: Mapped[JourneyStep] = relationship(back_populates="touchpoints", lazy="selectin")
 
-    __table_args__ = (Index("ix_touchpoint_of_customer", "customer_id", "happened_at"),)
-
     @property
     def summary(self) -> str:
         return self.step.name
@@ -104,7 +102,8 @@ class StageChange(Entity):
         area="Customers", icon="history", label="Stage change", title="summary",
         columns=("summary", "party", "stage", "sub_stage", "stage_before", "sub_stage_before", "changed_at", "changed_by"),
         filters=("party", "stage", "sub_stage", "stage_before", "sub_stage_before", "changed_at", "changed_by"),
-        sort=("changed_at",), within=("party", "owner"), create=False, edit=False, audited=False,
+        sort=("changed_at",), timeline=Moment("changed_at", "changed_by"), within=("party", "owner"),
+        create=False, edit=False, audited=False,
         detail=(Section("Change", ("party", "stage", "sub_stage", "stage_before", "sub_stage_before", "changed_at",
                                    "changed_by")),),
         help="Which stages customers went through, and when.",
@@ -135,7 +134,6 @@ BEGIN
   RETURN NULL;
 END"""),
     )  # fmt: skip
-    __table_args__ = (Index("ix_stage_change_of_party", "party_id", "changed_at"),)
 
     @property
     def summary(self) -> str:

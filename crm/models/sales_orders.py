@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlalchemy import Index, func, text
 from sqlalchemy.orm import Mapped, backref, relationship
 
-from crm.core.entity import About, Entity, Section
+from crm.core.entity import About, Entity, Moment, Section
 from crm.core.fields import (
     Choice,
     Field,
@@ -81,7 +81,8 @@ class Order(Entity):
         search=("number", "invoice_number", "code"), sort=("ordered_at", "total", "created_at"),
         filters=("customer", "state", "ordered_at", "total", "refunded", "returns_count", "number", "invoice_number", "payment_method", "delivery_method", "currency",
                  "owner", "dealer", "deal", "quote", "due_on", "satisfaction", "created_at"),
-        within=("customer", "owner"), also_within=("owner",), related=("lines", "deliveries", "returns", "financings", "orientations"),
+        timeline=Moment("ordered_at", "owner", "customer"), within=("customer", "owner"), also_within=("owner",),
+        related=("lines", "deliveries", "returns", "financings", "orientations"),
         sections=(Section("Order", ("customer", "number", "invoice_number", "ordered_at", "state", "owner", "dealer", "deal",
                                     "quote")),
                   Section("Payment and delivery", ("currency", "exchange_rate", "payment_method", "delivery_method", "due_on",
@@ -138,7 +139,6 @@ class Order(Entity):
 
     __table_args__ = (
         rule("exchange_rate", "exchange_rate > 0", "must be more than 0"),
-        Index("ix_sales_order_of_customer", "customer_id", "ordered_at"),
         Index("ix_sales_order_pending", "ordered_at", "id", postgresql_where=text("state = 'pending'")),
     )  # fmt: skip
 

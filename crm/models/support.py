@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, Computed, Index, Integer, UniqueConstrai
 from sqlalchemy.orm import Mapped, backref, relationship
 
 from crm.core.audit import acting
-from crm.core.entity import About, Entity, Section
+from crm.core.entity import About, Entity, Moment, Section
 from crm.core.fields import (
     FieldClass,
     boolean_field,
@@ -89,7 +89,8 @@ class Ticket(Entity):
         filters=("state", "kind", "priority", "topic", "party", "assignee", "team", "channel", "opened_at", "due_at",
                  "resolved_at", "first_contact_resolution", "satisfaction", "response_minutes", "resolution_minutes",
                  "tags", "order", "vehicle", "product", "created_at"),
-        sort=("opened_at", "created_at"), within=("party", "owner"), also_within=("assignee",), related=("escalations",),
+        sort=("opened_at", "created_at"), timeline=Moment("opened_at", "assignee"), within=("party", "owner"),
+        also_within=("assignee",), related=("escalations",),
         sections=(Section("Ticket", ("party", "contact", "kind", "topic", "priority", "subject", "description", "channel",
                                      "interaction", "tags")),
                   Section("Concerns", ("order", "vehicle", "product")),

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Index, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, relationship, validates
 
-from crm.core.entity import About, Entity, Face, Section, db
+from crm.core.entity import About, Entity, Face, Moment, Section, db
 from crm.core.fields import (
     Field,
     FieldClass,
@@ -94,7 +94,7 @@ class SurveyAnswer(Entity):
         area="Service", icon="star", title="words",
         columns=("survey", "party", "score", "comment", "asked_at", "answered_at"), search=("comment",),
         filters=("survey", "party", "score", "asked_at", "answered_at", "ticket", "order", "service_record", "created_at"),
-        sort=("asked_at", "created_at"), within=("party", "owner"),
+        sort=("asked_at", "created_at"), timeline=Moment("asked_at"), within=("party", "owner"),
         sections=(Section("Answer", ("survey", "party", "contact", "score", "comment", "asked_at", "answered_at", "channel",
                                      "ticket", "interaction", "order", "service_record")),),
         detail=(Section("Answer", ("survey", "party", "contact", "score", "comment", "asked_at", "answered_at", "channel",
@@ -132,7 +132,6 @@ class SurveyAnswer(Entity):
     __table_args__ = (
         in_order("asked_at", "answered_at"), rule("answered_at", "score IS NULL OR answered_at IS NOT NULL", "is missing: say when the score was given"),
         Index("ix_survey_answer_when", "survey_id", "answered_at", "id", postgresql_where=text("score IS NOT NULL")),
-        Index("ix_survey_answer_party_when", "party_id", text("asked_at DESC")),
     )  # fmt: skip
 
     @validates("score")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlalchemy import Index, func, text
 from sqlalchemy.orm import Mapped, backref, relationship
 
-from crm.core.entity import About, Entity, Section
+from crm.core.entity import About, Entity, Moment, Section
 from crm.core.fields import (
     Choice,
     Field,
@@ -92,6 +92,7 @@ class ServiceAppointment(Entity):
         columns=("requested_work", "vehicle", "customer", "starts_at", "state", "channel", "dealer", "advisor", "priority"),
         search=("requested_work",), sort=("starts_at", "created_at"), delete=True,
         filters=("state", "starts_at", "vehicle", "customer", "dealer", "advisor", "channel", "priority"),
+        timeline=Moment("starts_at", "advisor", "customer"),
         within=("customer", "owner"), also_within=("vehicle", "customer", "owner"),
         sections=(Section("Appointment", ("customer", "vehicle", "requested_work", "starts_at", "ends_at", "channel", "dealer",
                                           "advisor", "state", "priority", "remarks")),),
@@ -135,6 +136,7 @@ class ServiceRecord(Entity):
         search=("work", "reference"), sort=("served_on", "created_at"), delete=True,
         filters=("vehicle", "customer", "kind", "state", "served_on", "mileage", "dealer", "advisor", "charged", "cost",
                  "satisfaction", "reference"),
+        timeline=Moment("served_on", "advisor", "customer"),
         within=("vehicle", "customer", "owner"), also_within=("customer", "owner"),
         sections=(
             Section("Service", ("vehicle", "customer", "kind", "state", "served_on", "mileage", "work", "reference", "dealer",

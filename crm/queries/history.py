@@ -70,10 +70,10 @@ def whole_history(
     return shown
 
 
-def events_of(face: Face, entry: AuditEntry, actor: Actor) -> list[Event]:
-    """One entry about a record of this face, as this actor may see it."""
-    this = select(AuditEntry.id).where(AuditEntry.id == entry.id).subquery()
-    return seen_by(actor, face, _events([(this, face.entity)], 1))
+def events_numbered(face: Face, numbers: list[int], actor: Actor) -> list[Event]:
+    """These entries about records of this face, as this actor may see them."""
+    these = select(AuditEntry.id).where(AuditEntry.id.in_(numbers)).subquery()
+    return seen_by(actor, face, _events([(these, face.entity)], len(numbers)))
 
 
 def _about(table: str, ids: list[int], before: int | None, limit: int) -> Any:

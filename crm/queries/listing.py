@@ -275,16 +275,16 @@ def _search(face: Face, term: str, actor: Actor) -> Any:
     if len(term) < 3 and hasattr(entity, "sort_name") and access_of(actor, face, "name").shows:
         return entity.sort_name.like(escaped.concat("%"))
     pattern = func.concat("%", escaped, "%")
-    own = _holds(face, term, pattern, actor)
+    own = holds(face, term, pattern, actor)
     found = [select(entity.id).where(own)]
     for relation in face.about.search_related:
         link = inspect(entity).relationships[relation]
         named = link.mapper.class_.faces[0]
-        found.append(select(*link.remote_side).where(_holds(named, term, pattern, actor), *row_scope(named, actor)))
+        found.append(select(*link.remote_side).where(holds(named, term, pattern, actor), *row_scope(named, actor)))
     return own if len(found) == 1 else entity.id.in_(union(*found).scalar_subquery())
 
 
-def _holds(face: Face, term: str, pattern: Any, actor: Actor) -> ColumnElement[bool]:
+def holds(face: Face, term: str, pattern: Any, actor: Actor) -> ColumnElement[bool]:
     """What is searched of a record has the pattern, as far as the actor sees it.
 
     The index is over all of it at once; where some isn't seen, one of the seen fields must have the pattern too.
@@ -320,6 +320,15 @@ def count(face: Face, query: ListQuery, actor: Actor, page: Page | None = None) 
     if number <= COUNTED_EXACTLY:
         return number, True
     return max(estimated, COUNTED_EXACTLY + 1), False
+
+
+def counts_up_to(asked: Mapping[str, Select[Any]], most: int) -> dict[str, int]:
+    """How many rows each of these finds, at most one more than `most`, in one question to the database."""
+    if not asked:
+        return {}
+    capped = [select(func.count()).select_from(statement.order_by(None).with_only_columns(literal(1)).limit(most + 1).subquery())
+              .scalar_subquery() for statement in asked.values()]  # fmt: skip
+    return dict(zip(asked, db.session.execute(select(*capped)).one(), strict=True))
 
 
 class _Explain(Executable, ClauseElement):

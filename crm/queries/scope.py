@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, any_, false, func, inspect, or_, select, union
@@ -109,7 +110,12 @@ def related_face(face: Face, relation: str) -> Face:
 
 
 def belonging(face: Face, record: Entity, relation: str, actor: Actor) -> Select[Any]:
-    """What belongs to a record and the actor may reach, in the order of the relationship."""
+    """What belongs to a record and the actor may reach, in the order of the relationship; what stands in the timeline
+    newest first, as its index has it."""
     link = inspect(face.entity).relationships[relation]
-    remote = next(iter(link.remote_side))
-    return visible(related_face(face, relation), actor).where(remote == record.id).order_by(*link.order_by or ())
+    remote, other = next(iter(link.remote_side)), related_face(face, relation)
+    order: Iterable[Any] = link.order_by or ()
+    moment = other.about.timeline
+    if moment and remote is other.entity.__table__.c[other.fields[moment.party].attribute]:
+        order = other.column(moment.at).desc(), other.entity.id.desc()
+    return visible(other, actor).where(remote == record.id).order_by(*order)

@@ -1,0 +1,139 @@
+"""The tabs of a record's page: what each holds is counted with the page, and drawn when it is opened or asked for by
+`?tab=`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import render_template, url_for
+from flask_login import current_user
+from flask_wtf.csrf import generate_csrf
+from markupsafe import Markup
+from sqlalchemy import Select, inspect
+
+from admin_views.cells import cell, fields_of, initials, present, title_of, tone_of
+from admin_views.forms import hidden
+from admin_views.lists import endpoint, may, page_of
+from crm.core.about import Section
+from crm.core.command import commands_of
+from crm.core.entity import Face, db
+from crm.queries.listing import counts_up_to, loads
+from crm.queries.scope import belonging, related_face
+
+RELATED_ROWS = 50
+COUNTED = 999
+
+
+@dataclass
+class Tab:
+    """`url` answers what is in it as a fragment, `draw` makes the same; `counted` finds the rows it counts. What lies
+    in `html` stands on the page already."""
+
+    id: str
+    label: str
+    url: str = ""
+    draw: Callable[[], str] | None = None
+    counted: list[Select[Any]] = field(default_factory=list)
+    html: str = ""
+    count: str = ""
+    active: bool = False
+
+
+def tabs_of(face: Face, record: Any, own: Iterable[Tab], asked_for: str) -> list[Tab]:
+    """Every tab that the person may open, the overview first; the one that is asked for is drawn."""
+    tabs = [*own, *_related_tabs(face, record)]
+    if face.about.audited:
+        from_history = url_for(endpoint(face, "history_view"), id=record.id)
+        tabs.append(Tab("history", "History", from_history))
+    if not tabs or tabs[0].id != "overview":
+        tabs.insert(0, Tab("overview", "Overview"))
+    _count(tabs)
+    asked = next((tab for tab in tabs if tab.id == asked_for), tabs[0])
+    asked.active = True
+    if asked.draw and not asked.html:
+        asked.html = Markup(asked.draw())  # noqa: S704 - our own templates
+    return tabs
+
+
+def _count(tabs: list[Tab]) -> None:
+    asked = {f"{tab.id} {number}": statement for tab in tabs for number, statement in enumerate(tab.counted)}
+    found = counts_up_to(asked, COUNTED)
+    for tab in tabs:
+        numbers = [found[f"{tab.id} {number}"] for number in range(len(tab.counted))]
+        if numbers:
+            tab.count = f"{COUNTED}+" if max(numbers) > COUNTED else f"{sum(numbers):,}"
+
+
+def _related_tabs(face: Face, record: Any) -> list[Tab]:
+    about = face.about
+    together = {name for tab in about.tabs for name in tab.fields}
+    alone = [Section(name.replace("_", " ").capitalize(), (name,)) for name in about.related if name not in together]
+    tabs = []
+    for section in (*about.tabs, *alone):
+        seen = [name for name in section.fields if may(related_face(face, name), "read")]
+        if seen:
+            tabs.append(Tab(
+                section.title.lower().replace(" ", "-"), section.title,
+                url_for(endpoint(face, "related_view"), id=record.id, relation=seen),
+                lambda seen=seen: draw_related(face, record, seen),  # type: ignore[misc]
+                [belonging(face, record, name, current_user) for name in seen]))  # fmt: skip
+    return tabs
+
+
+def draw_related(face: Face, record: Any, relations: Iterable[str]) -> str:
+    """The small tables of what belongs to a record."""
+    tables = [_related(face, record, relation) for relation in relations]
+    return render_template("desk/related.html", tables=tables,
+                           page_url=url_for(endpoint(face, "details_view"), id=record.id))  # fmt: skip
+
+
+def _related(face: Face, record: Any, relation: str) -> dict[str, Any]:
+    other = related_face(face, relation)
+    back = inspect(face.entity).relationships[relation].back_populates or ""
+    names = [name for name in present(other, other.about.columns) if name != back] or ["id"]
+
+    def called(row: Any) -> str:
+        first = other.field(names[0])
+        if first.kind == "reference" or not fields_of(other)[names[0]].shows:
+            return title_of(other, row)
+        return first.word(other.value(row, names[0])) or title_of(other, row)
+
+    archived = face.is_archived(record)
+    rows = [{
+        "url": url_for(endpoint(other, "details_view"), id=row.id) if may(other, "read") else None,
+        "title": called(row), "subtitle": "",
+        "initials": initials(title_of(other, row)) if other.about.title == "name" else None, "tone": tone_of(row),
+        "cells": [cell(other, row, name, page_of) for name in names[1:]],
+        "quick": None if archived else _quick(other, row, face, record, relation),
+    } for row in db.session.scalars(belonging(face, record, relation, current_user).options(*loads(other, names))
+                                    .limit(RELATED_ROWS))]  # fmt: skip
+    can_add = other.about.create and may(other, "create") and not archived
+    return {
+        "title": other.label_plural, "rows": rows, "add_label": f"New {other.label.lower()}",
+        "columns": [{"label": other.field(name).label, "numeric": other.field(name).family == "number"} for name in names],
+        "add_url": url_for(endpoint(other, "create_view"), **{back: record.id}) if can_add else None,
+        "more_url": url_for(endpoint(other, "index_view"), **{f"flt_{back}_eq": record.id}),
+        "more_text": "Open as a list", "empty_text": f"No {other.label_plural.lower()} yet.", "empty_icon": other.about.icon,
+    }  # fmt: skip
+
+
+def _quick(other: Face, row: Any, face: Face, record: Any, relation: str) -> dict[str, Any] | None:
+    """The first command that fits a row and asks nothing: done with one click, without leaving the page."""
+    made = next((made for made in commands_of(other) if not made.asks and not made.confirm and may(other, made.verb)
+                 and (made.applies is None or made.applies(row))), None)  # fmt: skip
+    if made is None:
+        return None
+    tab = next((tab.title for tab in face.about.tabs if relation in tab.fields), relation.replace("_", " "))
+    ident = tab.lower().replace(" ", "-")
+    back = url_for(endpoint(face, "details_view"), id=record.id, tab=ident)
+    pairs = [
+        ("csrf_token", generate_csrf()),
+        ("action", made.verb),
+        ("confirm", "1"),
+        ("rowid", str(row.id)),
+        ("next", back),
+    ]
+    return {"label": made.label, "icon": made.icon, "url": url_for(endpoint(other, "action_view")),
+            "hidden": hidden(pairs), "tab": ident}  # fmt: skip

@@ -1,0 +1,196 @@
+"""What happened with a party, newest first, whatever it was: one query over every entity that takes part
+(`About.timeline`), each by its own index and under its own rights, and over the changes of the party itself."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import TIMESTAMP, ColumnElement, Select, cast, collate, func, literal, select, tuple_, union_all
+from sqlalchemy.dialects.postgresql import ARRAY, TEXT
+
+from crm.core.command import among
+from crm.core.entity import SEARCH_TEXT, Entity, Face, all_faces, db
+from crm.core.permissions import Actor, accesses, allowed
+from crm.models.access import AuditAction, AuditEntry
+from crm.queries.conditions import compile_condition, search_key
+from crm.queries.history import events_numbered
+from crm.queries.listing import BadQuery, holds, loads
+from crm.queries.scope import row_scope
+
+SHOWN = 30
+CHANGE = "change"
+# What status and stage changes tell, in words of their own.
+_TOLD = ("lifecycle", "block_state", "block_reason", "blocked_at", "blocked_until", "archived_at", "status_reason",
+         "status_code", "stage", "sub_stage")  # fmt: skip
+
+Place = tuple[dt.datetime, str, int]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted of a timeline. `kinds` are names of faces and `change`, none: all; days are in UTC, both ends
+    included; `before` is the place of the last one that was shown."""
+
+    kinds: frozenset[str] = frozenset()
+    person: int | None = None
+    since: dt.date | None = None
+    until: dt.date | None = None
+    search: str = ""
+    before: Place | None = None
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One thing: a record of a face, or for a change of the party itself its `history.Event`."""
+
+    kind: str
+    at: dt.datetime
+    face: Face
+    what: Any
+
+
+def takes_part(face: Face, actor: Actor) -> list[Face]:
+    """The faces whose records this actor finds in the timeline of a party."""
+    found = [other for other in all_faces() if other.about.timeline and allowed(actor, f"{other.name}.read")]
+    return [other for other in found if all(accesses(actor, other)[name].shows for name in _needed(other))]
+
+
+def timeline(
+    face: Face, party: Entity, actor: Actor, asked: Asked, limit: int = SHOWN
+) -> tuple[list[Happened], Place | None]:
+    """(what happened, the place to go on after). The party has been found under this face by the same actor."""
+    parts = [
+        _of_face(other, party, actor, asked, limit + 1)
+        for other in takes_part(face, actor)
+        if _fits(other, actor, asked)
+    ]
+    if face.about.audited and not asked.search and (not asked.kinds or CHANGE in asked.kinds):
+        parts.append(_changes(face, party, asked, limit + 1))
+    if not parts:
+        return [], None
+    found = union_all(*(select(part.subquery()) for part in parts)).subquery()
+    newest = (found.c.at.desc(), collate(found.c.kind, "C").desc(), found.c.id.desc())
+    rows: list[Place] = [(at, kind, number) for kind, number, at in
+                         db.session.execute(select(found.c.kind, found.c.id, found.c.at).order_by(*newest).limit(limit + 1))]  # fmt: skip
+    shown = rows[:limit]
+    records = _records(face, actor, shown)
+    happened = [Happened(kind, at, *records[kind, number]) for at, kind, number in shown if (kind, number) in records]
+    return happened, shown[-1] if len(rows) > limit else None
+
+
+def place_text(place: Place) -> str:
+    """A place as an address carries it."""
+    packed = json.dumps([place[0].isoformat(), place[1], place[2]])
+    return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
+
+
+def read_place(raw: str) -> Place:
+    """Raises BadQuery for what is none."""
+    try:
+        at, kind, number = json.loads(base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)))
+        time = dt.datetime.fromisoformat(at)
+        good = time.tzinfo is not None and isinstance(kind, str) and kind.isidentifier() and type(number) is int
+        good = good and abs(number) < 2**63
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        good = False
+    if not good:
+        raise BadQuery("before", "is no place in this timeline; start again from its beginning")
+    return time.astimezone(dt.UTC), kind, number
+
+
+def _needed(face: Face) -> tuple[str, str]:
+    assert face.about.timeline is not None
+    return face.about.timeline.at, face.about.timeline.party
+
+
+def _fits(face: Face, actor: Actor, asked: Asked) -> bool:
+    """Whether anything of this face can be among what is asked for."""
+    assert face.about.timeline is not None
+    by = face.about.timeline.by
+    return ((not asked.kinds or face.name in asked.kinds)
+            and (asked.person is None or (bool(by) and accesses(actor, face)[by].shows))
+            and (not asked.search or hasattr(face.entity, SEARCH_TEXT)))  # fmt: skip
+
+
+def _of_face(face: Face, party: Entity, actor: Actor, asked: Asked, limit: int) -> Select[*tuple[Any, ...]]:
+    """The newest records of a face, by the index over party, time and number."""
+    moment = face.about.timeline
+    assert moment is not None
+    column, number = face.column(moment.at), face.entity.id
+    conditions = [face.column(moment.party) == party.id, *row_scope(face, actor)]
+    for op, day in (("ge", asked.since), ("le", asked.until)):
+        if day is not None:
+            conditions.append(compile_condition(face, face.fields[moment.at], op, day.isoformat()))
+    if asked.person is not None:
+        conditions.append(face.column(moment.by) == asked.person)
+    if asked.search:
+        pattern = func.concat("%", search_key(asked.search), "%")
+        conditions.append(holds(face, asked.search, pattern, actor))
+    is_day = face.fields[moment.at].kind == "date"
+    if asked.before is not None:
+        conditions.append(_after(asked.before, face.name, column, number, is_day=is_day))
+    # A day counts as its first moment: what has a time stands above it.
+    at = func.timezone("UTC", cast(column, TIMESTAMP())) if is_day else column
+    return (select(literal(face.name).label("kind"), number.label("id"), at.label("at")).where(*conditions)
+            .order_by(column.desc(), number.desc()).limit(limit))  # fmt: skip
+
+
+def _changes(face: Face, party: Entity, asked: Asked, limit: int) -> Select[*tuple[Any, ...]]:
+    """The newest changes of the party that nothing else in the timeline tells."""
+    table = party.__tablename__
+    untold = AuditEntry.changes.op("-")(literal(list(_TOLD), ARRAY(TEXT))) != {}
+    conditions: list[ColumnElement[bool]] = [
+        # As literals: only so the index over the changes of parties fits.
+        AuditEntry.entity == literal(table, literal_execute=True), AuditEntry.record_id == party.id,
+        (AuditEntry.action != AuditAction.UPDATE) | untold,
+    ]  # fmt: skip
+    for op, day in (("ge", asked.since), ("le", asked.until)):
+        if day is not None:
+            audit = next(iter(AuditEntry.faces))
+            conditions.append(compile_condition(audit, audit.fields["created_at"], op, day.isoformat()))
+    if asked.person is not None:
+        conditions.append(AuditEntry.actor_id == asked.person)
+    if asked.before is not None:
+        conditions.append(_after(asked.before, CHANGE, AuditEntry.created_at, AuditEntry.id, is_day=False))
+    return (select(literal(CHANGE).label("kind"), AuditEntry.id, AuditEntry.created_at.label("at")).where(*conditions)
+            .order_by(AuditEntry.created_at.desc(), AuditEntry.id.desc()).limit(limit))  # fmt: skip
+
+
+def _after(place: Place, kind: str, column: Any, number: Any, *, is_day: bool) -> ColumnElement[bool]:
+    """What comes after a place in the order of time, kind and number, newest first."""
+    time, last_kind, last_number = place
+    value: Any = time
+    same_time_too = kind < last_kind
+    if is_day:
+        value = time.date()
+        # Later on that day than its first moment: the whole day is still to come.
+        same_time_too = same_time_too or time > dt.datetime.combine(value, dt.time(), dt.UTC)
+    if same_time_too:
+        return column <= value
+    if kind == last_kind:
+        return tuple_(column, number) < tuple_(literal(value, column.type), literal(last_number, number.type))
+    return column < value
+
+
+def _records(face: Face, actor: Actor, places: Iterable[Place]) -> dict[tuple[str, int], tuple[Face, Any]]:
+    """What stands at these places and its face, with one query for each kind among them."""
+    wanted: dict[str, list[int]] = {}
+    for _, kind, number in places:
+        wanted.setdefault(kind, []).append(number)
+    found: dict[tuple[str, int], tuple[Face, Any]] = {}
+    for kind, numbers in wanted.items():
+        if kind == CHANGE:
+            found |= {(kind, event.entry.id): (face, event) for event in events_numbered(face, numbers, actor)}
+            continue
+        other = next(one for one in all_faces() if one.name == kind)
+        assert other.about.timeline is not None
+        names = (other.about.timeline.by, *other.about.columns) if other.about.timeline.by else other.about.columns
+        statement = select(other.entity).where(among(other.entity.id, numbers)).options(*loads(other, names))
+        found |= {(kind, record.id): (other, record) for record in db.session.scalars(statement)}
+    return found
