@@ -213,7 +213,7 @@ def test_a_relation_is_added_on_the_page_from_either_side(session: Any, as_user:
     for data in ({}, {"kind": "no", "other": "x", "valid_from": "\x00"}, {"kind": "parent", "other": 10**30}):
         assert admin.post("/admin/customers/relate/", data=data, **post).status_code == 422
     plain = admin.post("/admin/customers/relate/", data={"kind": "parent"}, query_string={"id": a.id})
-    assert (plain.status_code, plain.location) == (303, f"/admin/customers/details/?id={a.id}#relations")
+    assert (plain.status_code, plain.location) == (303, f"/admin/customers/details/?id={a.id}&tab=relations")
     assert session.scalar(select(func.count()).select_from(Relation)) == 1
     auditor = as_user("auditor").client
     assert auditor.post("/admin/customers/relate/", data={"kind": "other", "other": b.id}, **post).status_code == 403

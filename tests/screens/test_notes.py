@@ -59,7 +59,7 @@ def test_what_is_wrong_is_said_and_the_text_stays(as_user, party):
         answer = post(person, party, text=text)
         assert (answer.status_code, said in answer.text) == (422, True), said
     plain = post(person, party, htmx=False, text="")
-    assert (plain.status_code, plain.location.endswith("#notes")) == (303, True)
+    assert (plain.status_code, plain.location.endswith("&tab=notes")) == (303, True)
     party.archived_at = db.func.now()
     db.session.commit()
     assert "is archived" in post(person, party, text="Too late").text
