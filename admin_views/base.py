@@ -231,6 +231,14 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
 
     def _ask(self, made: Command, form: DeskForm, ids: list[int] | None, errors: Mapping[str, str]) -> Any:
         form.blame(errors)
+        if (
+            made.suggests
+            and request.method == "GET"
+            and ids is not None
+            and len(ids) == 1
+            and (only := self._reachable(made, ids[0]))
+        ):
+            details.suggest(form, made.suggests(only, current_user))
         pairs = [("action", made.verb), ("confirm", "1")]
         what = [line for line in (made.help, made.confirm) if line]
         if ids is None:

@@ -201,6 +201,16 @@ def prefill_reference(field: DeclaredField, raw: str) -> None:
         field.shown, field.shown_as = target.id, title_of(other, target)
 
 
+def suggest(form: DeskForm, values: Mapping[str, Any]) -> None:
+    """What the fields of a form begin with where nothing was typed."""
+    for name, value in values.items():
+        field = form._fields[name]
+        if field.typed is None and field.declared.kind == "reference":
+            prefill_reference(field, str(value))
+        elif field.typed is None:
+            field.shown = value
+
+
 def prefill_name(field: DeclaredField, raw: str) -> None:
     other = face_named(field.declared.refers_to)
     target = find(other, current_user, raw, PICK)

@@ -13,6 +13,7 @@ from admin_views.export_pages import ExportView
 from admin_views.home import HomeView
 from admin_views.imports import ImportView
 from admin_views.jobs import JobView
+from admin_views.leads import LeadView
 from admin_views.parties import PartyView
 from admin_views.party_documents import AttachmentView, DocumentView
 from admin_views.rights import RoleView, UserView
@@ -22,7 +23,7 @@ from crm.core.entity import Face, all_faces
 # Face name → its view, where the generated one isn't enough.
 SPECIAL: dict[str, type[EntityView]] = {
     "customer": PartyView, "vendor": PartyView, "partner": PartyView, "end_customer": PartyView, "party": PartyView,
-    "document": DocumentView, "attachment": AttachmentView,
+    "lead": LeadView, "document": DocumentView, "attachment": AttachmentView,
     "role": RoleView, "user": UserView, "import": ImportView, "job": JobView, "audit_entry": AuditView, "export": ExportView,
     "saved_view": SavedViewView,
 }  # fmt: skip

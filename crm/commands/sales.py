@@ -1,27 +1,12 @@
-"""What may happen to leads and to the steps of an onboarding."""
+"""What may happen to the steps of an onboarding."""
 
 from __future__ import annotations
 
 import datetime as dt
 
 from crm.core.command import Refused, command
-from crm.core.entity import db
-from crm.core.fields import field_of
 from crm.models.access import User
 from crm.models.sales_journey import OnboardingStep
-from crm.models.sales_leads import Lead
-
-
-@command(Lead, "Reassign", asks={"owner": field_of("reference", refers_to="user", label="Sales person", required=True)},
-         icon="user")  # fmt: skip
-def reassign(lead: Lead, *, by: User, owner: int) -> None:
-    """Give it to another sales person."""
-    new = db.session.get(User, owner)
-    if new is None or not new.active:
-        raise Refused("there is no active user with that number")
-    if lead.owner_id == owner:
-        raise Refused(f"{new.name} works on it already")
-    lead.owner_id = owner
 
 
 @command(OnboardingStep, "Mark as done", icon="check", applies=lambda step: step.done_at is None)

@@ -48,6 +48,7 @@ class Command:
     faces: tuple[str, ...] = ()
     applies: Callable[[Any], bool] | None = None
     set_form: Callable[..., dict[int, str]] | None = None
+    suggests: Callable[[Any, Any], dict[str, Any]] | None = None
 
     def many(self, run: Callable[..., dict[int, str]]) -> Callable[..., dict[int, str]]:
         """Declare the set form (`@block.many`): takes the numbers of locked records, `by` and the asked values, does
@@ -94,16 +95,18 @@ _commands: dict[tuple[type[Entity], str], Command] = {}
 
 def command(entity: type[Entity], label: str, *, asks: Mapping[str, Field] | None = None, confirm: str = "",
             tone: str = "neutral", icon: str = "zap", faces: tuple[str, ...] = (),
-            applies: Callable[[Any], bool] | None = None) -> Callable[[Callable[..., None]], Command]:  # fmt: skip
+            applies: Callable[[Any], bool] | None = None,
+            suggests: Callable[[Any, Any], dict[str, Any]] | None = None) -> Callable[[Callable[..., None]], Command]:  # fmt: skip
     """Declare a verb: the function takes the record, `by` (who does it) and the asked values by keyword.
 
     `applies` hides the command on a record where it makes no sense; it is a courtesy, the function still refuses.
+    `suggests` answers, for a record and who asks, values that its form begins with.
     """
 
     def declare(run: Callable[..., None]) -> Command:
         verb = run.__name__.rstrip("_")
         asked = {name: _named(declared, name) for name, declared in (asks or {}).items()}
-        made = Command(entity, verb, label, run, asked, confirm, tone, icon, faces, applies)
+        made = Command(entity, verb, label, run, asked, confirm, tone, icon, faces, applies, suggests=suggests)
         _commands[entity, verb] = made
         return made
 
