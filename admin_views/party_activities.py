@@ -19,7 +19,7 @@ from admin_views.lists import endpoint, may, page_of
 from admin_views.tabs import Tab
 from crm.commands import records
 from crm.core.command import Refused, WrongInput
-from crm.core.entity import face_named
+from crm.core.entity import Face, face_named
 from crm.core.permissions import PICK
 from crm.models.parties import Party
 from crm.queries.listing import BadQuery
@@ -56,7 +56,9 @@ class PartyActivities(EntityView):
 
     @expose("/timeline/")
     def timeline_view(self) -> Any:
-        return render_template("desk/_timeline.html", **self._timeline(self._record("read"), request.args))
+        return render_template(
+            "desk/_timeline.html", **self._timeline(self._record("read"), request.args, takes_part(current_user))
+        )
 
     @expose("/log/", methods=("POST",))
     def log(self) -> Any:
@@ -93,7 +95,8 @@ class PartyActivities(EntityView):
         kinds = [] if record.archived_at else [
             {"name": name, "label": label, "icon": icon} for name, (face, label, icon) in LOGGED.items()
             if may(face_named(face), "create")]  # fmt: skip
-        told = [(face.name, face.label) for face in takes_part(self.face, current_user)]
+        sources = takes_part(current_user)
+        told = [(face.name, face.label) for face in sources]
         people = face_named("user")
         given = request.args if request.method == "GET" else MultiDict[str, str]()
         return render_template(
@@ -102,15 +105,15 @@ class PartyActivities(EntityView):
             timeline_url=url_for(".timeline_view", id=record.id),
             types=sorted([*told, (CHANGE, f"Change of the {self.face.label.lower()}")], key=lambda pair: pair[1]), given=given,
             me=current_user.id, people_url=url_for(endpoint(people, "lookup_view")) if may(people, PICK) else None,
-            person=self._person(given), **self._timeline(record, given))  # fmt: skip
+            person=self._person(given), **self._timeline(record, given, sources))  # fmt: skip
 
     def _person(self, given: Mapping[str, str]) -> str:
         found = find(face_named("user"), current_user, given.get("who", ""), PICK)
         return title_of(face_named("user"), found) if found is not None else ""
 
-    def _timeline(self, record: Party, given: MultiDict[str, str]) -> dict[str, Any]:
+    def _timeline(self, record: Party, given: MultiDict[str, str], sources: list[Face]) -> dict[str, Any]:
         """The entries of a part of the timeline, and where the next part is."""
-        found, place = timeline(self.face, record, current_user, read_asked(given))
+        found, place = timeline(self.face, record, current_user, sources, read_asked(given, sources))
         pairs = [(name, value) for name, value in given.items(multi=True) if name in _NAMES and value]
         more = url_for(".timeline_view", id=record.id, before=place_text(place), **_several(pairs)) if place else None
         entries = [entry for one in found if (entry := self._entry(one)) is not None]
@@ -127,10 +130,10 @@ class PartyActivities(EntityView):
 _NAMES = ("type", "who", "since", "until", "q")
 
 
-def read_asked(given: MultiDict[str, str]) -> Asked:
+def read_asked(given: MultiDict[str, str], sources: list[Face]) -> Asked:
     """What an address asks of the timeline. Raises BadQuery."""
     kinds = frozenset(given.getlist("type")) - {""}
-    known = {face.name for face in takes_part(face_named("customer"), current_user)} | {CHANGE}
+    known = {face.name for face in sources} | {CHANGE}
     if wrong := kinds - known:
         raise BadQuery("type", f"“{min(wrong)[:60]}” isn't in this timeline")
     who = given.get("who", "")

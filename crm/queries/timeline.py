@@ -55,21 +55,18 @@ class Happened:
     what: Any
 
 
-def takes_part(face: Face, actor: Actor) -> list[Face]:
+def takes_part(actor: Actor) -> list[Face]:
     """The faces whose records this actor finds in the timeline of a party."""
     found = [other for other in all_faces() if other.about.timeline and allowed(actor, f"{other.name}.read")]
     return [other for other in found if all(accesses(actor, other)[name].shows for name in _needed(other))]
 
 
 def timeline(
-    face: Face, party: Entity, actor: Actor, asked: Asked, limit: int = SHOWN
+    face: Face, party: Entity, actor: Actor, sources: Iterable[Face], asked: Asked, limit: int = SHOWN
 ) -> tuple[list[Happened], Place | None]:
-    """(what happened, the place to go on after). The party has been found under this face by the same actor."""
-    parts = [
-        _of_face(other, party, actor, asked, limit + 1)
-        for other in takes_part(face, actor)
-        if _fits(other, actor, asked)
-    ]
+    """(what happened, the place to go on after). The party has been found under this face by the same actor; `sources`
+    is what `takes_part` answers for him."""
+    parts = [_of_face(other, party, actor, asked, limit + 1) for other in sources if _fits(other, actor, asked)]
     if face.about.audited and not asked.search and (not asked.kinds or CHANGE in asked.kinds):
         parts.append(_changes(face, party, asked, limit + 1))
     if not parts:
@@ -190,7 +187,7 @@ def _records(face: Face, actor: Actor, places: Iterable[Place]) -> dict[tuple[st
             continue
         other = next(one for one in all_faces() if one.name == kind)
         assert other.about.timeline is not None
-        names = (other.about.timeline.by, *other.about.columns) if other.about.timeline.by else other.about.columns
-        statement = select(other.entity).where(among(other.entity.id, numbers)).options(*loads(other, names))
+        by = [other.about.timeline.by] if other.about.timeline.by else []
+        statement = select(other.entity).where(among(other.entity.id, numbers)).options(*loads(other, by))
         found |= {(kind, record.id): (other, record) for record in db.session.scalars(statement)}
     return found

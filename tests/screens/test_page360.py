@@ -15,7 +15,7 @@ from crm.models.communications import Interaction, Task
 from crm.models.parties import Contact, Party
 from crm.models.party_notes import Note
 from crm.queries.listing import _Explain
-from crm.queries.timeline import CHANGE, Asked, _changes, _of_face, timeline
+from crm.queries.timeline import CHANGE, Asked, _changes, _of_face, takes_part, timeline
 from tests.factories import make
 
 DAY = dt.datetime(2026, 3, 10, tzinfo=dt.UTC)
@@ -51,9 +51,9 @@ def test_whatever_happened_stands_once_newest_first_and_parts_follow_each_other(
     admin = db.session.get(User, as_user("admin").user_id)
     made = [(face.name, happen(face, party, DAY + dt.timedelta(hours=hours)).id)
             for face in TAKING_PART for hours in (0, 0, 12)]  # fmt: skip
-    found, place, parts = [], None, 0
+    found, place, parts, sources = [], None, 0, takes_part(admin)
     while parts == 0 or place:
-        some, place = timeline(face_named("customer"), party, admin, Asked(before=place), limit=7)
+        some, place = timeline(face_named("customer"), party, admin, sources, Asked(before=place), limit=7)
         found, parts = found + some, parts + 1
     of_records = [(one.kind, one.what.id) for one in found if one.kind != CHANGE]
     # What the database itself noted when the party was made comes on top.
@@ -71,7 +71,7 @@ def test_each_part_is_read_in_the_order_of_its_index(session, as_user, face):
     asked = Asked(before=(NOON, face.name, 5), since=DAY.date())
     session.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"))
     for statement, index in (
-        (_of_face(face, customer, admin, asked, 31), f"ix_{face.entity.__tablename__}_{face.about.timeline.party}_id"),
+        (_of_face(face, customer, admin, asked, 31), f"ix_{face.entity.__tablename__}_timeline"),
         (_changes(face_named("customer"), customer, asked, 31), "ix_audit_entry_party"),
     ):
         [plan] = session.connection().execute(_Explain(statement)).scalar_one()
