@@ -240,6 +240,8 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         ):
             details.suggest(form, made.suggests(only, current_user))
         pairs = [("action", made.verb), ("confirm", "1")]
+        if request.values.get("next"):
+            pairs.append(("next", request.values["next"]))
         what = [line for line in (made.help, made.confirm) if line]
         if ids is None:
             query = read_query(self.face, self._list_pairs(), strict=False)

@@ -9,6 +9,7 @@ from flask_admin.theme import Bootstrap4Theme
 from admin_views import access, shell
 from admin_views.audit import AuditView
 from admin_views.base import EntityView
+from admin_views.deals import DealView
 from admin_views.export_pages import ExportView
 from admin_views.home import HomeView
 from admin_views.imports import ImportView
@@ -23,7 +24,7 @@ from crm.core.entity import Face, all_faces
 # Face name → its view, where the generated one isn't enough.
 SPECIAL: dict[str, type[EntityView]] = {
     "customer": PartyView, "vendor": PartyView, "partner": PartyView, "end_customer": PartyView, "party": PartyView,
-    "lead": LeadView, "document": DocumentView, "attachment": AttachmentView,
+    "lead": LeadView, "deal": DealView, "document": DocumentView, "attachment": AttachmentView,
     "role": RoleView, "user": UserView, "import": ImportView, "job": JobView, "audit_entry": AuditView, "export": ExportView,
     "saved_view": SavedViewView,
 }  # fmt: skip

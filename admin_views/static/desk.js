@@ -13,6 +13,7 @@ import { wakeImports } from "./js/imports.js";
 import { wakeBack } from "./js/back.js";
 import { wakeCells } from "./js/cells.js";
 import { wakeInline } from "./js/inline.js";
+import { wakeBoard } from "./js/board.js";
 
 wakeTheme();
 wakeShell();
@@ -27,6 +28,7 @@ wakeImports();
 wakeBack();
 wakeCells();
 wakeInline();
+wakeBoard();
 
 // htmx sends the CSRF token in a header, and what it brings in may hold pickers.
 document.addEventListener("htmx:configRequest", (event) => {

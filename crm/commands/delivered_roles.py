@@ -99,7 +99,7 @@ DELIVERED: dict[str, Delivered] = {
         (*_rows(Scope.TEAM, "Customers.read", "Sales.read", "Service.read", "Vehicles.read", "Insight.read", "consent.read",
                 "privacy_request.read"),
          *_rows(Scope.OWN, "Customers.edit", "Customers.delete", "customer.export", "Sales.edit", "Sales.delete",
-                "Sales.export", "Vehicles.edit", "lead.convert", *_CHECKLIST, "customer.activate",
+                "Sales.export", "Vehicles.edit", "lead.convert", "deal.move", *_CHECKLIST, "customer.activate",
                 "customer.deactivate", "customer.mark_prospect", "customer.mark_churned", "contact.set_primary",
                 "address.set_default", "note.pin", "note.unpin", "relation.end", "interaction.follow_up_done",
                 "ticket.escalate", "customer_offer.edit", "customer_offer.accept", "customer_offer.refuse",
