@@ -23,7 +23,10 @@ function wake(box) {
     tabs[next].focus();
     open(tabs, tabs[next], true);
   });
-  open(all(), box.querySelector('[role="tab"][aria-selected="true"]'), false);
+  const show = () => open(all(), box.querySelector('[role="tab"][aria-selected="true"]'), false);
+  show();
+  // htmx binds its panels when the document is ready; opening sooner is missed.
+  if (document.readyState !== "complete") window.addEventListener("load", show, { once: true });
 }
 
 function open(tabs, tab, keep) {
