@@ -64,8 +64,10 @@ class PartyActivities(EntityView):
     def log(self) -> Any:
         """Make what the bar was filled in for, and show the page with it."""
         record, kind = self._record("read"), request.form.get("kind", "")
+        if not any(may(face_named(face), "create") for face, _, _ in LOGGED.values()):
+            abort(403)
         if kind not in LOGGED:
-            abort(404)
+            raise BadQuery("kind", f"is one of {', '.join(LOGGED)}")
         face = face_named(LOGGED[kind][0])
         if not may(face, "create"):
             abort(403)

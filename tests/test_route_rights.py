@@ -38,12 +38,12 @@ SIGNED_IN = {"admin.index", "admin.why", "access.password"}
 NAMED = {"admin.demo": "customer.import", "admin.rights": "role.read"}
 # A route may ask for more than its screen's right: the right to what it shows besides.
 ALSO = {"relations_view": "relation.read", "relate": "relation.create", "notes_view": "note.read", "note": "note.create",
-        "pin_note": "note.pin", "views_view": "saved_view.edit"}  # fmt: skip
+        "pin_note": "note.pin", "log": "task.create", "views_view": "saved_view.edit"}  # fmt: skip
 # Flask-Admin's own ways in: shut for everybody.
 SHUT = {"ajax_lookup", "ajax_update"}
 # These look at one record, which may be out of reach, or have nothing of the kind.
 WITHOUT_RECORD = {"index_view", "create_view", "export", "export_form", "lookup_view", "filters_view",
-                  "columns_view", "views_view"}  # fmt: skip
+                  "columns_view", "views_view", "board_view"}  # fmt: skip
 MAYBE_NOTHING = {"related_view", "photo_view", "pin_note"}
 # The wizard's own steps: a draft is its person's alone, so for everybody else it isn't there.
 WIZARD = {"map_view", "preview_view", "progress_view", "status_view", "cancel_view", "refused_view"}

@@ -179,7 +179,7 @@ def test_what_the_bar_cannot_keep_comes_back_as_it_was_typed(as_user, party):
     assert "The day " in answer.text
     assert "Much was said" in answer.text
     assert re.search(r'value="meeting" checked', answer.text)
-    assert log(person, party, kind="party").status_code == 404
+    assert log(person, party, kind="party").status_code == 422
     assert log(as_user("auditor"), party, kind="note", text="No").status_code == 403
     party.archived_at = db.func.now()
     db.session.commit()
