@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import Index, func, text
+from sqlalchemy import func, text
 from sqlalchemy.orm import Mapped, backref, relationship
 
-from crm.core.entity import About, Entity, Section
+from crm.core.entity import About, Entity, Moment, Section
 from crm.core.fields import (
     Choice,
     Field,
@@ -59,7 +59,7 @@ class Feedback(Entity):
         columns=("words", "party", "comment", "topic", "source", "given_on", "published_on"), search=("comment", "reply"),
         filters=("party", "rating", "topic", "source", "given_on", "dealer", "order", "vehicle", "may_publish", "published_on",
                  "replied_at", "created_at"),
-        sort=("given_on", "created_at"), within=("party", "owner"),
+        sort=("given_on", "created_at"), timeline=Moment("given_on"), within=("party", "owner"),
         sections=(Section("Feedback", _GIVEN), Section("About", _ABOUT),
                   Section("What we did with it", ("reply", "replied_at", "may_publish", "published_on"))),
         detail=(Section("Feedback", _GIVEN), Section("About", _ABOUT),
@@ -102,7 +102,6 @@ class Feedback(Entity):
     __table_args__ = (
         rule("published_on", "may_publish OR published_on IS NULL", "is set, and nobody said that it may be published"),
         rule("replied_at", "reply IS NOT NULL OR replied_at IS NULL", "is set without a reply"),
-        Index("ix_feedback_party_when", "party_id", text("given_on DESC")),
     )  # fmt: skip
 
     @property

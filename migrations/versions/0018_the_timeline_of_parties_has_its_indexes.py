@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0017'
-down_revision = '0016'
+revision = '0018'
+down_revision = '0017'
 branch_labels = None
 depends_on = None
 
@@ -21,6 +21,8 @@ def upgrade() -> None:
     op.create_index('ix_digital_event_timeline', 'digital_event', ['party_id', 'occurred_at', 'id'], unique=False)
     op.drop_index(op.f('ix_document_party_id'), table_name='document')
     op.create_index('ix_document_timeline', 'document', ['party_id', 'created_at', 'id'], unique=False)
+    op.drop_index('ix_feedback_party_when', table_name='feedback')
+    op.create_index('ix_feedback_timeline', 'feedback', ['party_id', 'given_on', 'id'], unique=False)
     op.drop_index(op.f('ix_interaction_party_when'), table_name='interaction')
     op.create_index('ix_interaction_timeline', 'interaction', ['party_id', 'occurred_at', 'id'], unique=False)
     op.drop_index(op.f('ix_note_party_id'), table_name='note')
@@ -78,6 +80,8 @@ def downgrade() -> None:
     op.create_index(op.f('ix_note_party_id'), 'note', ['party_id'], unique=False)
     op.drop_index('ix_interaction_timeline', table_name='interaction')
     op.create_index(op.f('ix_interaction_party_when'), 'interaction', ['party_id', sa.literal_column('occurred_at DESC'), sa.literal_column('id DESC')], unique=False)
+    op.drop_index('ix_feedback_timeline', table_name='feedback')
+    op.create_index('ix_feedback_party_when', 'feedback', ['party_id', sa.literal_column('given_on DESC')], unique=False)
     op.drop_index('ix_document_timeline', table_name='document')
     op.create_index(op.f('ix_document_party_id'), 'document', ['party_id'], unique=False)
     op.drop_index('ix_digital_event_timeline', table_name='digital_event')
