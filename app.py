@@ -321,7 +321,10 @@ def check_figures(as_json: bool) -> int:
     """Work every figure out from scratch and name each that stands otherwise."""
     with desk():
         found = [difference.as_data() for difference in wrong_figures()]
-    lines = [f"{one['record']}: {one['figure']} is {one['is'] or 'empty'}, must be {one['must_be'] or 'empty'}" for one in found]
+    lines = [
+        f"{one['record']}: {one['figure']} is {one['is'] or 'empty'}, must be {one['must_be'] or 'empty'}"
+        for one in found
+    ]
     _tell(as_json, {"differences": found}, lines or ["All figures are true."])
     return 1 if found else 0
 
