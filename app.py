@@ -30,6 +30,8 @@ from admin_views.screens import add_screens
 from crm import api, webserver
 from crm.commands import access
 from crm.commands.audit import seal_all
+from crm.commands.demo import load_story_of_demo
+from crm.commands.demo_catalogue import load_catalogue
 from crm.commands.demo_in_bulk import load_in_bulk, work
 from crm.config import Settings, StartError, load
 from crm.core import jobs as job_table
@@ -337,9 +339,11 @@ def demo(customers: int, seed: int, as_json: bool) -> None:
     """Fill the system with made-up customers, once; interrupted, it leaves nothing behind."""
     with desk() as servers:
         try:
+            run_in_transaction(load_catalogue)
             with click.progressbar(length=work(customers), label="Making customers", file=sys.stderr) as bar:
                 made = load_in_bulk(servers.owner_database_url, customers=customers, seed=seed,
                                     tell=lambda done: bar.update(done - bar.pos))  # fmt: skip
+            made += run_in_transaction(load_story_of_demo)
         except Refused as refusal:
             raise click.ClickException(f"Not done: {refusal}.") from None
         _tell(as_json, {"parties": made}, [f"{made:,} parties were made."])

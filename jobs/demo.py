@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crm.commands.demo import all_records, has_demo, load_part
+from crm.commands.demo import all_records, has_demo, load_part, load_story_of_demo
+from crm.commands.demo_catalogue import load_catalogue
 from crm.core.command import Refused
 from crm.core.jobs import Job, Step
 
@@ -18,8 +19,11 @@ def load(job: Job) -> Iterator[Step]:
     done, total = job.checkpoint.get("done", 0), all_records(customers)
     if done == 0 and has_demo():
         raise Refused("demo data is there already")
+    load_catalogue()
     while done < total:
         last = min(total, done + (PART if done else FIRST_PART))
+        if done == 0:
+            load_story_of_demo()
         load_part(done + 1, last, customers=customers, seed=seed)
         done = last
         yield Step(done=done, total=total, checkpoint={"done": done}, result={"customers": min(done, customers)})

@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, func, insert, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from crm.commands import demo_dealings
 from crm.commands.demo import TASK, all_records, load_part, refuse
 from crm.core.command import Refused
 from crm.core.figures import rebuild
@@ -19,7 +20,7 @@ from crm.core.jobs import Job, JobState
 from crm.models.access import AuditAction, AuditEntry
 from crm.models.parties import Address, Contact, Party
 
-TABLES = tuple(entity.__tablename__ for entity in (Party, Contact, Address))
+TABLES = (*(entity.__tablename__ for entity in (Party, Contact, Address)), *demo_dealings.TABLES)
 PART = 20_000
 _SETTINGS = (
     "SET LOCAL lock_timeout = '10s'", "SET LOCAL work_mem = '64MB'", "SET LOCAL maintenance_work_mem = '512MB'",
