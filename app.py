@@ -334,16 +334,18 @@ def check_figures(as_json: bool) -> int:
 @main.command()
 @click.option("--customers", type=click.IntRange(1, 2_000_000), default=500)
 @click.option("--seed", type=int, default=1)
+@click.option("--parties-only", is_flag=True, help="Without orders, vehicles, talks …")
 @click.option("--json", "as_json", is_flag=True)
-def demo(customers: int, seed: int, as_json: bool) -> None:
-    """Fill the system with made-up customers, once; interrupted, it leaves nothing behind."""
+def demo(customers: int, seed: int, parties_only: bool, as_json: bool) -> None:
+    """Fill the system with made-up customers and what they did, once; interrupted, it leaves no customer behind."""
     with desk() as servers:
         try:
             run_in_transaction(load_catalogue)
             with click.progressbar(length=work(customers), label="Making customers", file=sys.stderr) as bar:
-                made = load_in_bulk(servers.owner_database_url, customers=customers, seed=seed,
+                made = load_in_bulk(servers.owner_database_url, customers=customers, seed=seed, dealings=not parties_only,
                                     tell=lambda done: bar.update(done - bar.pos))  # fmt: skip
-            made += run_in_transaction(load_story_of_demo)
+            if not parties_only:
+                made += run_in_transaction(load_story_of_demo)
         except Refused as refusal:
             raise click.ClickException(f"Not done: {refusal}.") from None
         _tell(as_json, {"parties": made}, [f"{made:,} parties were made."])

@@ -60,7 +60,7 @@ def filled(rows: int, marked: int) -> Iterator[Filled]:
         app = create_app(settings, embedded.servers)
         began = time.perf_counter()
         with app.app_context(), acting_as(Acting(via="bench")):
-            load_in_bulk(embedded.servers.owner_database_url, customers=rows, seed=1)
+            load_in_bulk(embedded.servers.owner_database_url, customers=rows, seed=1, dealings=False)
             db.session.rollback()
             user = db.session.query(User).filter_by(email=ADMIN).one()
             _, secret = access.create_key(name="bench", user=user, scopes=["customers:read"])

@@ -71,7 +71,7 @@ def load_story_of_demo() -> int:
     return load_story(_owners(db.session))
 
 
-def load_part(first: int, last: int, *, customers: int, seed: int, on: Any = db.session) -> int:
+def load_part(first: int, last: int, *, customers: int, seed: int, dealings: bool = True, on: Any = db.session) -> int:
     """The records from one number to another, both included, and what they have done; answers how many parties were
     made.
 
@@ -89,7 +89,8 @@ def load_part(first: int, last: int, *, customers: int, seed: int, on: Any = db.
         *(bindparam(name, list(values), ARRAY(Text)) for name, values in lists.items()),
     )
     made = int(on.execute(statement, known).scalar_one())
-    load_dealings(first, last, seed=seed, on=on)
+    if dealings:
+        load_dealings(first, last, seed=seed, on=on)
     return made
 
 

@@ -34,7 +34,8 @@ def work(customers: int) -> int:
     return 2 * all_records(customers)
 
 
-def load_in_bulk(owner_url: str, *, customers: int, seed: int, tell: Callable[[int], None] = lambda done: None) -> int:
+def load_in_bulk(owner_url: str, *, customers: int, seed: int, dealings: bool = True,
+                 tell: Callable[[int], None] = lambda done: None) -> int:  # fmt: skip
     """Make the customers, some vendors and partners; answers how many parties. Nobody reads or writes parties meanwhile.
 
     `tell` hears how many of `work(customers)` are done. Raises Refused when demo data is there, or others hold the
@@ -51,7 +52,7 @@ def load_in_bulk(owner_url: str, *, customers: int, seed: int, tell: Callable[[i
             with _set_aside(connection, customers) as made_again:
                 for first in range(1, all_records(customers) + 1, PART):
                     last = min(first + PART - 1, all_records(customers))
-                    done += load_part(first, last, customers=customers, seed=seed, on=connection)
+                    done += load_part(first, last, customers=customers, seed=seed, dealings=dealings, on=connection)
                     tell(done)
                 for share in made_again:
                     tell(done + int(share * done))

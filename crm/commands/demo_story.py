@@ -16,6 +16,7 @@ from crm.core.entity import Entity, db
 from crm.models.communications import DigitalEvent, Interaction, Task
 from crm.models.compliance import ComplianceRecord, ComplianceRequirement
 from crm.models.contracts import Contract, ContractObligation
+from crm.models.feedback import Feedback
 from crm.models.insights import Alert, Prediction, Recommendation
 from crm.models.marketing import CampaignRecipient, CustomerOffer, Offer
 from crm.models.parties import Address, Contact, Party
@@ -249,6 +250,8 @@ class _Story:
         ):
             self.add(OnboardingStep, onboarding_id=onboarding.id, name=name, due_on=self.day(due), team="sales",
                      done_at=self.ago(-due) if done else None)  # fmt: skip
+        self.add(Feedback, party_id=friend.id, rating=5, comment="Test drive, papers, keys: everything took a week.",
+                 source="review_site", topic="order", order_id=order.id, vehicle_id=new.id, given_on=self.day(-25))  # fmt: skip
         self.add(ServiceAppointment, customer_id=anna.id, vehicle_id=tourer.id, requested_work="Yearly inspection, winter tyres",
                  starts_at=self.ago(-4), state="confirmed", channel="workshop")  # fmt: skip
         warranty = self.add(Warranty, number="W-2024-1107", vehicle_id=tourer.id, customer_id=anna.id, coverage="battery",
