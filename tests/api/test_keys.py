@@ -84,8 +84,8 @@ def test_a_look_up_asks_the_database_few_questions(program, session):
         assert len(ask.get("/customers?email=ana@example.com")["items"]) == 1
     finally:
         event.remove(engine, "before_cursor_execute", listen)
-    # Who acts; key, user and rights; the customer; its addresses; its owner's name.
-    assert len([one for one in said if one.startswith(("SELECT", "UPDATE", "INSERT"))]) == 5, said
+    # Who acts; key, user and rights; the customer; its figures; its addresses; its owner's name.
+    assert len([one for one in said if one.startswith(("SELECT", "UPDATE", "INSERT"))]) == 6, said
 
 
 def test_too_many_requests_wait(app, program):

@@ -12,7 +12,8 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from crm.commands import access, records
-from crm.commands.sales import finish, reassign, reopen
+from crm.commands.leads import reassign
+from crm.commands.sales import finish, reopen
 from crm.core.audit import Acting, acting_as
 from crm.core.command import WrongInput, perform
 from crm.core.entity import db, face_named

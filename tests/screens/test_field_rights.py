@@ -68,6 +68,7 @@ def secret_of(face: Face) -> tuple[Any, dict[str, str]]:
     for declared in face.fields.values():
         if (
             declared.derived
+            or declared.figure
             or declared.name.endswith("_given")
             or face.column(declared.name).property.columns[0].computed
         ):

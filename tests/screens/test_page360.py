@@ -69,7 +69,12 @@ def test_each_part_is_read_in_the_order_of_its_index(session, as_user, face):
     admin = db.session.get(User, as_user("admin").user_id)
     customer = make(face_named("customer"))
     asked = Asked(before=(NOON, face.name, 5), since=DAY.date())
-    session.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"))
+    session.execute(
+        text(
+            "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; "
+            "SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off"
+        )
+    )
     for statement, index in (
         (_of_face(face, customer, admin, asked, 31), f"ix_{face.entity.__tablename__}_timeline"),
         (_changes(face_named("customer"), customer, asked, 31), "ix_audit_entry_party"),
