@@ -14,7 +14,7 @@ from werkzeug.datastructures import MultiDict
 
 from admin_views import details
 from admin_views.base import EntityView
-from admin_views.cells import cell, day, fields_of, html, moment, present, title_of
+from admin_views.cells import asking, cell, day, fields_of, html, moment, present, title_of
 from admin_views.lists import endpoint, may, page_of
 from admin_views.tabs import Tab
 from crm.commands import records
@@ -57,7 +57,7 @@ class PartyActivities(EntityView):
     @expose("/timeline/")
     def timeline_view(self) -> Any:
         return render_template(
-            "desk/_timeline.html", **self._timeline(self._record("read"), request.args, takes_part(current_user))
+            "desk/_timeline.html", **self._timeline(self._record("read"), request.args, takes_part(asking()))
         )
 
     @expose("/log/", methods=("POST",))
@@ -97,7 +97,7 @@ class PartyActivities(EntityView):
         kinds = [] if record.archived_at else [
             {"name": name, "label": label, "icon": icon} for name, (face, label, icon) in LOGGED.items()
             if may(face_named(face), "create")]  # fmt: skip
-        sources = takes_part(current_user)
+        sources = takes_part(asking())
         told = [(face.name, face.label) for face in sources]
         people = face_named("user")
         given = request.args if request.method == "GET" else MultiDict[str, str]()

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import render_template, url_for
-from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 from sqlalchemy import Select, inspect
 
-from admin_views.cells import cell, fields_of, initials, present, title_of, tone_of
+from admin_views.cells import asking, cell, fields_of, initials, present, title_of, tone_of
 from admin_views.forms import hidden
 from admin_views.lists import endpoint, may, page_of
 from crm.core.about import Section
@@ -67,19 +66,29 @@ def _count(tabs: list[Tab]) -> None:
 
 
 def _related_tabs(face: Face, record: Any) -> list[Tab]:
-    about = face.about
-    together = {name for tab in about.tabs for name in tab.fields}
-    alone = [Section(name.replace("_", " ").capitalize(), (name,)) for name in about.related if name not in together]
     tabs = []
-    for section in (*about.tabs, *alone):
+    for section in _sections(face):
         seen = [name for name in section.fields if may(related_face(face, name), "read")]
         if seen:
             tabs.append(Tab(
-                section.title.lower().replace(" ", "-"), section.title,
+                _ident(section), section.title,
                 url_for(endpoint(face, "related_view"), id=record.id, relation=seen),
                 lambda seen=seen: draw_related(face, record, seen),  # type: ignore[misc]
-                [belonging(face, record, name, current_user) for name in seen]))  # fmt: skip
+                [belonging(face, record, name, asking()) for name in seen]))  # fmt: skip
     return tabs
+
+
+def _sections(face: Face) -> list[Section]:
+    """Which related lists stand together in a tab, and each of the others in one of its own."""
+    together = {name for tab in face.about.tabs for name in tab.fields}
+    alone = [
+        Section(name.replace("_", " ").capitalize(), (name,)) for name in face.about.related if name not in together
+    ]
+    return [*face.about.tabs, *alone]
+
+
+def _ident(section: Section) -> str:
+    return section.title.lower().replace(" ", "-")
 
 
 def draw_related(face: Face, record: Any, relations: Iterable[str]) -> str:
@@ -101,13 +110,14 @@ def _related(face: Face, record: Any, relation: str) -> dict[str, Any]:
         return first.word(other.value(row, names[0])) or title_of(other, row)
 
     archived = face.is_archived(record)
+    tab = next(_ident(section) for section in _sections(face) if relation in section.fields)
     rows = [{
         "url": url_for(endpoint(other, "details_view"), id=row.id) if may(other, "read") else None,
         "title": called(row), "subtitle": "",
         "initials": initials(title_of(other, row)) if other.about.title == "name" else None, "tone": tone_of(row),
         "cells": [cell(other, row, name, page_of) for name in names[1:]],
-        "quick": None if archived else _quick(other, row, face, record, relation),
-    } for row in db.session.scalars(belonging(face, record, relation, current_user).options(*loads(other, names))
+        "quick": None if archived else _quick(other, row, face, record, tab),
+    } for row in db.session.scalars(belonging(face, record, relation, asking()).options(*loads(other, names))
                                     .limit(RELATED_ROWS))]  # fmt: skip
     can_add = other.about.create and may(other, "create") and not archived
     return {
@@ -119,15 +129,13 @@ def _related(face: Face, record: Any, relation: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _quick(other: Face, row: Any, face: Face, record: Any, relation: str) -> dict[str, Any] | None:
-    """The first command that fits a row and asks nothing: done with one click, without leaving the page."""
+def _quick(other: Face, row: Any, face: Face, record: Any, tab: str) -> dict[str, Any] | None:
+    """The first command that fits a row and asks nothing: done with one click, without leaving the page's `tab`."""
     made = next((made for made in commands_of(other) if not made.asks and not made.confirm and may(other, made.verb)
                  and (made.applies is None or made.applies(row))), None)  # fmt: skip
     if made is None:
         return None
-    tab = next((tab.title for tab in face.about.tabs if relation in tab.fields), relation.replace("_", " "))
-    ident = tab.lower().replace(" ", "-")
-    back = url_for(endpoint(face, "details_view"), id=record.id, tab=ident)
+    back = url_for(endpoint(face, "details_view"), id=record.id, tab=tab)
     pairs = [
         ("csrf_token", generate_csrf()),
         ("action", made.verb),
@@ -136,4 +144,4 @@ def _quick(other: Face, row: Any, face: Face, record: Any, relation: str) -> dic
         ("next", back),
     ]
     return {"label": made.label, "icon": made.icon, "url": url_for(endpoint(other, "action_view")),
-            "hidden": hidden(pairs), "tab": ident}  # fmt: skip
+            "hidden": hidden(pairs), "tab": tab}  # fmt: skip
