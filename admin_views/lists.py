@@ -12,7 +12,7 @@ from flask_login import current_user
 
 from admin_views.cells import asking, columns_of, fields_of, title_of
 from crm.core.command import commands_of
-from crm.core.entity import Face, all_faces, face_named
+from crm.core.entity import Face, face_named
 from crm.core.fields import Field
 from crm.core.permissions import PICK, allowed
 from crm.queries.conditions import WITHOUT_VALUE, operator_word
@@ -254,37 +254,3 @@ def _values(kept: Filter) -> str:
         return ", ".join(title_of(face, record) for record in found if record is not None) or kept.raw
     names = dict(kept.field.options())
     return ", ".join(names.get(part.strip(), part.strip()) for part in kept.raw.split(","))
-
-
-def menu_areas() -> list[dict[str, Any]]:
-    """The sidebar: areas with the faces the person may open."""
-    areas: dict[str, list[dict[str, Any]]] = {}
-    for face in all_faces():
-        if face.about.screen and may(face, "read"):
-            address = url_for(endpoint(face, "index_view"))
-            areas.setdefault(face.about.area, []).append({
-                "label": face.label_plural, "url": address, "icon": face.about.icon,
-                "active": request.path.startswith(address)})  # fmt: skip
-    order = [
-        "Customers",
-        "Sales",
-        "Service",
-        "Vehicles",
-        "Products",
-        "Partners",
-        "Marketing",
-        "Insight",
-        "Privacy",
-        "Setup",
-        "System",
-    ]
-    ranked = sorted(areas.items(), key=lambda area: order.index(area[0]) if area[0] in order else len(order) - 1.5)
-    return [{"label": label, "items": sorted(items, key=_menu_rank)} for label, items in ranked]
-
-
-def _menu_rank(item: dict[str, Any]) -> int:
-    first = ["Customers", "End customers", "Contacts", "Interactions", "Tasks", "Documents", "Notes", "Leads", "Deals", "Quotes",
-             "Orders", "Purchases", "Tickets", "Service appointments", "Service records", "Vehicles", "Products", "Vendors",
-             "Partners", "Contracts", "Campaigns", "Offers", "Alerts", "Consents", "Privacy requests", "Imports", "Jobs",
-             "Users"]  # fmt: skip
-    return first.index(item["label"]) if item["label"] in first else len(first)

@@ -4,46 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, request, url_for
+from flask import Flask, url_for
 from flask_login import current_user
 
 from admin_views.cells import initials, tone_of
-from admin_views.lists import endpoint, may, menu_areas
+from admin_views.lists import endpoint, may
+from admin_views.menu import menu
 from crm.core.entity import face_named
-from crm.core.permissions import SYSTEM
 
 PRODUCT = "Customer Desk"
 
 
 def shell() -> dict[str, Any]:
     if not current_user.is_authenticated:
-        return {"product": PRODUCT, "user": None, "areas": [], "notices": []}
+        return {"product": PRODUCT, "user": None, "nav": "", "notices": []}
     user = current_user
     customers = face_named("customer")
-    address = url_for("admin.index")
-    home = {"label": "Home", "url": address, "icon": "house", "active": request.path == address}
     notices = []
     if user.must_change_password:
         notices.append({"tone": "warning", "text": "You signed in with a one-time password.",
                         "url": url_for("access.password"), "link_text": "Choose your own"})  # fmt: skip
     return {
-        "product": PRODUCT, "home_url": home["url"], "areas": [{"label": None, "items": [home]}, *_areas()],
+        "product": PRODUCT, "home_url": url_for("admin.index"), "nav": menu(),
         "user": {"name": user.name, "email": user.email, "initials": initials(user.name), "tone": tone_of(user),
                  "role": ", ".join(role.label for role in user.roles), "account_url": url_for("access.password"),
                  "logout_url": url_for("access.logout")},
         "search_url": url_for(endpoint(customers, "index_view")), "search_placeholder": "Search customers",
         "can_search": may(customers, "read"), "notices": notices,
     }  # fmt: skip
-
-
-def _areas() -> list[dict[str, Any]]:
-    """The areas, with the matrix of rights beside the roles."""
-    areas = menu_areas()
-    if may(face_named("role"), "read"):
-        address = url_for("admin.rights")
-        next(area for area in areas if area["label"] == SYSTEM)["items"].append(
-            {"label": "Rights", "url": address, "icon": "lock", "active": request.path.startswith(address)})  # fmt: skip
-    return areas
 
 
 def add_shell(app: Flask) -> None:

@@ -177,6 +177,13 @@ def test_areas_of_the_menu_stay_as_they_were_left(tab: Tab) -> None:
     expect(jobs).not_to_be_visible()
     tab.open("/admin/jobs/")
     expect(jobs).to_be_visible()
+    # What isn't of every day folds once more, by keys as well.
+    keys, more = page.locator(".nav").get_by_role("link", name="API keys"), page.get_by_label("More of System")
+    expect(keys).not_to_be_visible()
+    more.press("Enter")
+    expect(keys).to_be_visible()
+    page.reload()
+    expect(keys).to_be_visible()
 
 
 def test_a_picker_finds_a_person_and_the_form_keeps_him(tab: Tab, site: Site) -> None:
