@@ -88,10 +88,11 @@ def load_part(first: int, last: int, *, customers: int, seed: int, dealings: boo
         bindparam("owners", _owners(on), ARRAY(BigInteger)),
         *(bindparam(name, list(values), ARRAY(Text)) for name, values in lists.items()),
     )
-    made = int(on.execute(statement, known).scalar_one())
-    if dealings:
-        load_dealings(first, last, seed=seed, on=on)
-    return made
+    made, first_id, last_id = on.execute(statement, known).one()
+    if dealings and made:
+        # By id: that index is there when all others are put aside (`crm.commands.demo_in_bulk`).
+        load_dealings(first_id, last_id, seed=seed, on=on)
+    return int(made)
 
 
 def _owners(on: Any) -> list[int]:
@@ -250,5 +251,5 @@ WITH {_PLACES}, {_PICKED}, known AS MATERIALIZED (
    WHERE place.kind = 'main' OR (org AND place.kind = 'shipping' AND {roll(56, 4)} = 0)
       OR (org AND place.kind = 'billing' AND {roll(57, 5)} = 0)
 )
-SELECT count(*) FROM made
+SELECT count(*), min(party_id), max(party_id) FROM made
 """  # noqa: S608

@@ -25,7 +25,7 @@ them AS MATERIALIZED (
   SELECT id AS party_id, kind = 'organization' AS org, lifecycle, created_at AS born, now() - created_at AS since, owner_id,
          coalesce(preferred_currency, 'EUR') AS currency, language, substr(account_number, 6)::bigint AS n
     FROM party
-   WHERE account_number BETWEEN 'DEMO-' || lpad(:first ::text, 7, '0') AND 'DEMO-' || lpad(:last ::text, 7, '0')
+   WHERE id BETWEEN :first AND :last AND account_number BETWEEN 'DEMO-' AND 'DEMO-~'
      AND roles && ARRAY['business_customer', 'end_customer']::varchar[] AND archived_at IS NULL
 ), rate AS MATERIALIZED (
   SELECT DISTINCT ON (currency) currency, rate FROM currency_rate ORDER BY currency, valid_from
@@ -78,7 +78,7 @@ SELECT made.id, party_id, {choice(110, maintenance=62, inspection=18, repair=17,
 """  # noqa: S608
 
 _ORDERS = f"""
-WITH {_THEM}, {_each(f"CASE WHEN lifecycle = 'prospect' THEN 0 ELSE {roll(120, 6)} END")},
+WITH {_THEM}, {_each(f"CASE WHEN lifecycle = 'prospect' THEN 0 ELSE {roll(120, 13)} END")},
 picked AS MATERIALIZED (
   SELECT several.*, 'DEMO-' || i AS number, {_moment(121)} AS ordered, coalesce(rate.rate, 1) AS rate,
          {choice(122, completed=84, pending=8, cancelled=5, returned=3)} AS state
@@ -191,8 +191,8 @@ _STATEMENTS = (_VEHICLES, _ORDERS, _DEALS, _INTERACTIONS, _TASKS, _TICKETS, _CON
 
 
 def load_dealings(first: int, last: int, *, seed: int, on: Any = db.session) -> None:
-    """What the demo customers with these numbers have done; `on` is the session, or a connection. The catalogue must be
-    there (`crm.commands.demo_catalogue`)."""
+    """What the demo customers with ids from one to another have done; `on` is the session, or a connection. The
+    catalogue must be there (`crm.commands.demo_catalogue`)."""
     known: dict[str, Any] = {"first": first, "last": last, "seed": seed % 1_000_000 * 1000}
     for statement in _STATEMENTS:
         made = text(statement)

@@ -56,10 +56,10 @@ def load_in_bulk(owner_url: str, *, customers: int, seed: int, dealings: bool = 
                     tell(done)
                 for share in made_again:
                     tell(done + int(share * done))
+            for table in TABLES:
+                connection.execute(text(f"ANALYZE {table}"))  # first: what the figures add up to is planned by it
             rebuild(connection)
             _write_down(connection, customers, seed, done)
-            for table in TABLES:
-                connection.execute(text(f"ANALYZE {table}"))
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             for table in TABLES:
                 connection.execute(text(f"VACUUM {table}"))
