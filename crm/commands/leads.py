@@ -43,7 +43,8 @@ def _suggested(lead: Lead, by: User) -> dict[str, Any]:
                "deal": field_of("text", label="Name of the deal", help="Empty: the name of the lead",
                                 max_length=SHORT_TEXT)})  # fmt: skip
 def convert(lead: Lead, *, by: User, customer: int | None, anyway: bool | None, deal: str | None) -> None:
-    """Make a customer, a contact and a deal of it in one go; it stays linked to them."""
+    """Make a customer, a contact and a deal of it in one go; it stays linked to them. What it is interested in becomes a
+    line of the deal."""
     if lead.converted_at is not None:
         raise Refused("it is converted already")
     if customer is None and not anyway and (same := same_customers(lead, by)):
@@ -97,11 +98,18 @@ def _contact(lead: Lead, party: Party, by: User) -> Contact:
 
 
 def _deal(lead: Lead, party: Party, contact: Contact, by: User, name: str) -> Deal:
-    today = dt.datetime.now(dt.UTC).date()
+    """With one of what the lead is interested in, for its price; the lead's own budget is the amount."""
+    today, wanted = dt.datetime.now(dt.UTC).date(), lead.interest
+    currency = lead.currency or (wanted.currency if wanted else None)
+    price = wanted.price if wanted and wanted.currency == currency else None
+    amount = price if lead.budget is None else lead.budget
     values = {"name": name, "customer": party.id, "contact": contact.id, "owner": lead.owner_id or by.id,
-              "stage": DealStage.QUALIFICATION, "amount": lead.budget, "currency": lead.currency, "opened_on": today,
+              "stage": DealStage.QUALIFICATION, "amount": amount, "currency": currency, "opened_on": today,
               "close_on": lead.buys_by, "source": lead.source.label, "description": lead.description}  # fmt: skip
     made: Deal = _create("deal", values, by)
+    if wanted is not None:
+        _create("deal_line", {"deal": made.id, "product": wanted.id, "name": wanted.name, "sku": wanted.sku,
+                              "unit_price": price or amount or 0}, by)  # fmt: skip
     return made
 
 

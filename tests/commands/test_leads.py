@@ -65,6 +65,22 @@ def test_one_action_makes_customer_contact_and_deal_and_the_lead_stays_linked(se
     assert numbers() == before
 
 
+def test_what_a_lead_is_interested_in_becomes_a_line_of_the_deal(session, as_user):
+    """By a sales person, whose rights reach that far; a price in another currency than the lead's budget isn't taken."""
+    by = user(as_user, "sales_rep")
+    van = make(face_named("product"), name="Van", sku="VAN", price=30_000, currency="EUR")
+    for given, amount, line in (
+        ({}, (30_000, "EUR"), 30_000),
+        ({"budget": 25_000, "currency": "EUR"}, (25_000, "EUR"), 30_000),
+        ({"budget": 28_000, "currency": "USD"}, (28_000, "USD"), 28_000),
+    ):
+        lead = make(LEAD, owner_id=by.id, interest_id=van.id, **({"budget": None, "currency": None} | given))
+        assert convert(lead, by, anyway=True) == ""
+        assert (lead.deal.amount, lead.deal.currency) == amount
+        assert [(one.name, one.sku, one.product_id, one.quantity, one.unit_price) for one in lead.deal.lines] == [
+            ("Van", "VAN", van.id, 1, line)]  # fmt: skip
+
+
 def test_a_customer_that_is_there_is_chosen_never_doubled_by_accident(session, as_user):
     by = user(as_user)
     known = make(face_named("customer"), email="ada@example.com")
