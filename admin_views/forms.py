@@ -85,12 +85,7 @@ class DeskForm(BaseForm):
 
 def form_class(fields: list[Field]) -> type[DeskForm]:
     """A WTForms class with these fields, named by their public names."""
-    unbound = {declared.name: _unbound(declared) for declared in fields}
-    return type("DeclaredForm", (DeskForm,), unbound)
-
-
-def _unbound(declared: Field) -> Any:
-    return DeclaredField(declared)
+    return type("DeclaredForm", (DeskForm,), {declared.name: DeclaredField(declared) for declared in fields})
 
 
 def _attributes(pairs: Mapping[str, Any]) -> Markup:
