@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from flask import render_template
-from flask_login import current_user
 from markupsafe import Markup
 
 from admin_views import details
 from admin_views.base import EntityView
+from admin_views.cells import asking
 from admin_views.lists import may, page_of
 from admin_views.tabs import Tab
 from crm.core.entity import Face, all_faces
@@ -30,7 +30,7 @@ class AuditView(EntityView):
         face = _face_of(record.entity)
         if face is None or not may(face, "read"):
             return {}
-        entries = details.entries_of(face, events_numbered(face, [record.id], current_user))
+        entries = details.entries_of(face, events_numbered(face, [record.id], asking()))
         html = Markup(render_template("desk/history.html", entries=entries))  # noqa: S704 - our own template
         seal = f"Entry {record.seq:,} of the chain" if record.seq else "Not sealed yet"
         facts = [{"label": "Seal", "html": seal}, {"label": "Hash", "html": record.hash or "–"}]

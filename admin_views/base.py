@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import abort, current_app, flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask_admin import expose
+from flask_admin.helpers import get_form_data
 from flask_admin.model import BaseModelView
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
@@ -22,7 +24,7 @@ from werkzeug.wrappers import Response
 from admin_views import details, lists, table
 from admin_views.access import safe_next
 from admin_views.cell_edit import CellRoutes
-from admin_views.cells import columns_of, fields_of, title_of
+from admin_views.cells import asking, columns_of, fields_of, title_of
 from admin_views.editing import EditRoutes
 from admin_views.exports import ExportRoutes
 from admin_views.forms import DeskForm, described, form_class, hidden, summary
@@ -67,6 +69,10 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         return {name: name for name in self.face.about.sort}
 
     def scaffold_form(self) -> type[DeskForm]:
+        return DeskForm  # the real one is made when it is first opened: those of all faces are a part of starting
+
+    @cached_property
+    def _form_class(self) -> type[DeskForm]:
         return form_class(self.face.form_fields)
 
     def scaffold_list_form(self, widget: Any = None, validators: Any = None) -> None:
@@ -79,7 +85,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         return model.id
 
     def get_one(self, id: Any) -> Any:
-        return find(self.face, current_user, str(id))
+        return find(self.face, asking(), str(id))
 
     def is_accessible(self) -> bool:
         return may(self.face, "read")
@@ -100,8 +106,8 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
     def index_view(self) -> Any:
         query = self._list_query()
         names = columns_of(self.face, query.columns)
-        page = fetch_page(self.face, query, current_user, load=loads(self.face, names))
-        number, exact = count(self.face, query, current_user, page)
+        page = fetch_page(self.face, query, asking(), load=loads(self.face, names))
+        number, exact = count(self.face, query, asking(), page)
         context = lists.context(self.face, query, page, number, exact, self.list_extras())
         body = table.rows(self.face, page.rows, names, ticks=bool(context["commands"]),
                           assets=str(current_app.jinja_env.globals["asset_root"]))  # fmt: skip
@@ -147,7 +153,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         term = request.args.get("q", "").strip()
         pairs = [("search", term)] if term else []
         rows = fetch_page(
-            self.face, read_query(self.face, [*pairs, ("limit", str(LOOKUP_ROWS))]), current_user, verb=PICK
+            self.face, read_query(self.face, [*pairs, ("limit", str(LOOKUP_ROWS))]), asking(), verb=PICK
         ).rows
         return jsonify(items=[{"id": row.id, "text": title_of(self.face, row), "hint": lists.hint(self.face, row)}
                               for row in rows])  # fmt: skip
@@ -193,7 +199,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
 
     def _perform_all(self, made: Command, form: DeskForm) -> Response:
         try:
-            job = ask_for_all(self.face, made.verb, self._list_pairs(), form.given(), by=current_user)
+            job = ask_for_all(self.face, made.verb, self._list_pairs(), form.given(), by=asking())
         except Refused as refusal:
             flash(f"Not done: {refusal}.", "bad")
             return redirect(self._list_url(), 303)
@@ -206,7 +212,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
             ids,
             by=current_user,
             values=values,
-            where=row_scope(self.face, current_user, made.verb),
+            where=row_scope(self.face, asking(), made.verb),
             name=self._title,
         )
         refused = [outcome for outcome in outcomes if not outcome.done]
@@ -245,12 +251,12 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         what = [line for line in (made.help, made.confirm) if line]
         if ids is None:
             query = read_query(self.face, self._list_pairs(), strict=False)
-            number = count_meant(self.face, made.verb, query, by=current_user)
+            number = count_meant(self.face, made.verb, query, by=asking())
             if not number:
                 flash("Nothing matches: there is nothing to do.", "info")
                 return redirect(self._list_url(), 303)
             pairs.append(("all", "1"))
-            rows = fetch_page(self.face, replace(query, limit=10), current_user, verb=made.verb).rows
+            rows = fetch_page(self.face, replace(query, limit=10), asking(), verb=made.verb).rows
         else:
             rows = [row for row in (self._reachable(made, one) for one in ids[:10]) if row is not None]
             number = len(ids)
@@ -268,7 +274,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
             status=422 if errors else 200)  # fmt: skip
 
     def _reachable(self, made: Command, record_id: int) -> Any:
-        return find(self.face, current_user, str(record_id), made.verb)
+        return find(self.face, asking(), str(record_id), made.verb)
 
     # Parts
 
@@ -276,10 +282,9 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         return title_of(self.face, record)
 
     def create_form(self, obj: Any = None) -> DeskForm:
-        return super().create_form(obj).only_writable(fields_of(self.face))
+        return self._form_class(get_form_data(), obj=obj).only_writable(fields_of(self.face))
 
-    def edit_form(self, obj: Any = None) -> DeskForm:
-        return super().edit_form(obj).only_writable(fields_of(self.face))
+    edit_form = create_form
 
     def _words(self, number: int) -> str:
         return (self.face.label if number == 1 else self.face.label_plural).lower()
@@ -308,7 +313,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         return ids
 
     def _record(self, verb: str, given: str | None = None) -> Any:
-        record = find(self.face, current_user, given or request.args.get("id", ""), verb)
+        record = find(self.face, asking(), given or request.args.get("id", ""), verb)
         if record is None:
             abort(404)
         return record

@@ -6,12 +6,11 @@ from typing import Any
 
 from flask import make_response, render_template, request, url_for
 from flask_admin import expose
-from flask_login import current_user
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.wrappers import Response
 
 from admin_views import details
-from admin_views.cells import fields_of, render, title_of
+from admin_views.cells import asking, fields_of, render, title_of
 from admin_views.forms import DeskForm, form_class, hidden
 from admin_views.lists import page_of
 from crm.commands import records
@@ -59,9 +58,9 @@ class CellRoutes:
                 return True  # also where the person has chosen: somebody else saved since
         elif first.get(name) == details.as_text(given[name]):
             return False
-        values = records.read_values(self.face, given, current_user, new=False, on_screen=True)
+        values = records.read_values(self.face, given, asking(), new=False, on_screen=True)
         try:
-            records.update(self.face, record, values, current_user)
+            records.update(self.face, record, values, asking())
         except StaleDataError:
             db.session.expire(record)
             return True

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import nh3
@@ -22,7 +22,7 @@ from markupsafe import Markup, escape
 
 from crm.core.entity import Face, face_named
 from crm.core.fields import MASK, Choice, Field
-from crm.core.permissions import Access, FieldGrant, Grant, accesses, title_for
+from crm.core.permissions import Access, Asking, accesses, title_for
 
 MASKED = Markup('<span class="faint" title="Your roles don’t show this value">{}</span>').format(MASK)
 EMPTY = Markup('<span class="faint">—</span>')
@@ -37,18 +37,10 @@ def html(template: str, *parts: Any) -> Markup:
     return Markup(template % safe)  # noqa: S704 - every part is escaped
 
 
-class Asking(NamedTuple):
-    """Who asks, with what the roles say: a page asks about every face there is, so the lines are read once."""
-
-    id: int
-    grants: tuple[Grant, ...]
-    field_grants: tuple[FieldGrant, ...]
-
-
 def asking() -> Asking:
     """The person of this request."""
     if "asking" not in g:
-        g.asking = Asking(current_user.id, current_user.grants, current_user.field_grants)
+        g.asking = Asking.of(current_user)
     return cast(Asking, g.asking)
 
 
@@ -75,7 +67,7 @@ def columns_of(face: Face, chosen: Sequence[str] = ()) -> list[str]:
 def title_of(face: Face, record: Any) -> str:
     """What this person may call the record."""
     seen = fields_of(face)
-    return str(record.title) if seen.get(face.about.title, Access.READ).shows else title_for(current_user, face, record)
+    return str(record.title) if seen.get(face.about.title, Access.READ).shows else title_for(asking(), face, record)
 
 
 def cell(face: Face, record: Any, name: str, url_of: Callable[[str, Any], str | None] | None = None) -> Markup:

@@ -10,12 +10,12 @@ from typing import Any
 
 from babel.dates import format_date, format_datetime
 from flask import request, url_for
-from flask_login import current_user
 from markupsafe import Markup
 
 from admin_views.cells import (
     MASK,
     as_given,
+    asking,
     cell,
     fields_of,
     initials,
@@ -88,7 +88,7 @@ def history_page(face: Face, record: Any) -> dict[str, Any]:
     before = request.args.get("before", "")
     if before and not re.fullmatch(r"[1-9][0-9]{0,17}", before):
         raise BadQuery("before", "is the number of an entry")
-    events = whole_history(face, record, current_user, before=int(before) if before else None)
+    events = whole_history(face, record, asking(), before=int(before) if before else None)
     more = (
         url_for(endpoint(face, "history_view"), id=record.id, before=events[-1].entry.id)
         if len(events) == SHOWN
@@ -161,7 +161,7 @@ def _word(declared: Field | None, kept: str | None) -> str | None:
     if kept in (None, MASK) or declared is None:
         return kept
     if declared.kind == "reference":
-        record = find(face_named(declared.refers_to), current_user, kept, PICK)
+        record = find(face_named(declared.refers_to), asking(), kept, PICK)
         return title_of(face_named(declared.refers_to), record) if record is not None else f"No. {kept}"
     if declared.family == "list":
         return ", ".join(part.strip('"') for part in kept.strip("{}").split(",") if part)
@@ -196,7 +196,7 @@ def fill(form: DeskForm, face: Face, record: Any) -> None:
 
 def prefill_reference(field: DeclaredField, raw: str) -> None:
     other = face_named(field.declared.refers_to)
-    target = find(other, current_user, raw, PICK)
+    target = find(other, asking(), raw, PICK)
     if target is not None:
         field.shown, field.shown_as = target.id, title_of(other, target)
 
@@ -213,7 +213,7 @@ def suggest(form: DeskForm, values: Mapping[str, Any]) -> None:
 
 def prefill_name(field: DeclaredField, raw: str) -> None:
     other = face_named(field.declared.refers_to)
-    target = find(other, current_user, raw, PICK)
+    target = find(other, asking(), raw, PICK)
     field.shown_as = title_of(other, target) if target is not None else ""
 
 

@@ -8,12 +8,11 @@ from typing import Any
 
 from flask import flash, make_response, redirect, render_template, request, url_for
 from flask_admin import expose
-from flask_login import current_user
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.wrappers import Response
 
 from admin_views import details, inline
-from admin_views.cells import title_of
+from admin_views.cells import asking, title_of
 from admin_views.forms import DeskForm, described, summary
 from crm.commands import records
 from crm.commands.sent_forms import leads_to, led_to, new_token
@@ -39,7 +38,7 @@ class EditRoutes:
             self._prefill(form)
         elif inline.MORE not in request.form:
             token = request.form.get("_token", "")
-            before = led_to(token, current_user.id)
+            before = led_to(token, asking().id)
             if before is not None:
                 flash("The form was sent twice; it was made once.", "info")
                 return redirect(before, 303)
@@ -47,7 +46,7 @@ class EditRoutes:
                 record = self._create(form, groups)
                 flash(f"{self.face.label} {title_of(self.face, record)} was made.", "good")
                 here = url_for(".create_view") if "_another" in request.form else url_for(".details_view", id=record.id)
-                leads_to(token, current_user.id, here)
+                leads_to(token, asking().id, here)
                 return redirect(here, 303)
             except WrongInput as fault:
                 errors = fault.errors  # the answer is an error: nothing of what was made stays
@@ -63,8 +62,8 @@ class EditRoutes:
     def _create(self, form: DeskForm, groups: list[inline.Rows]) -> Any:
         """All of it or nothing."""
         with db.session.begin_nested():
-            values = records.read_values(self.face, form.given(), current_user, new=True, on_screen=True)
-            record = records.create(self.face, values, current_user)
+            values = records.read_values(self.face, form.given(), asking(), new=True, on_screen=True)
+            record = records.create(self.face, values, asking())
             inline.save_all(groups, record)
             self.made(record)
         return record
@@ -115,10 +114,10 @@ class EditRoutes:
         rows, versions = inline.conflict_fields(groups, record)
         if clash or rows:
             return self._conflict(record, clash, given, original, groups, rows, versions)
-        values = records.read_values(self.face, given, current_user, new=False, on_screen=True)
+        values = records.read_values(self.face, given, asking(), new=False, on_screen=True)
         errors: dict[str, str] = {}
         try:
-            records.update(self.face, record, values, current_user)
+            records.update(self.face, record, values, asking())
         except StaleDataError:
             db.session.expire(record)
             return self._conflict(record, list(given), given, original, groups, rows, versions)

@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import abort, send_file, url_for
 from flask_admin import expose
-from flask_login import current_user
 
 from admin_views.base import EntityView
+from admin_views.cells import asking
 from crm.commands.exports import may_take, path_of
 from crm.models.imports import Export, ExportState
 from crm.queries.export_files import MIME
@@ -22,7 +22,7 @@ class ExportView(EntityView):
     @expose("/file/")
     def file_view(self) -> Any:
         record: Export = self._record("read")
-        if not may_take(record, current_user):
+        if not may_take(record, asking()):
             abort(403)
         path = path_of(record) if record.state is ExportState.READY else None
         if path is None or not path.exists():
@@ -31,6 +31,6 @@ class ExportView(EntityView):
                          max_age=0)  # fmt: skip
 
     def detail_extras(self, record: Export) -> dict[str, Any]:
-        if record.state is not ExportState.READY or not may_take(record, current_user):
+        if record.state is not ExportState.READY or not may_take(record, asking()):
             return {}
         return {"primary": {"label": "Download", "url": url_for(".file_view", id=record.id), "icon": "download"}}

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from flask import Response, flash, redirect, render_template, request, stream_with_context, url_for
 from flask_admin import expose
-from flask_login import current_user
 
+from admin_views.cells import asking
 from crm.commands.exports import KEPT_FOR, LARGE, ask_for_file, note, streamed
 from crm.core.entity import Face
 from crm.models.imports import ExportFormat
@@ -36,16 +36,16 @@ class ExportRoutes:
         """The file at once; a long one is asked for by a form and made in the background."""
         if export_type not in MIME:
             raise BadQuery("export_type", f"lists are exported as {', '.join(MIME)}")
-        query, names = self._query(), read_columns(self.face, request.values.getlist("columns"), current_user)
-        number = count_up_to(self.face, query, current_user, LARGE)
+        query, names = self._query(), read_columns(self.face, request.values.getlist("columns"), asking())
+        number = count_up_to(self.face, query, asking(), LARGE)
         if request.method == "POST":
-            asked = ask_for_file(self.face, export_type, query, names, by=current_user, total=number)
+            asked = ask_for_file(self.face, export_type, query, names, by=asking(), total=number)
             flash("The file is being made; you find it here and under Exports.", "info")
             return redirect(url_for("jobs.details_view", id=asked.job_id), 303)
         if number > LARGE:
             return self._ask_for_large(export_type, query, names)
-        export = note(self.face, export_type, query, names, by=current_user)
-        chunks = streamed(export.id, extract(self.face, query, names, export_type, by=current_user))
+        export = note(self.face, export_type, query, names, by=asking())
+        chunks = streamed(export.id, extract(self.face, query, names, export_type, by=asking()))
         answer = Response(stream_with_context(chunks), content_type=MIME[export_type])
         answer.headers["Content-Disposition"] = f'attachment; filename="{export.file_name}"'
         return answer
@@ -61,7 +61,7 @@ class ExportRoutes:
 
 def export_choices(face: Face, query: ListQuery) -> dict[str, Any]:
     """What the form offers: formats, and columns with those of the list first."""
-    offered = export_names(face, current_user)
+    offered = export_names(face, asking())
     first = [name for name in face.about.columns if name in offered]
     names = [*first, *(name for name in offered if name not in first)]
     shown = ",".join(name for name in query.columns if name in offered) or SHOWN

@@ -9,7 +9,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask_admin import AdminIndexView, expose
 from flask_login import current_user
 
-from admin_views.cells import initials, moment, title_of, tone_of, zone
+from admin_views.cells import asking, initials, moment, title_of, tone_of, zone
 from admin_views.lists import endpoint, may
 from admin_views.rights import RightsRoutes
 from crm.commands.demo import ask_for_demo
@@ -32,10 +32,10 @@ class HomeView(RightsRoutes, AdminIndexView):
         shown: dict[str, Any] = {"greeting": self._greeting(), "page": {"title": "Home"}, "empty": False, "figures": [],
                                  "chart": [], "recent": [], "jobs": [], "alerts": []}  # fmt: skip
         if may(customers, "read"):
-            counts = customer_counts(current_user)
+            counts = customer_counts(asking())
             shown |= self._first_steps(customers) if counts["all"][0] == 0 else self._overview(customers, counts)
         if may(face_named("job"), "read"):
-            shown["jobs"] = [_job(job) for job in open_jobs(current_user)]
+            shown["jobs"] = [_job(job) for job in open_jobs(asking())]
         return render_template("desk/home.html", **shown)
 
     @expose("/demo/", methods=("POST",))
@@ -43,7 +43,7 @@ class HomeView(RightsRoutes, AdminIndexView):
         if not current_user.is_authenticated or not may(face_named("customer"), "import"):
             abort(403)
         try:
-            job = ask_for_demo(customers=DEMO_CUSTOMERS, seed=1, by=current_user.id)
+            job = ask_for_demo(customers=DEMO_CUSTOMERS, seed=1, by=asking().id)
         except Refused as refusal:
             flash(f"Not done: {refusal}.", "bad")
             return redirect(url_for("admin.index"), 303)
@@ -67,11 +67,11 @@ class HomeView(RightsRoutes, AdminIndexView):
                  "blocked": ("Blocked", "flt_status_in=blocked,blacklisted")}  # fmt: skip
         figures = [{"label": label, "value": _said(*counts[name]), "hint": "", "spark": None,
                     "url": f"{base}?{query}" if query else base} for name, (label, query) in words.items() if name in counts]  # fmt: skip
-        weeks = new_per_week(current_user, dt.datetime.now(zone()).date())
+        weeks = new_per_week(asking(), dt.datetime.now(zone()).date())
         recent = [{"title": title_of(customers, party), "url": url_for(endpoint(customers, "details_view"), id=party.id),
                    "subtitle": party.code, "initials": initials(title_of(customers, party)), "tone": tone_of(party),
                    "org": party.kind == "organization", "when": moment(party.created_at)}
-                  for party in recent_customers(current_user)]  # fmt: skip
+                  for party in recent_customers(asking())]  # fmt: skip
         return {"figures": figures, "chart": [(f"{monday:%-d %b}", number) for monday, number in weeks],
                 "chart_title": "New customers per week", "recent": recent, "recent_url": base}  # fmt: skip
 

@@ -9,10 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from flask import url_for
-from flask_login import current_user
 from markupsafe import Markup
 
-from admin_views.cells import moment
+from admin_views.cells import asking, moment
 from admin_views.forms import hidden
 from admin_views.lists import endpoint
 from crm.core.entity import Face
@@ -160,7 +159,7 @@ def styles(table: Table, plan: Plan, known: Mapping[str, Landing]) -> list[dict[
 
 def map_context(record: Import, face: Face, table: Table, plan: Plan) -> dict[str, Any]:
     """The page where columns are matched."""
-    known = {landing.name: landing for landing in landings(face, current_user)}
+    known = {landing.name: landing for landing in landings(face, asking())}
     # A right may have gone since the columns were chosen.
     plan = replace(plan, columns={number: name for number, name in plan.columns.items() if name in known})
     reasons = record.plan.get("found", {}).get("reasons", {})
@@ -287,8 +286,8 @@ def progress_context(record: Import, face: Face) -> dict[str, Any]:
     counts = {name: getattr(record, f"rows_{name}") for name in OUTCOME_WORDS}
     taken = (record.rows_created or 0) + (record.rows_updated or 0)
     refused = (record.rows_refused or 0) + (record.rows_ambiguous or 0)
-    stoppable = running and may_cancel(record, face, current_user, job)
-    takeable = refused and not running and may_take_refused(record, face, current_user)
+    stoppable = running and may_cancel(record, face, asking(), job)
+    takeable = refused and not running and may_take_refused(record, face, asking())
     shown: dict[str, Any] = {
         "running": running,
         "state_label": state.label,

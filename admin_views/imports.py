@@ -24,7 +24,7 @@ from werkzeug.datastructures import FileStorage
 
 from admin_views import import_pages as pages
 from admin_views.base import EntityView, may
-from admin_views.cells import moment, pill
+from admin_views.cells import asking, moment, pill
 from crm.core.command import Refused
 from crm.core.entity import Face, all_faces, db, face_named
 from crm.core.jobs import bell, cancel
@@ -103,7 +103,7 @@ class ImportView(EntityView):
                 face,
                 file.stream,
                 file.filename or "file",
-                by=current_user.id,
+                by=asking().id,
                 again=given.get("again") == "1",
                 duplicates=Duplicates(policy) if policy in tuple(Duplicates) else Duplicates.SKIP,
                 match=given.get("match") if given.get("match") in MATCHABLE else None,
@@ -161,7 +161,7 @@ class ImportView(EntityView):
     def _recent(self) -> list[dict[str, Any]]:
         rows = db.session.scalars(
             select(Import)
-            .where(Import.asked_by_id == current_user.id, Import.job_id.is_not(None))
+            .where(Import.asked_by_id == asking().id, Import.job_id.is_not(None))
             .order_by(Import.id.desc())
             .limit(RECENT)
         )
@@ -202,7 +202,7 @@ class ImportView(EntityView):
         try:
             start.replan(record, face, table, columns, styles=_styles(), country=given.get("country") or None)
         except (PlanRefused, Refused) as refusal:
-            offered = {landing.name for landing in landings(face, current_user)}
+            offered = {landing.name for landing in landings(face, asking())}
             shown = {number: name for number, name in columns.items() if name in offered}
             plan = Plan(face.name, options, shown, _styles(), record.duplicates, record.match_by)
             return self._map_page(record, face, table, plan=plan, errors=[_error("", "", f"{refusal}.")])
@@ -218,7 +218,7 @@ class ImportView(EntityView):
             return self._map_page(record, face, start.reopen(record, face), errors=[_error("", "", f"{refusal}.")])
         before = start.reopen(record, face, options)
         same = [column.name for column in table.columns] == [column.name for column in before.columns]
-        columns = suggested_columns(face, table, current_user)
+        columns = suggested_columns(face, table, asking())
         styles = None
         if same:
             styles = _styles()
@@ -291,7 +291,7 @@ class ImportView(EntityView):
         if failed is not None:
             flash(f"{record.file_name}: {failed.error}", "bad")
             return redirect(url_for(".map_view", id=record.id), 303)
-        job = job or start.ask_check(record, by=current_user.id)
+        job = job or start.ask_check(record, by=asking().id)
         return self._progress_page(record, "Checking the rows", pages.check_context(record, job))
 
     def _run(self, record: Import) -> Any:
@@ -301,7 +301,7 @@ class ImportView(EntityView):
             start.ensure_checked(record, given.get("plan"))
             plan = Plan.from_data(record.plan)
             start.replan(record, face, start.reopen(record, face), plan.columns, styles=plan.styles)
-            start.start(record, by=current_user.id, again=given.get("again") == "1")
+            start.start(record, by=asking().id, again=given.get("again") == "1")
         except (PlanChanged, start.AlreadyImported) as question:
             flash(f"{record.file_name}: {question}.", "warning")
             return redirect(url_for(".preview_view", id=record.id), 303)
@@ -339,14 +339,14 @@ class ImportView(EntityView):
     def cancel_view(self) -> Any:
         record, face = self._found()
         job = record.job or start.open_check(record)
-        if not access.may_cancel(record, face, current_user, job):
+        if not access.may_cancel(record, face, asking(), job):
             abort(_refusal(record))
         if job is not None and job.is_open:
             try:
                 cancel.run(job, by=current_user)
             except Refused as refusal:
                 flash(f"Not cancelled: {refusal}.", "warning")
-        if not access.may_watch(record, face, current_user):
+        if not access.may_watch(record, face, asking()):
             return redirect(url_for("admin.index"), 303)
         back = ".progress_view" if record.job_id is not None else ".map_view"
         return redirect(url_for(back, id=record.id), 303)
@@ -355,7 +355,7 @@ class ImportView(EntityView):
     def refused_view(self) -> Any:
         """The rows that were not taken, with the reasons."""
         record, face = self._started()
-        if not access.may_take_refused(record, face, current_user):
+        if not access.may_take_refused(record, face, asking()):
             abort(_refusal(record))
         if record.job and record.job.is_open:
             abort(404)
@@ -371,7 +371,7 @@ class ImportView(EntityView):
         if face is None:
             abort(404)
         made = io.StringIO()
-        csv.writer(made).writerow(template(face, current_user))
+        csv.writer(made).writerow(template(face, asking()))
         answer = make_response(made.getvalue())
         answer.headers["Content-Type"] = MIME
         answer.headers["Content-Disposition"] = f"attachment; filename={face.plural}-template.csv"
@@ -387,7 +387,7 @@ class ImportView(EntityView):
     def _draft(self) -> tuple[Import, Face]:
         """A draft is its person's alone: its rows run with that person's rights and in that person's name."""
         record, face = self._found()
-        if not access.may_go_on(record, face, current_user):
+        if not access.may_go_on(record, face, asking()):
             abort(_refusal(record))
         if record.job_id is not None:
             abort(redirect(url_for(".progress_view", id=record.id), 303))
@@ -395,7 +395,7 @@ class ImportView(EntityView):
 
     def _watched(self) -> tuple[Import, Face]:
         record, face = self._found()
-        if not access.may_watch(record, face, current_user):
+        if not access.may_watch(record, face, asking()):
             abort(_refusal(record))
         return record, face
 
@@ -412,12 +412,12 @@ def _faces() -> list[Face]:
 
 def _watchable(record: Import) -> bool:
     known = any(face.name == record.entity for face in all_faces())  # what the rows were may be gone by now
-    return known and access.may_watch(record, face_named(record.entity), current_user)
+    return known and access.may_watch(record, face_named(record.entity), asking())
 
 
 def _refusal(record: Import) -> int:
     """What isn't one's own isn't there; one's own is there, but no longer allowed."""
-    return 403 if access.is_mine(record, current_user) else 404
+    return 403 if access.is_mine(record, asking()) else 404
 
 
 def _allow_upload(endpoint: str | None, _values: Any) -> None:

@@ -9,11 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from flask import url_for
-from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
 from admin_views import details
-from admin_views.cells import fields_of, title_of
+from admin_views.cells import asking, fields_of, title_of
 from admin_views.forms import DeskForm, described, form_class, hidden
 from admin_views.lists import endpoint, may
 from crm.commands.inline import Row, as_text, belonging, clashes, face_of, save
@@ -38,7 +37,7 @@ class Rows:
         self.keys = self._sent_keys() if sent is not None else []
 
     def _there(self) -> list[Any]:
-        statement = belonging(self.face, self.record, self.inline, current_user)
+        statement = belonging(self.face, self.record, self.inline, asking())
         return list(db.session.scalars(statement.limit(self.inline.most + 1)))
 
     def _sent_keys(self) -> list[str]:
@@ -138,7 +137,7 @@ def save_all(groups: list[Rows], record: Any) -> None:
     errors: dict[str, str] = {}
     for group in groups:
         try:
-            save(group.face, record, group.inline, group.read(), current_user)
+            save(group.face, record, group.inline, group.read(), asking())
         except WrongInput as fault:
             errors |= fault.errors
     if errors:
@@ -149,7 +148,7 @@ def conflict_fields(groups: list[Rows], record: Any) -> tuple[list[dict[str, Any
     """What of the rows both changed, for the conflict page; and the versions (`<key>-_version`) it was seen in."""
     fields, versions = [], {}
     for group in groups:
-        for row, other, names in clashes(group.face, record, group.inline, group.read(), current_user):
+        for row, other, names in clashes(group.face, record, group.inline, group.read(), asking()):
             versions[f"{row.key}-_version"] = group.child.version(other)
             fields += [{"name": f"{row.key}-{name}", "original": row.first.get(name, ""), "mine": as_text(row.given[name]),
                         "label": f"{group.child.label} {title_of(group.child, other)}: {group.child.field(name).label}", "choose": "mine",

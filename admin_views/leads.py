@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from flask import url_for
-from flask_login import current_user
 
 from admin_views.base import EntityView
-from admin_views.cells import title_of
+from admin_views.cells import asking, title_of
 from admin_views.lists import may
 from crm.core.entity import face_named
 from crm.models.sales_leads import Lead
@@ -24,4 +23,4 @@ class LeadView(EntityView):
             return {}
         return {"alerts": [{
             "tone": "warning", "title": f"{party.code} {title_of(face, party)} has the same e-mail or phone number", "text": "",
-            "url": url_for("customers.details_view", id=party.id)} for party in same_customers(record, current_user)]}  # fmt: skip
+            "url": url_for("customers.details_view", id=party.id)} for party in same_customers(record, asking())]}  # fmt: skip

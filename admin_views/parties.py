@@ -9,10 +9,9 @@ from urllib.parse import urlencode
 from babel.dates import format_date
 from flask import Response, abort, flash, make_response, redirect, render_template, request, url_for
 from flask_admin import expose
-from flask_login import current_user
 from markupsafe import Markup
 
-from admin_views.cells import cell, fields_of, html, present, title_of, zone
+from admin_views.cells import asking, cell, fields_of, html, present, title_of, zone
 from admin_views.lists import endpoint, may
 from admin_views.party_activities import PartyActivities
 from admin_views.party_figures import figures_of
@@ -119,7 +118,7 @@ class PartyView(PartyActivities, PartyTabs):
         if place:
             facts.append({"label": "Place", "html": Markup("{}").format(place)})
         contact = next((contact for contact in record.contacts if contact.is_primary), None)
-        if contact is not None and find(face_named("contact"), current_user, str(contact.id)) is not None:
+        if contact is not None and find(face_named("contact"), asking(), str(contact.id)) is not None:
             url = url_for("contacts.details_view", id=contact.id)
             facts.append(
                 {
@@ -149,7 +148,7 @@ class PartyView(PartyActivities, PartyTabs):
             if getattr(record, f"{name}_state") == "bounced" and seen[name].shows:
                 alerts.append({"tone": "warning", "title": f"The {label} doesn't work",
                                "text": f"Messages to {getattr(record, name)} came back."})  # fmt: skip
-        for notice, number, face, pairs in notices_of(record, current_user, dt.datetime.now(zone()).date()):
+        for notice, number, face, pairs in notices_of(record, asking(), dt.datetime.now(zone()).date()):
             many = f"{MOST}+" if number > MOST else number
             alerts.append({"tone": notice.tone, "title": f"{many} {notice.one if number == 1 else notice.many}", "text": "",
                            "url": url_for(endpoint(face, "index_view")) + "?" + urlencode(pairs)})  # fmt: skip

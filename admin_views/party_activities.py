@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from flask import abort, flash, make_response, redirect, render_template, request, url_for
 from flask_admin import expose
-from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
 from admin_views import details
@@ -24,7 +21,7 @@ from crm.core.permissions import PICK
 from crm.models.parties import Party
 from crm.queries.listing import BadQuery
 from crm.queries.scope import find
-from crm.queries.timeline import CHANGE, Asked, Happened, place_text, read_place, takes_part, timeline
+from crm.queries.timeline import CHANGE, NAMES, Happened, place_text, read_asked, takes_part, timeline
 
 LOGGED = {"call": ("interaction", "Call", "phone"), "email": ("interaction", "E-mail", "mail"),
           "meeting": ("interaction", "Meeting", "users-round"), "note": ("note", "Note", "notebook-pen"),
@@ -74,8 +71,8 @@ class PartyActivities(EntityView):
         try:
             records.create(
                 face,
-                records.read_values(face, _given(record, kind, request.form), current_user, new=True),
-                current_user,
+                records.read_values(face, _given(record, kind, request.form), asking(), new=True),
+                asking(),
             )
         except WrongInput as fault:
             names = {name: asked for asked, name in _ASKED[face.name].items()}
@@ -106,17 +103,17 @@ class PartyActivities(EntityView):
             hidden=self._hidden([]), record=record, page_url=url_for(".details_view"),
             timeline_url=url_for(".timeline_view", id=record.id),
             types=sorted([*told, (CHANGE, f"Change of the {self.face.label.lower()}")], key=lambda pair: pair[1]), given=given,
-            me=current_user.id, people_url=url_for(endpoint(people, "lookup_view")) if may(people, PICK) else None,
+            me=asking().id, people_url=url_for(endpoint(people, "lookup_view")) if may(people, PICK) else None,
             person=self._person(given), **self._timeline(record, given, sources))  # fmt: skip
 
     def _person(self, given: Mapping[str, str]) -> str:
-        found = find(face_named("user"), current_user, given.get("who", ""), PICK)
+        found = find(face_named("user"), asking(), given.get("who", ""), PICK)
         return title_of(face_named("user"), found) if found is not None else ""
 
     def _timeline(self, record: Party, given: MultiDict[str, str], sources: list[Face]) -> dict[str, Any]:
         """The entries of a part of the timeline, and where the next part is."""
-        found, place = timeline(self.face, record, current_user, sources, read_asked(given, sources))
-        pairs = [(name, value) for name, value in given.items(multi=True) if name in _NAMES and value]
+        found, place = timeline(self.face, record, asking(), sources, read_asked(given.items(multi=True), sources))
+        pairs = [(name, value) for name, value in given.items(multi=True) if name in NAMES and value]
         more = url_for(".timeline_view", id=record.id, before=place_text(place), **_several(pairs)) if place else None
         entries = [entry for one in found if (entry := self._entry(one)) is not None]
         return {"entries": entries, "more_url": more, "following": "before" in given, "narrowed": bool(pairs)}
@@ -127,33 +124,6 @@ class PartyActivities(EntityView):
             # What changed is not for this person to see.
             return None if one.what.action == "update" and not shown["changes"] else shown
         return record_entry(one)
-
-
-_NAMES = ("type", "who", "since", "until", "q")
-
-
-def read_asked(given: MultiDict[str, str], sources: list[Face]) -> Asked:
-    """What an address asks of the timeline. Raises BadQuery."""
-    kinds = frozenset(given.getlist("type")) - {""}
-    known = {face.name for face in sources} | {CHANGE}
-    if wrong := kinds - known:
-        raise BadQuery("type", f"“{min(wrong)[:60]}” isn't in this timeline")
-    who = given.get("who", "")
-    if who and not re.fullmatch(r"[1-9][0-9]{0,17}", who):
-        raise BadQuery("who", "is the number of a user")
-    search = given.get("q", "").strip()
-    if "\x00" in search:
-        raise BadQuery("q", "contains a NUL character")
-    before = given.get("before")
-    return Asked(kinds, int(who) if who else None, _day(given, "since"), _day(given, "until"), search[:200],
-                 read_place(before) if before else None)  # fmt: skip
-
-
-def _day(given: Mapping[str, str], name: str) -> dt.date | None:
-    try:
-        return dt.date.fromisoformat(given[name]) if given.get(name) else None
-    except ValueError:
-        raise BadQuery(name, "is a day, such as 2026-01-31") from None
 
 
 def _several(pairs: list[tuple[str, str]]) -> dict[str, Any]:

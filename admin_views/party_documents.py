@@ -10,12 +10,11 @@ from urllib.parse import quote
 import flask
 from flask import abort, flash, make_response, redirect, render_template, request, url_for
 from flask_admin import expose
-from flask_login import current_user
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from admin_views.base import EntityView
-from admin_views.cells import moment, title_of
+from admin_views.cells import asking, moment, title_of
 from admin_views.lists import may
 from admin_views.tabs import Tab
 from crm.commands.file_contents import KEPT, LARGEST, MIB
@@ -36,7 +35,7 @@ def _files() -> Face:
 
 def may_attach() -> bool:
     """Whether the person may change what files are there at all."""
-    return access_of(current_user, _files(), "file_name") is Access.WRITE
+    return access_of(asking(), _files(), "file_name") is Access.WRITE
 
 
 class DocumentView(EntityView):
@@ -150,8 +149,8 @@ class AttachmentView(EntityView):
 
 def may_read(attachment: Attachment) -> bool:
     """The file is as private as its name, and is reached through its document."""
-    document = find(face_named("document"), current_user, str(attachment.document_id))
-    return document is not None and access_of(current_user, _files(), "file_name").shows
+    document = find(face_named("document"), asking(), str(attachment.document_id))
+    return document is not None and access_of(asking(), _files(), "file_name").shows
 
 
 def said_size(size: int) -> str:

@@ -7,10 +7,9 @@ from typing import Any
 
 from babel.dates import get_month_names
 from flask import url_for
-from flask_login import current_user
 from markupsafe import Markup
 
-from admin_views.cells import fields_of, html, pill, render
+from admin_views.cells import asking, fields_of, html, pill, render
 from admin_views.lists import endpoint, may
 from crm.core.entity import Face, face_named
 from crm.models.parties import Party
@@ -31,7 +30,7 @@ def figures_of(face: Face, record: Party) -> dict[str, Any]:
     """`figures` and `sections` of the page of somebody who buys; what the person may not see isn't there."""
     if not face.figures:
         return {}
-    habits = list(_habits(habits_of(record.id, current_user)))
+    habits = list(_habits(habits_of(record.id, asking())))
     return {"figures": list(_cards(face, record)), "sections": [{"title": "Habits", "rows": habits}] if habits else []}
 
 

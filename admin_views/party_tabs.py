@@ -14,7 +14,7 @@ from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
 
 from admin_views.base import EntityView
-from admin_views.cells import cell, initials, moment, present, title_of, tone_of
+from admin_views.cells import asking, cell, initials, moment, present, title_of, tone_of
 from admin_views.lists import command_items, endpoint, may, page_of
 from admin_views.tabs import RELATED_ROWS, Tab
 from crm.commands import records
@@ -68,7 +68,7 @@ class PartyTabs(EntityView):
         given = {"party": str(record.id), "text": request.form.get("text", "")}
         errors: Mapping[str, str] = {}
         try:
-            made = records.create(face, records.read_values(face, given, current_user, new=True), current_user)
+            made = records.create(face, records.read_values(face, given, asking(), new=True), asking())
             if "pin" in request.form and may(face, "pin"):
                 pin.run(made, by=current_user)
                 db.session.flush()
@@ -85,7 +85,7 @@ class PartyTabs(EntityView):
         made = unpin if request.form.get("action") == "unpin" else pin
         if not may(face, made.verb):
             abort(403)
-        note = find(face, current_user, request.form.get("note", ""), made.verb)
+        note = find(face, asking(), request.form.get("note", ""), made.verb)
         if note is None or note.party_id != record.id:
             abort(404)
         [outcome] = perform(made, [note.id], by=current_user, values={})
@@ -93,7 +93,7 @@ class PartyTabs(EntityView):
         return self._added(record, "notes", errors, lambda: self._notes(record, errors))
 
     def _notes_of(self, record: Party) -> Select[Any]:
-        return visible(face_named("note"), current_user).where(Note.party_id == record.id)
+        return visible(face_named("note"), asking()).where(Note.party_id == record.id)
 
     def _notes(self, record: Party, errors: Mapping[str, str] | None = None) -> str:
         face = face_named("note")
@@ -110,7 +110,7 @@ class PartyTabs(EntityView):
         who = title_of(face_named("user"), row.author) if row.author else "The system"
         can_pin = may(face, "unpin" if row.pinned_at else "pin") and row.party.archived_at is None
         can_edit = may(face, "edit") and row.party.archived_at is None
-        reads = access_of(current_user, face, "text").shows
+        reads = access_of(asking(), face, "text").shows
         return {"id": row.id, "who": who, "initials": initials(who), "tone": tone_of(row.author) if row.author else 0,
                 "when": moment(row.created_at), "edited": moment(row.edited_at) if row.edited_at else "",
                 "html": cell(face, row, "text") if reads else UNREAD, "pinned": row.pinned_at is not None, "can_pin": can_pin,
@@ -138,7 +138,7 @@ class PartyTabs(EntityView):
                  "valid_from": request.form.get("valid_from", "")}  # fmt: skip
         errors: Mapping[str, str] = {}
         try:
-            records.create(face, records.read_values(face, given, current_user, new=True), current_user)
+            records.create(face, records.read_values(face, given, asking(), new=True), asking())
         except WrongInput as fault:
             # What is said of this one's side of it is said of the other's: this one isn't typed here.
             errors = {"other" if name.endswith("_party") else name: text for name, text in fault.errors.items()}
@@ -155,7 +155,7 @@ class PartyTabs(EntityView):
         return redirect(url_for(".details_view", id=record.id, tab=tab), 303)
 
     def _relations(self, record: Party, errors: Mapping[str, str] | None = None) -> str:
-        found = relations_of(record, current_user)
+        found = relations_of(record, asking())
         face = face_named("relation")
 
         def named(party_id: int) -> dict[str, Any]:

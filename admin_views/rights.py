@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from admin_views.base import EntityView
-from admin_views.cells import pill
+from admin_views.cells import asking, pill
 from admin_views.forms import DeclaredField, described, form_class
 from admin_views.lists import endpoint, may, page_of, refuse
 from crm.core.entity import Face, all_faces, db, face_named
@@ -61,12 +61,12 @@ class RightsRoutes:
         verb = request.args.get("verb", "") if request.args.get("verb") in verbs else (verbs[0] if verbs else "")
         name = request.args.get("field", "")
         record = "".join(char for char in request.args.get("record", "").strip()[:40] if char.isprintable())
-        user = find(face_named("user"), current_user, request.args.get("user", "")) if others else None
+        user = find(face_named("user"), asking(), request.args.get("user", "")) if others else None
         if user is None:
             user = db.session.get_one(User, current_user.id)
         answer = None
         if face is not None and verb:
-            answer = why(user, face, verb, given=record, name=name, teller=current_user)
+            answer = why(user, face, verb, given=record, name=name, teller=asking())
         return render_template(
             "desk/why.html", page={"title": "Why can or can’t somebody do this?", "breadcrumbs": _crumbs()},
             answer=answer, lines=[_line(line) for line in answer.lines] if answer else [],

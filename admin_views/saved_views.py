@@ -6,10 +6,9 @@ from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
 from flask_admin import expose
-from flask_login import current_user
 
 from admin_views import lists
-from admin_views.cells import columns_of, fields_of
+from admin_views.cells import asking, columns_of, fields_of
 from crm.commands.saved_views import EVERYBODY, save_view, sharing
 from crm.core.command import WrongInput
 from crm.core.entity import Face, face_named
@@ -44,7 +43,7 @@ class ViewRoutes:
         if request.method == "POST":
             given = {name: request.form.get(name, "").strip() for name in ("name", "shared_with")}
             try:
-                view = save_view(self.face, query, **given, by=current_user)
+                view = save_view(self.face, query, **given, by=asking())
                 flash(f"The view “{view.name}” was saved.", "good")
             except WrongInput as fault:
                 flash(
@@ -54,11 +53,11 @@ class ViewRoutes:
                     "bad",
                 )
             return redirect(here, 303)
-        mine = [view for view in views_of(self.face, current_user) if view.owner_id == current_user.id]
+        mine = [view for view in views_of(self.face, asking()) if view.owner_id == asking().id]
         now = next((view for view in mine if view.query == query.address), None)
         shared = "" if now is None else EVERYBODY if now.everybody else str(now.team_id or "")
         return render_template("desk/_save_view.html", action=f"{url_for('.views_view')}?{query.address}", now=now, mine=mine,
-                               shared=shared, sharing=sharing(current_user), views_url=url_for("saved_views.index_view"))  # fmt: skip
+                               shared=shared, sharing=sharing(asking()), views_url=url_for("saved_views.index_view"))  # fmt: skip
 
     def _list_query(self) -> ListQuery:
         """The list's query with the columns that were chosen."""

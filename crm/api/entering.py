@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from flask import Response, current_app, g, request
 
@@ -13,7 +13,7 @@ from crm.api.rate import BURST, PER_MINUTE, Buckets
 from crm.commands.access import key_for
 from crm.core.audit import Acting, acting_as, hand_over
 from crm.core.entity import Face, all_faces, db
-from crm.core.permissions import allowed
+from crm.core.permissions import Asking, allowed
 from crm.models.access import ApiKey, User
 
 SAFE = frozenset({"GET", "HEAD"})
@@ -65,9 +65,16 @@ def _buckets() -> Buckets:
     return made
 
 
-def actor() -> User:
-    """The user whose key this is."""
-    return g.api_key.user
+def actor() -> Asking:
+    """Whoever asks: the user whose key this is."""
+    if "asking" not in g:
+        g.asking = Asking.of(user())
+    return cast(Asking, g.asking)
+
+
+def user() -> User:
+    """The user whose key this is, for what commands write down."""
+    return cast(User, g.api_key.user)
 
 
 def face_at(plural: str) -> Face:

@@ -14,10 +14,14 @@ from sqlalchemy import func, literal, select, union_all
 from crm.core.entity import Face, db, face_named
 from crm.core.fields import field_of
 from crm.core.permissions import Actor, access_of, allowed
+from crm.models.external_ids import ExternalId
 from crm.models.parties import Contact, Party
+from crm.models.vehicles import Vehicle
 from crm.queries.scope import MAX_ID, visible
 
-NAMES = ("email", "phone", "code", "account_number", "tax_id")
+# What a party is looked up by, in words.
+NAMES = {"email": "e-mail", "phone": "phone", "code": "code", "account_number": "account number", "tax_id": "tax ID",
+         "vin": "the VIN of a vehicle of theirs", "external_id": "what another system calls them, as system:id"}  # fmt: skip
 PARAMETERS = frozenset({*NAMES, "country", "limit", "cursor"})
 _COUNTRY = field_of("country")
 
@@ -32,7 +36,7 @@ class BadLookup(ValueError):
 
 def offered(face: Face) -> tuple[str, ...]:
     """What records of this face can be looked up by."""
-    return NAMES if face.entity is Party else ()
+    return tuple(NAMES) if face.entity is Party else ()
 
 
 Found = list[tuple[Any, str]]
@@ -71,18 +75,25 @@ _MATCHED = {
     "code": ("code",),
     "account_number": ("account_number",),
     "tax_id": ("tax_id",),
+    "vin": ("vin", "vin"),
+    "external_id": ("external_id",),
 }
+_IN = {"contact": "contact", "vin": "vehicle"}  # whose field it is, where it isn't the party's own
 
 
 def _shows(actor: Actor, face: Face, place: str) -> bool:
-    if place.startswith("contact."):
-        face, place = face_named("contact"), place.removeprefix("contact.")
-        if allowed(actor, "contact.read") is None:
+    if place == "external_id":
+        return True  # whoever asks knows it already, and finds only whom he may see
+    other = _IN.get(place.partition(".")[0])
+    if other is not None:
+        face, place = face_named(other), place.removeprefix(f"{other}.")
+        if allowed(actor, f"{other}.read") is None:
             return False
     return access_of(actor, face, place).shows
 
 
 def _matches(name: str, value: Any, seen: list[int]) -> Any:
+    places: list[tuple[Any, Any]]
     match name:
         case "email":
             places = [(Party.id, Party.email), (Party.id, Party.email2), (Contact.party_id, Contact.email)]
@@ -90,6 +101,12 @@ def _matches(name: str, value: Any, seen: list[int]) -> Any:
             places = [(Party.id, Party.phone), (Party.id, Party.phone2), (Contact.party_id, Contact.phone)]
         case "tax_id":
             places = [(Party.id, Party.tax_id_key)]
+        case "vin":
+            places = [(Vehicle.customer_id, Vehicle.vin_key), (Vehicle.end_customer_id, Vehicle.vin_key)]
+        case "external_id":
+            system, _, ident = value.partition(":")
+            return select(ExternalId.record.label("id"), literal(0).label("rank")).where(
+                ExternalId.system == system, ExternalId.entity == Party.__tablename__, ExternalId.external_id == ident)  # fmt: skip
         case _:
             places = [(Party.id, getattr(Party, name))]
     selects: list[Any] = [
@@ -101,11 +118,16 @@ def _matches(name: str, value: Any, seen: list[int]) -> Any:
 
 
 def _value(name: str, given: Mapping[str, str]) -> Any:
-    raw, field, country = given[name], Party.fields()[name], _country(given)
+    raw, country = given[name], _country(given)
+    if name == "external_id":
+        if not all(raw.partition(":")):
+            raise BadLookup(name, "is the system and what it says, such as erp:4711")
+        return raw
+    field = (Vehicle if name == "vin" else Party).fields()[name]
     try:
         if name == "phone":
             value = field.parse(_with_plus(raw), country=country)
-        elif name == "tax_id" and not any(char.isalnum() for char in raw):
+        elif name in ("tax_id", "vin") and not any(char.isalnum() for char in raw):
             value = None
         else:
             value = field.parse(raw)
@@ -113,7 +135,7 @@ def _value(name: str, given: Mapping[str, str]) -> Any:
         raise BadLookup(name, str(fault)) from None
     if value is None:
         raise BadLookup(name, "is empty: give what to look up")
-    if name == "tax_id":
+    if name in ("tax_id", "vin"):
         # The same expression as the generated column, so that both sides agree to the letter.
         return func.upper(func.regexp_replace(value, "[^[:alnum:]]", "", "g"))
     return value.upper() if name == "code" else value

@@ -1,16 +1,19 @@
-"""The description of the API (OpenAPI 3.1), made from the declarations each time it is asked for."""
+"""The description of the API (OpenAPI 3.1), made from the declarations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
+from crm.api.below import TIMELINE, below, lists_below
 from crm.api.documents import parts
-from crm.api.lookups import offered
+from crm.api.lookups import NAMES, offered
 from crm.api.rate import BURST, PER_MINUTE
 from crm.core.command import Command, commands_of
 from crm.core.entity import Face, all_faces
 from crm.core.fields import MASK, Field, FieldClass
+from crm.queries.scope import related_face
 
 PREFIX = "/api/v1"
 METHODS = ("get", "post", "patch", "delete")
@@ -54,9 +57,14 @@ def opened() -> list[Face]:
 
 
 def describe() -> dict[str, Any]:
-    """The whole document."""
+    """The whole document; made when it is first asked for."""
+    return _described(tuple(opened()))
+
+
+@lru_cache(maxsize=1)
+def _described(_faces: tuple[Face, ...]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {"Problem": _PROBLEM, "Reference": _REFERENCE}
+    schemas: dict[str, Any] = {"Problem": _PROBLEM, "Reference": _REFERENCE, **_TIMELINE_SCHEMAS}
     for face in opened():
         schemas |= dict(_schemas(face))
         paths |= dict(_paths(face))
@@ -276,11 +284,53 @@ def _paths(face: Face) -> Iterator[tuple[str, Any]]:
             (404, 409, 412),
         )
     yield f"{PREFIX}/{plural}/{{id}}", record
+    yield from _below(face, ident)
     for command in commands_of(face):
         yield (
             f"{PREFIX}/{plural}/{{id}}/{command.verb.replace('_', '-')}",
             {"post": _command(face, command, ident)},
         )
+
+
+def _below(face: Face, ident: dict[str, str]) -> Iterator[tuple[str, Any]]:
+    one, paging = face.label.lower(), [_ref("parameters", name) for name in ("limit", "cursor")]
+    for path, relation in lists_below(face).items():
+        other = related_face(face, relation)
+        operation = _operation(face, f"{relation}_of_{face.name}", f"{other.label_plural} of one {one}, the newest first", "read",
+                               200, f"{_name(other)}List", [ident, *paging], (404, 422))  # fmt: skip
+        yield f"{PREFIX}/{face.plural}/{{id}}/{path}", {"get": operation}
+    if TIMELINE in below(face):
+        asked = [ident, *(_parameter(name, "query", text) for name, text in _TIMELINE_PARAMETERS.items()), *paging]
+        operation = _operation(face, f"timeline_of_{face.name}", f"What happened with one {one}, the newest first", "read",
+                               200, "TimelineList", asked, (404, 422))  # fmt: skip
+        yield f"{PREFIX}/{face.plural}/{{id}}/{TIMELINE}", {"get": operation}
+
+
+_TIMELINE_PARAMETERS = {
+    "type": "What it is, such as order or interaction; change is one of the record itself. May come several times",
+    "who": "Number of the user who had it in hand", "since": "From this day on, in UTC", "until": "Up to this day, in UTC",
+    "q": "Words to search for",
+}  # fmt: skip
+_ENTRY = {
+    "type": "object",
+    "required": ["type", "id", "at", "by"],
+    "properties": {
+        "type": {"type": "string", "description": "The kind of record, such as order; or change"},
+        "id": {"type": "integer"},
+        "at": {"type": "string", "format": "date-time"},
+        "by": _REFERENCE,
+        "document": {"type": "object", "description": "The record as its own address shows it; a change has none"},
+        "action": {"type": "string", "enum": ["create", "update", "delete"], "description": "Only of a change"},
+        "changes": {"type": "array", "description": "Only of a change: what was changed, from what to what", "items": {
+            "type": "object", "required": ["field", "before", "after"], "properties": {
+                "field": {"type": "string"}, "before": {"type": ["string", "null"]}, "after": {"type": ["string", "null"]}}}},
+    },
+}  # fmt: skip
+_TIMELINE_SCHEMAS = {
+    "TimelineEntry": _ENTRY,
+    "TimelineList": {"type": "object", "required": ["items", "next"], "properties": {
+        "items": {"type": "array", "items": _ref("schemas", "TimelineEntry")}, "next": {"type": ["string", "null"]}}},
+}  # fmt: skip
 
 
 def _command(face: Face, command: Command, ident: dict[str, str]) -> dict[str, Any]:
@@ -352,8 +402,7 @@ def _list_parameters(face: Face) -> list[Any]:
         _parameter(
             name,
             "query",
-            f"Look up by {face.fields[name].label.lower()}, archived ones too; not together "
-            "with another parameter but limit and cursor",
+            f"Look up by {NAMES[name]}, archived ones too; not together with another parameter but limit and cursor",
         )
         for name in offered(face)
     ]

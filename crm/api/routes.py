@@ -13,8 +13,9 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from crm.api import reading
+from crm.api.below import below, read_below
 from crm.api.documents import documents, etag, fresh, loads, read_asked, read_fields, same_version
-from crm.api.entering import actor, face_at, require, with_key
+from crm.api.entering import SAFE, actor, face_at, require, user, with_key
 from crm.api.lookups import PARAMETERS, BadLookup, look_up, offered
 from crm.api.openapi import describe
 from crm.api.problems import Problem, answer, problem_response, wrong
@@ -96,13 +97,19 @@ def record(plural: str, given: str) -> Response:
     )
 
 
-@blueprint.route("/<plural>/<given>/<verb>", methods=METHODS)
+@blueprint.route("/<plural>/<given>/<name>", methods=METHODS)
 @with_key
-def command(plural: str, given: str, verb: str) -> Response:
+def below_record(plural: str, given: str, name: str) -> Response:
+    """What belongs to a record, to be read; else a command, to be done to it."""
     face = face_at(plural)
-    made = command_named(face, verb.replace("-", "_"))
+    if name in below(face):
+        if request.method not in SAFE:
+            raise _not_allowed("GET, HEAD")
+        require(face, "read")
+        return answer(read_below(face, _reached(face, given), name))
+    made = command_named(face, name.replace("-", "_"))
     if made is None:
-        raise Problem(404, f"{face.label_plural} have no command “{verb[:60]}”.")
+        raise Problem(404, f"{face.label_plural} have no command “{name[:60]}”, and nothing of that name below them.")
     if request.method != "POST":
         raise _not_allowed("POST")
     require(face, "command", made.verb)
@@ -110,7 +117,7 @@ def command(plural: str, given: str, verb: str) -> Response:
     def work() -> Response:
         values = made.read(read_asked(made.asks, reading.body()))
         record = _reached(face, given, made.verb)
-        outcome = perform(made, [record.id], by=actor(), values=values, where=row_scope(face, actor(), made.verb))[0]
+        outcome = perform(made, [record.id], by=user(), values=values, where=row_scope(face, actor(), made.verb))[0]
         if not outcome.done:
             raise Problem(409, f"Not done: {outcome.reason}.")
         return _document(face, record.id)

@@ -85,6 +85,18 @@ class Actor(Protocol):
     def field_grants(self) -> tuple[FieldGrant, ...]: ...
 
 
+class Asking(NamedTuple):
+    """Whoever asks, with what the roles say read once: a page asks about every face that there is."""
+
+    id: int
+    grants: tuple[Grant, ...]
+    field_grants: tuple[FieldGrant, ...]
+
+    @classmethod
+    def of(cls, actor: Actor) -> Asking:
+        return cls(actor.id, actor.grants, actor.field_grants)
+
+
 def face_verbs(face: Face) -> list[str]:
     """The verbs of one face: read and export, what its screen opens, and its commands."""
     about = face.about

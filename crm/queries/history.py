@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import select, union_all
+from sqlalchemy import literal, select, union_all
 
-from crm.core.entity import Entity, Face, db
+from crm.core.entity import Entity, Face, db, face_named
 from crm.core.fields import MASK, Field
 from crm.core.permissions import Access, Actor, accesses, allowed
 from crm.models.access import AuditAction, AuditEntry, AuditValue, User
@@ -55,19 +55,42 @@ def whole_history(
 
     `before` is the number of the last entry that was shown. What was deleted since shows by its parent no more.
     """
-    parts, children = [(_about(record.__tablename__, [record.id], before, limit), face.entity)], {}
+    belongs = {other.entity.__tablename__: (other, ids) for other, ids in _belonging(face, record, actor) if ids}
+    parts = [(_about(table, ids, before, limit), other.entity) for table, (other, ids) in belongs.items()]
+    events = _events([(_about(record.__tablename__, [record.id], before, limit), face.entity), *parts], limit)
+    children = _children(belongs, events)
+    shown = []
+    for event in events:
+        other, _ = belongs.get(event.entry.entity, (face, []))
+        child = children.get((event.entry.entity, event.entry.record_id))
+        shown += seen_by(actor, other, [replace(event, face=other, child=child)])
+    return shown
+
+
+def _belonging(face: Face, record: Entity, actor: Actor) -> list[tuple[Face, list[int]]]:
+    """The faces of what belongs to a record, each with the numbers of those the actor may reach; in one question."""
+    found: dict[Face, list[int]] = {}
+    asked = []
     for relation in face.about.related:
         other = related_face(face, relation)
         if other.about.audited and allowed(actor, f"{other.name}.read"):
-            found = db.session.scalars(belonging(face, record, relation, actor).limit(MOST_CHILDREN)).all()
-            children[other.entity.__tablename__] = (other, {row.id: row for row in found})
-            parts.append((_about(other.entity.__tablename__, [row.id for row in found], before, limit), other.entity))
-    shown = []
-    for event in _events(parts, limit):
-        other, rows = children.get(event.entry.entity, (face, {}))
-        child = rows.get(event.entry.record_id)
-        shown += seen_by(actor, other, [replace(event, face=other, child=child)])
-    return shown
+            found[other] = []
+            few = belonging(face, record, relation, actor).limit(MOST_CHILDREN)
+            asked.append(select(few.with_only_columns(literal(other.name).label("name"), other.entity.id).subquery()))
+    if asked:
+        for name, number in db.session.execute(union_all(*asked)):
+            found[face_named(name)].append(number)
+    return list(found.items())
+
+
+def _children(belongs: Mapping[str, tuple[Face, list[int]]], events: Iterable[Event]) -> dict[tuple[str, int], Entity]:
+    """(table, number) → the record, of those that the events are about."""
+    wanted: dict[str, set[int]] = {}
+    for event in events:
+        if event.entry.entity in belongs:
+            wanted.setdefault(event.entry.entity, set()).add(event.entry.record_id)
+    return {(table, row.id): row for table, numbers in wanted.items() for row in db.session.scalars(
+        select(belongs[table][0].entity).where(belongs[table][0].entity.id.in_(sorted(numbers))))}  # fmt: skip
 
 
 def events_numbered(face: Face, numbers: list[int], actor: Actor) -> list[Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Select, and_, any_, false, func, inspect, or_, select, union
 
@@ -109,6 +109,12 @@ def related_face(face: Face, relation: str) -> Face:
     return next(other for other in all_faces() if other.entity is entity)
 
 
+def belongs_to(face: Face, record: Entity, relation: str) -> ColumnElement[bool]:
+    """The condition that a row of a relationship belongs to this record."""
+    remote: Any = next(iter(inspect(face.entity).relationships[relation].remote_side))
+    return cast(ColumnElement[bool], remote == record.id)
+
+
 def belonging(face: Face, record: Entity, relation: str, actor: Actor) -> Select[Any]:
     """What belongs to a record and the actor may reach, in the order of the relationship; what stands in the timeline
     newest first, as its index has it."""
@@ -118,4 +124,4 @@ def belonging(face: Face, record: Entity, relation: str, actor: Actor) -> Select
     moment = other.about.timeline
     if moment and remote is other.entity.__table__.c[other.fields[moment.party].attribute]:
         order = other.column(moment.at).desc(), other.entity.id.desc()
-    return visible(other, actor).where(remote == record.id).order_by(*order)
+    return visible(other, actor).where(belongs_to(face, record, relation)).order_by(*order)

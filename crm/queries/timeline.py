@@ -7,7 +7,8 @@ import base64
 import binascii
 import datetime as dt
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,33 @@ def timeline(
     records = _records(face, actor, shown)
     happened = [Happened(kind, at, *records[kind, number]) for at, kind, number in shown if (kind, number) in records]
     return happened, shown[-1] if len(rows) > limit else None
+
+
+NAMES = ("type", "who", "since", "until", "q")
+
+
+def read_asked(given: Iterable[tuple[str, str]], sources: Iterable[Face]) -> Asked:
+    """What an address asks of a timeline of these sources: `type` may come several times, `before` is a place. Raises
+    BadQuery."""
+    pairs = [(name, value) for name, value in given if value]
+    one = dict(pairs)
+    kinds = frozenset(value for name, value in pairs if name == "type")
+    if wrong := kinds - {CHANGE, *(face.name for face in sources)}:
+        raise BadQuery("type", f"“{min(wrong)[:60]}” isn't in this timeline")
+    who, search = one.get("who", ""), one.get("q", "").strip()
+    if who and not re.fullmatch(r"[1-9][0-9]{0,17}", who):
+        raise BadQuery("who", "is the number of a user")
+    if "\x00" in search:
+        raise BadQuery("q", "contains a NUL character")
+    return Asked(kinds, int(who) if who else None, _day(one, "since"), _day(one, "until"), search[:200],
+                 read_place(one["before"]) if "before" in one else None)  # fmt: skip
+
+
+def _day(given: Mapping[str, str], name: str) -> dt.date | None:
+    try:
+        return dt.date.fromisoformat(given[name]) if name in given else None
+    except ValueError:
+        raise BadQuery(name, "is a day, such as 2026-01-31") from None
 
 
 def place_text(place: Place) -> str:

@@ -146,8 +146,8 @@ def test_look_ups_find_archived_ones_come_by_number_and_go_on(ana, program):
         ("code=%00", "code"),
         ("code=C-1&limit=0", "limit"),
         ("code=C-1&cursor=99999999999999999999", "cursor"),
-        ("vin=1", "vin"),
-        ("external_id=a:b", "external_id"),
+        ("vin=--", "vin"),
+        ("external_id=erp", "external_id"),
     ],
 )
 def test_a_look_up_that_cant_be_done_names_the_parameter(program, query, field):

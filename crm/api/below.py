@@ -1,0 +1,119 @@
+"""What lies below a record: each list of what belongs to it, and below a party the timeline of what happened with it.
+
+Whoever may read the record finds there what the rights to those records show; the key needs no scope of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from flask import request
+from sqlalchemy import select
+
+from crm.api.documents import documents, loads
+from crm.api.entering import actor
+from crm.api.problems import Problem, wrong
+from crm.api.reading import one_of_each
+from crm.core.entity import Entity, Face, db, face_named
+from crm.core.permissions import accesses, allowed, title_for
+from crm.models.access import User
+from crm.models.parties import Party
+from crm.queries.listing import BadQuery, fetch_page, read_query
+from crm.queries.scope import belongs_to, related_face
+from crm.queries.timeline import CHANGE, NAMES, Happened, place_text, read_asked, takes_part, timeline
+
+TIMELINE = "timeline"
+PAGING = frozenset({"limit", "cursor"})
+
+
+def lists_below(face: Face) -> dict[str, str]:
+    """What stands in the address → the relation: the lists of a record's page whose records the API opens."""
+    return {name.replace("_", "-"): name for name in face.about.related if related_face(face, name).about.api}
+
+
+def below(face: Face) -> list[str]:
+    """What may stand after the number of a record to be read."""
+    return [*lists_below(face), *([TIMELINE] if face.entity is Party else [])]
+
+
+def read_below(face: Face, record: Entity, name: str) -> dict[str, Any]:
+    """A page of one of them, of a record that the key's user may read. Raises Problem."""
+    try:
+        return _timeline(face, record) if name == TIMELINE else _list(face, record, lists_below(face)[name])
+    except BadQuery as fault:
+        given = "cursor" if fault.parameter in ("after", "before") else fault.parameter
+        raise wrong({given: str(fault)}, "A parameter can't be taken.") from None
+
+
+def _asked(known: frozenset[str]) -> dict[str, str]:
+    for name in request.args:
+        if name not in known:
+            raise wrong({name: f"is not known here; there is {', '.join(sorted(known))}"}, "A parameter is unknown.")
+    return one_of_each(known - {"type"})
+
+
+def _list(face: Face, record: Entity, relation: str) -> dict[str, Any]:
+    """The newest first: by the time that the timeline has them at, which an index knows, else by number."""
+    other = related_face(face, relation)
+    if allowed(actor(), f"{other.name}.read") is None:
+        raise Problem(
+            403, f"The user of this key may not read {other.label_plural.lower()}: that needs {other.name}.read."
+        )
+    at = other.about.timeline.at if other.about.timeline else ""
+    order = [("sort", at), ("desc", "1")] if at in other.about.sort and accesses(actor(), other)[at].shows else []
+    query = read_query(other, [*order, *_asked(PAGING).items()])
+    page = fetch_page(other, query, actor(), load=loads(other), where=[belongs_to(face, record, relation)])
+    return {"items": documents(other, page.rows, actor()), "next": page.older}
+
+
+def _timeline(face: Face, record: Entity) -> dict[str, Any]:
+    asked, sources = _asked(PAGING | frozenset(NAMES)), takes_part(actor())
+    limit = read_query(face, [(name, asked[name]) for name in ("limit",) if name in asked]).limit
+    pairs = [("before" if name == "cursor" else name, value) for name, value in request.args.items(multi=True)]
+    found, place = timeline(face, record, actor(), sources, read_asked(pairs, sources), limit)
+    shown = _documents(found)
+    items = [_change(one) if one.kind == CHANGE else _record(one, shown[one.kind, one.what.id]) for one in found]
+    return {"items": [item for item in items if item is not None], "next": place_text(place) if place else None}
+
+
+def _documents(found: Iterable[Happened]) -> dict[tuple[str, int], dict[str, Any]]:
+    """(face, number) → the record's document, those of a face at once."""
+    by_face: dict[str, list[Any]] = {}
+    for one in found:
+        if one.kind != CHANGE:
+            by_face.setdefault(one.kind, []).append(one.what)
+    shown: dict[tuple[str, int], dict[str, Any]] = {}
+    for name, rows in by_face.items():
+        face = face_named(name)
+        if options := loads(face):
+            db.session.scalars(
+                select(face.entity).where(face.entity.id.in_([row.id for row in rows])).options(*options)
+            ).all()
+        shown |= {(name, row.id): document for row, document in zip(rows, documents(face, rows, actor()), strict=True)}
+    return shown
+
+
+def _record(one: Happened, document: dict[str, Any]) -> dict[str, Any]:
+    assert one.face.about.timeline is not None
+    by = document.get(one.face.about.timeline.by)
+    return _entry(one, by if isinstance(by, dict) else None) | {"document": document}
+
+
+def _change(one: Happened) -> dict[str, Any] | None:
+    """None where what changed is not for this user to see."""
+    event = one.what
+    changes = [{"field": change.field.name if change.field else change.column, "before": change.before, "after": change.after}
+               for change in event.changes]  # fmt: skip
+    if event.action == "update" and not changes:
+        return None
+    return _entry(one, _named(event.actor)) | {"action": event.action.value, "changes": changes}
+
+
+def _entry(one: Happened, by: dict[str, Any] | None) -> dict[str, Any]:
+    number = one.what.entry.id if one.kind == CHANGE else one.what.id
+    return {"type": one.kind, "id": number, "at": one.at.isoformat().replace("+00:00", "Z"), "by": by}
+
+
+def _named(user: User | None) -> dict[str, Any] | None:
+    return None if user is None else {"id": user.id, "name": title_for(actor(), face_named("user"), user)}
