@@ -27,6 +27,8 @@ HEADINGS = (
     Heading("Customers", ("Customers",), ("customer", "end_customer", "contact", "interaction", "task", "segment")),
     Heading("Sales", ("Sales", "Products"), ("lead", "deal", "quote", "order", "order_line", "product")),
     Heading("Service", ("Service", "Vehicles"), ("ticket", "service_appointment", "service_record", "vehicle")),
+    Heading("Credit", ("Credit",), ("credit_account", "credit_request", "invoice", "payment")),
+    Heading("Loyalty", ("Loyalty",), ("loyalty_account", "redemption", "referral")),
     Heading("Partners", ("Partners",), ("vendor", "partner", "contract")),
     Heading("Marketing", ("Marketing",), ("campaign", "offer")),
     Heading("Insight", ("Insight",), ("alert", "recommendation", "target")),

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 
 import crm.models  # noqa: F401 - declares every table
-from crm.core import audit, audit_chain, figures, statistics, triggers
+from crm.core import audit, audit_chain, figures, ledgers, statistics, triggers
 from crm.core.entity import entities
 
 # The app reads these and never writes them: the audit is written by triggers that run as their owner.
@@ -24,7 +24,7 @@ BASE_FUNCTIONS = (
 
 
 def _functions_and_triggers() -> list[str]:
-    made = [part.install_statements() for part in (audit, audit_chain, statistics, triggers, figures)]
+    made = [part.install_statements() for part in (audit, audit_chain, statistics, triggers, ledgers, figures)]
     return [*BASE_FUNCTIONS, *itertools.chain.from_iterable(made)]
 
 
@@ -42,6 +42,10 @@ def _grants(app_role: str) -> list[str]:
     for table in sorted(tables):
         rights = "SELECT" if table in kept else "SELECT, INSERT, UPDATE, DELETE"
         statements += [f'REVOKE ALL ON "{table}" FROM "{app_role}"', f'GRANT {rights} ON "{table}" TO "{app_role}"']
+    for entity in ledgers.kept_entities():
+        table, changes = entity.__tablename__, ", ".join(entity.only_changes or ())
+        statements.append(f'REVOKE UPDATE, DELETE ON "{table}" FROM "{app_role}"')
+        statements += [f'GRANT UPDATE ({changes}) ON "{table}" TO "{app_role}"'] if changes else []
     for function in (audit_chain.SEALER, statistics.LEARNER):
         statements.append(f'GRANT EXECUTE ON FUNCTION {function} TO "{app_role}"')
     return [*statements, f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{app_role}"']
@@ -57,7 +61,9 @@ def _triggers(connection: Any) -> list[str]:
         "SELECT c.relname, t.tgname, t.tgenabled = 'O' FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
         "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND NOT t.tgisinternal"))  # fmt: skip
     there = {(row[0], row[1]): row[2] for row in rows}
-    wanted = audit.installed_names() | triggers.installed_names() | figures.installed_names()
+    wanted = (
+        audit.installed_names() | triggers.installed_names() | ledgers.installed_names() | figures.installed_names()
+    )
     found = [f"trigger {name} on {table} is missing" for table, name in sorted(wanted - there.keys())]
     found += [f"trigger {name} on {table} is not declared" for table, name in sorted(there.keys() - wanted)]
     off = sorted(key for key, enabled in there.items() if not enabled)
@@ -87,4 +93,14 @@ def _rights(connection: Any, app_role: str) -> list[str]:
             if connection.execute(text(f"SELECT {ask}(:role, :table, :right)"),
                                   {"role": app_role, "table": table, "right": right}).scalar():  # fmt: skip
                 found.append(f"{app_role} may {right} {table}")
+    for entity in ledgers.kept_entities():
+        table, kept = entity.__tablename__, set(entity.__table__.columns.keys()) - {*(entity.only_changes or ())}
+        asked = {"DELETE": "has_table_privilege(:role, :table, 'DELETE')"} | {
+            f"UPDATE ({name}) of": f"has_column_privilege(:role, :table, '{name}', 'UPDATE')"
+            for name in sorted(kept - {"xmin"})
+        }
+        rights = connection.execute(
+            text(f"SELECT {', '.join(asked.values())}"), {"role": app_role, "table": table}
+        ).one()
+        found += [f"{app_role} may {right} {table}" for right, held in zip(asked, rights, strict=True) if held]
     return found

@@ -13,8 +13,11 @@ from sqlalchemy import CheckConstraint, select
 from crm.core.entity import Entity, Face, all_faces, db, face_named
 from crm.core.fields import Field
 from crm.models.access import AuditEntry
+from crm.models.credit_invoices import Invoice, Payment, PaymentAllocation
+from crm.models.credit_requests import CreditDecision, CreditRequest
 from crm.models.external_ids import ExternalId
 from crm.models.imports import Export, Import
+from crm.models.loyalty_accounts import CashbackEntry, PointAllocation, PointEntry
 from crm.models.sales_orders import OrderLine, ReturnLine
 
 _counter = itertools.count(1)
@@ -78,6 +81,11 @@ def form_values(face: Face) -> dict[str, Any]:
         values |= {"sales_return": _return_of(values["order_line"]), "quantity": Decimal(1)}
     if face.entity is ExternalId:
         values |= {"entity": "party", "record": make(face_named("customer")).id}
+    if face.entity is Payment:
+        invoice = db.session.get_one(Invoice, values["invoice"])
+        values |= {"account": invoice.account_id, "currency": invoice.currency, "kind": "credit_note"}
+    if "main" in values:
+        values["main"] = False  # only one is
     if "survey" in values:
         values["score"] = 3  # lies on each scale
     if "may_publish" in values:
@@ -113,6 +121,14 @@ def make(face: Face, **given: Any) -> Any:
     if entity is AuditEntry:
         make(face_named("role"))  # the database writes the entry
         return newest(face)
+    if entity is PointAllocation and not given:
+        lot = make(face_named("point_entry"))
+        make(face_named("point_entry"), account_id=lot.account_id, points=-1, kind="redeem")
+        return newest(face)
+    if entity is PaymentAllocation and not given:
+        invoice = make(face_named("invoice"))
+        make(face_named("payment"), account_id=invoice.account_id, currency=invoice.currency)
+        return newest(face)
     defaults = face_named(face.through[0]).defaults if face.through else face.defaults
     values: dict[str, Any] = {name: list(v) if isinstance(v, list) else v for name, v in defaults.items()}
     by_column = {declared.attribute: declared for declared in entity.fields().values()}
@@ -132,6 +148,12 @@ def make(face: Face, **given: Any) -> Any:
         values["entity"] = "customer"  # the name of a face, kept as text
     if entity is ExternalId and "record" not in given:
         values |= {"entity": "party", "record": make(face_named("customer")).id}
+    if entity in (PointEntry, CashbackEntry):
+        values["kind"] = "earn"
+    if entity is CreditDecision:
+        asked = db.session.get_one(CreditRequest, given.get("request_id") or values["request_id"])
+        values |= {"account_id": asked.account_id, "requested_by_id": asked.requested_by_id, "step": 1, "final": True,
+                   "verdict": "refused"}  # fmt: skip
     put_in_order(entity, values)
     record = entity(**(values | given))
     db.session.add(record)

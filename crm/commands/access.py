@@ -14,12 +14,13 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import joinedload, selectinload
 
-from crm.commands.delivered_roles import DELIVERED
+from crm.commands.delivered_roles import BANDS, DELIVERED
 from crm.core.command import Refused, WrongInput, command
 from crm.core.entity import all_faces, db
 from crm.core.fields import field_of
 from crm.core.permissions import FieldGrant, Grant, Scope, allowed
 from crm.models.access import ApiKey, LoginAttempt, Origin, Role, RoleGrant, User, UserRole, UserSession
+from crm.models.credit_accounts import ApprovalBand
 
 _hasher = PasswordHasher()  # argon2id with the library's current parameters
 
@@ -40,6 +41,8 @@ def deliver_roles() -> None:
         if role is None:
             role = Role(name=name)
             db.session.add(role)
+            if name in BANDS:
+                db.session.add(ApprovalBand(role=role, **BANDS[name]))
         role.label, role.description, role.delivered = delivered.label, delivered.description, True
         db.session.flush()
         wanted = {line_key(grant): grant for grant in delivered.lines}

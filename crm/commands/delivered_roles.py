@@ -7,6 +7,7 @@ covered by where it appears.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from crm.core.fields import FieldClass
 from crm.core.permissions import Access, FieldGrant, Grant, Scope
@@ -74,6 +75,13 @@ _PRIVACY = ("consent.*", "privacy_request.*", "processing_activity.*")
 _VENDORS = ("performance_score.*", "risk_assessment.*", "relationship_health.*", "contract.*", "contract_obligation.*",
             "compliance_requirement.*", "compliance_record.*")  # fmt: skip
 
+_MEMBERS = tuple(f"loyalty_account.{verb}" for verb in ("create", "edit", "accept_terms", "invite", "earn", "redeem"))
+_OF_CREDIT = tuple(f"{part}.*" for part in ("credit_request", "credit_decision", "credit_hold", "invoice", "payment",
+                                            "payment_allocation"))  # fmt: skip
+_DECIDING = ("credit_request.approve", "credit_request.refuse")
+_HOLDING = ("credit_account.hold", "credit_hold.release")
+_PAID = ("payment.create", "payment.take_back", "payment.allocate")
+
 
 def _none(*patterns: str) -> tuple[Grant, ...]:
     return tuple(Grant(pattern, deny=True) for pattern in patterns)
@@ -84,26 +92,29 @@ _READER = (*_all("business.read"), *_EVERYBODY)
 DELIVERED: dict[str, Delivered] = {
     "admin": Delivered(
         "Administrator", "Everything but deciding on credit",
-        (*_all("*"), Grant("credit_request.approve", deny=True), Grant("credit_request.refuse", deny=True)),
+        (*_all("*"), *_none(*_DECIDING)),
         _show("*", WRITE)),
     "manager": Delivered(
         "Manager", "Runs a team: all of its customers and partners, imports, exports",
         (*_rows(Scope.TEAM, "business.read", "business.export", "business.export_personal", "Customers.*", "Sales.*",
                 "Service.*", "Vehicles.*", "Products.*", "Partners.*", "Marketing.*", "Insight.*", "consent.*",
-                "privacy_request.*"),
+                "privacy_request.*", "credit_account.create", "credit_account.edit", "credit_account.review", "credit_request.*",
+                *_HOLDING, "loyalty_account.*", "redemption.*", "referral.*"),
          *_EVERYBODY),
         (*_show("business.*", WRITE, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_show("business.*", READ, SPECIAL),
          *_COMMON, *_TASKS)),
     "sales_rep": Delivered(
         "Sales representative", "Own customers and what belongs to them; reads the team's",
         (*_rows(Scope.TEAM, "Customers.read", "Sales.read", "Service.read", "Vehicles.read", "Insight.read", "consent.read",
-                "privacy_request.read"),
+                "privacy_request.read", "Credit.read", "Loyalty.read"),
          *_rows(Scope.OWN, "Customers.edit", "Customers.delete", "customer.export", "Sales.edit", "Sales.delete",
                 "Sales.export", "Vehicles.edit", "lead.convert", "deal.move", *_CHECKLIST, "customer.activate",
                 "customer.deactivate", "customer.mark_prospect", "customer.mark_churned", "contact.set_primary",
                 "address.set_default", "note.pin", "note.unpin", "relation.end", "interaction.follow_up_done",
                 "ticket.escalate", "customer_offer.edit", "customer_offer.accept", "customer_offer.refuse",
-                "consent.withdraw", "recommendation.edit", "recommendation.accept", "recommendation.refuse"),
+                "consent.withdraw", "recommendation.edit", "recommendation.accept", "recommendation.refuse",
+                "credit_account.create", "credit_request.create", "credit_request.withdraw", *_MEMBERS, "redemption.*",
+                "referral.*"),
          *_all("Customers.create", "Sales.create", "service_appointment.create", "Vehicles.create", "Products.read",
                "Setup.read", "Partners.read", "Marketing.read", "ticket.create", "customer_offer.create",
                "consent.create", "privacy_request.create"), *_EVERYBODY),
@@ -111,7 +122,8 @@ DELIVERED: dict[str, Delivered] = {
     "service_advisor": Delivered(
         "Service advisor", "Reads every customer; keeps what service needs, contacts and addresses right",
         (*_READER, *_all("customer.edit", "end_customer.edit", "Service.*", "Vehicles.create", "Vehicles.edit", "task.*",
-                         "interaction.follow_up_done", "customer_offer.*", "consent.create", "consent.withdraw",
+                         "interaction.follow_up_done", "customer_offer.*", *_MEMBERS, "redemption.*",
+                         "referral.*", "consent.create", "consent.withdraw",
                          "privacy_request.create", *(f"{part}.create" for part in _OFFERS),
                          *(f"{part}.{verb}" for part in _SERVICE_PARTS for verb in ("create", "edit")))),
         (*_show("business.*", READ, OPEN, CONTACT, PERSONAL), *_show("business.*", WRITE, SPECIAL),
@@ -125,27 +137,39 @@ DELIVERED: dict[str, Delivered] = {
          *_COMMON, *_TASKS)),
     "credit_approver": Delivered(
         "Credit approver", "Decides on credit, reads what it needs",
-        (*_READER, *_none("Marketing.*", *_PRIVACY)),
-        (*_show("business.*", READ, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_COMMON, *_TASKS)),
+        (*_READER, *_all(*_DECIDING, *_HOLDING, "credit_account.edit", "credit_account.review", *_PAID),
+         *_none("Marketing.*", "Loyalty.*", *_PRIVACY)),
+        (*_show("business.*", READ, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_show("Credit.*", WRITE, OPEN, FINANCIAL), *_COMMON,
+         *_TASKS)),
     "marketer": Delivered(
         "Marketer", "Reads customers without who they are; keeps tags and preferences",
         (*_READER, *_all("customer.edit", "end_customer.edit", "channel_preference.create", "channel_preference.edit",
-                         "Marketing.*", "cost_input.create", "cost_input.edit", "consent.withdraw"),
-         *_none("privacy_request.*", "processing_activity.*", *_VENDORS)),
+                         "Marketing.*", "cost_input.create", "cost_input.edit", "consent.withdraw",
+                         *(f"{part}.*" for part in ("loyalty_program", "loyalty_terms", "loyalty_tier", "reward", "referral"))),
+         *_none("privacy_request.*", "processing_activity.*", *_VENDORS, *_OF_CREDIT)),
         (*_show("business.*", READ, OPEN, FINANCIAL), *_show("business.*", MASKED, CONTACT, PERSONAL),
          *_show("Customers.tags", WRITE), *_show("Customers.preferred_*", WRITE), *_show("Customers.communication_*", WRITE),
-         *_show("channel_preference.*", WRITE, OPEN), *_show("Marketing.*", WRITE, OPEN, FINANCIAL),
+         *_show("channel_preference.*", WRITE, OPEN), *_show("Marketing.*", WRITE, OPEN, FINANCIAL), *_show("Loyalty.*", WRITE, OPEN, FINANCIAL),
          *_show("cost_input.*", WRITE, OPEN, FINANCIAL),
          *_COMMON)),
     "auditor": Delivered(
         "Auditor", "Reads everything with the values masked, changes nothing", _all("*.read"),
         (*_show("*", MASKED, CONTACT, FINANCIAL, PERSONAL, SPECIAL, KYC), *_show("user.name", READ), *_show("team_member.who", READ))),
     "finance": Delivered(
-        "Finance", "Invoices and payments; reads the rest", _READER,
-        (*_show("business.*", READ, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_COMMON, *_TASKS)),
+        "Finance", "Invoices and payments; reads the rest",
+        (*_READER, *_all("credit_account.create", "credit_account.edit", "credit_account.review", "invoice.*", *_PAID),
+         *_none(*_DECIDING)),
+        (*_show("business.*", READ, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_show("Credit.*", WRITE, OPEN, FINANCIAL), *_COMMON,
+         *_TASKS)),
     "operations": Delivered(
         "Operations", "Orders, deliveries and appointments; reads the rest",
         (*_READER, *_all(*_CHECKLIST, *(f"{part}.{verb}" for part in _ON_ITS_WAY for verb in ("create", "edit", "delete")))),
         (*_show("business.*", READ, OPEN, CONTACT, PERSONAL), *_COMMON, *_TASKS,
          *(line for part in _ON_ITS_WAY for line in _show(f"{part}.*", WRITE, OPEN, CONTACT, FINANCIAL, PERSONAL)))),
 }  # fmt: skip
+
+# Up to which credit limit the people of a role decide: alone, and as one of two (None: any).
+BANDS: dict[str, dict[str, Decimal | None]] = {
+    "credit_approver": {"alone_up_to": Decimal(100_000), "up_to": None},
+    "manager": {"alone_up_to": Decimal(10_000), "up_to": Decimal(10_000)},
+}

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import select
 
+from crm.commands.demo_ledgers import load_programs
 from crm.core.entity import Entity, db
 from crm.models.communications import MessageTemplate
 from crm.models.compliance import ComplianceRequirement, Policy
@@ -63,6 +64,7 @@ def load_catalogue() -> None:
     _service()
     _marketing()
     _rules()
+    load_programs()
 
 
 def _service() -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import select
 
+from crm.commands.demo_ledgers import load_accounts
 from crm.core.entity import Entity, db
 from crm.models.communications import DigitalEvent, Interaction, Task
 from crm.models.compliance import ComplianceRecord, ComplianceRequirement
@@ -48,6 +49,7 @@ def load_story(owners: list[int]) -> int:
     for chapter in (story.dealer_group, story.fleet, story.family, story.wholesaler, story.lapsed_vip, story.complaint,
                     story.supplier, story.asks_what_we_know, story.leads):  # fmt: skip
         chapter()
+    load_accounts(story.people)
     db.session.flush()
     return story.number
 
@@ -57,6 +59,7 @@ class _Story:
 
     def __init__(self, owners: list[int]) -> None:
         self.owners, self.number = owners, 0
+        self.people: dict[str, Party] = {}
         self.now = dt.datetime.now(dt.UTC).replace(microsecond=0)
         self.today = self.now.date()
         self.products = {one.sku: one for one in db.session.scalars(select(Product).where(Product.sku.like("DEMO-%")))}
@@ -88,7 +91,7 @@ class _Story:
         given, _, family = name.rpartition(" ")
         mail = f"{name.split()[-1].lower().encode('ascii', 'ignore').decode()}{self.number}@example.com"
         person = {} if org else {"first_name": given, "last_name": family}
-        made = self.add(Party, name=name, kind="organization" if org else "individual", roles=[role],
+        made = self.people[name] = self.add(Party, name=name, kind="organization" if org else "individual", roles=[role],
                         code_letter=_LETTERS[role], email=mail,
                         account_number=f"DEMO-S{self.number:02}", tags=["demo", "story"], owner_id=self.owner,
                         phone=f"+4930200{self.number:04}", preferred_currency=EUR, created_at=self.ago(days),

@@ -49,6 +49,8 @@ class Entity(Model):
     derived: ClassVar[dict[str, Field]] = {}
     faces: ClassVar[list[Face]]
     triggers: ClassVar[tuple[Any, ...]] = ()  # of crm.core.triggers
+    # A row stays as it was entered but for these columns, whoever writes (crm.core.ledgers); None: it may be changed.
+    only_changes: ClassVar[tuple[str, ...] | None] = None
     __table__: ClassVar[Any]
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True, sort_order=-10)

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Table, false, inspect, text
+from sqlalchemy import BigInteger, Boolean, Column, ColumnElement, Index, Table, false, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+from sqlalchemy.orm import Mapped, column_property, foreign, mapped_column, relationship
 
 from crm.core.entity import Base, DeclarationError, Face, Model, db, face_named
 from crm.core.fields import Field
@@ -62,6 +62,9 @@ class Figures(Model):
     __abstract__ = True
     shown_by: ClassVar[tuple[str, ...]] = ()
     sort: ClassVar[tuple[str, ...]] = ()
+    # Figures are brought up to date level by level: what reads another's table lies above it.
+    level: ClassVar[int] = 0
+    moving: ClassVar[dict[str, Field]]
     note: ClassVar[Table]
     __table__: ClassVar[Any]
 
@@ -72,6 +75,7 @@ class Figures(Model):
         if "__abstract__" in cls.__dict__:
             return
         table = cls.__table__
+        cls.moving = {}
         for name in cls.sort:
             column = table.c.get(f"sort_{name}", table.c[name])
             Index(f"ix_{table.name}_sort_{name}", column, table.c.id)
@@ -80,7 +84,7 @@ class Figures(Model):
                          Column("id", BigInteger, nullable=False), *cls.noted(), prefixes=["UNLOGGED"])  # fmt: skip
         Index(f"ix_{table.name}_note_tx", cls.note.c.tx)
         _declared.append(cls)
-        _declared.sort(key=lambda one: issubclass(one, Summed))  # sums are over figures of records, too
+        _declared.sort(key=lambda one: one.level)
         for name in cls.shown_by:
             _show(face_named(name), cls)
 
@@ -91,14 +95,18 @@ class Figures(Model):
     @classmethod
     def fields(cls) -> dict[str, Field]:
         """What is shown, by name; nobody sets a figure."""
-        found = {}
-        for column in inspect(cls).columns:
-            declared: Field | None = column.info.get("field")
-            if declared is not None:
-                label = declared.label or column.key.replace("_", " ").capitalize()
-                found[column.key] = replace(declared, name=column.key, attribute=column.key, label=label, editable=False,
-                                            figure=True)  # fmt: skip
-        return found
+        stored = {column.key: column.info["field"] for column in cls.__table__.columns if "field" in column.info}
+        return {name: replace(declared, name=name, attribute=name, label=declared.label or name.replace("_", " ").capitalize(),
+                              editable=False, figure=True)
+                for name, declared in (stored | cls.moving).items()}  # fmt: skip
+
+    @classmethod
+    def moves(cls, name: str, declared: Field, expression: ColumnElement[Any]) -> None:
+        """Declare a figure that moves with the calendar: worked out from what is stored, whenever it is asked for."""
+        cls.moving[name] = declared
+        setattr(cls, name, column_property(expression))
+        for shown in cls.shown_by:
+            setattr(face_named(shown).entity, name, _told(cls.__tablename__, name))
 
     @classmethod
     def stored(cls) -> list[str]:
@@ -172,6 +180,7 @@ class Summed(Figures):
     """Figures of each holder: sums over its `sources`, and first and last. `holders` is the table and who has a row."""
 
     __abstract__ = True
+    level = 1
     holders: ClassVar[tuple[str, str]]
     sources: ClassVar[tuple[Source, ...]]
 
@@ -394,7 +403,7 @@ def differences(connection: Connection) -> Iterator[tuple[str, int, str, str | N
         table, names = cls.__tablename__, cls.stored()
         cells = ", ".join(f"('{name}', f.{name}::text, CAST(q.{name} AS {_type(cls, name)})::text)" for name in names)
         # A query that reads figures of records reads what they must be, under the same name.
-        given = ", ".join(f"{name} AS ({query})" for name, query in worked.items() if issubclass(cls, Summed))
+        given = ", ".join(f"{name} AS ({query})" for name, query in worked.items() if cls.level)
         sql = (f"SELECT coalesce(f.id, q.id), v.figure, v.there, v.due FROM {table} f FULL JOIN "
                f"({f'WITH {given} ' if given else ''}{cls.from_scratch(_ALL)}) q ON q.id = f.id "
                f"CROSS JOIN LATERAL (VALUES ('its row', f.id::text, q.id::text), {cells}) v (figure, there, due) "

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from babel.numbers import get_currency_precision
 from sqlalchemy import CheckConstraint
+
+from crm.core.kinds import currencies
 
 
 def rule(field: str, condition: str, says: str, *, name: str = "rule") -> CheckConstraint:
@@ -29,3 +32,16 @@ def in_bounds(column: str, minimum: int | None, maximum: int | None) -> CheckCon
     bounds = ((">=", minimum), ("<=", maximum))
     condition = " AND ".join(f"{column} {sign} {bound}" for sign, bound in bounds if bound is not None)
     return CheckConstraint(condition, name=f"{column}_bounds")
+
+
+def fits_currency(amount: str, currency: str = "currency") -> CheckConstraint:
+    """An amount has no more decimals than its currency has."""
+    others: dict[int, list[str]] = {}
+    for code in currencies():
+        if (places := get_currency_precision(code)) != 2:
+            others.setdefault(places, []).append(f"'{code}'")
+    cases = " ".join(
+        f"WHEN {currency} IN ({', '.join(codes)}) THEN {places}" for places, codes in sorted(others.items())
+    )
+    return rule(amount, f"scale(trim_scale({amount})) <= CASE {cases} ELSE 2 END", "has more decimals than its currency",
+                name="decimals")  # fmt: skip

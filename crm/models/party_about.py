@@ -110,6 +110,9 @@ _PURCHASES = ("orders_count", "pending_orders", "total_spent", "average_order", 
 _DEALS = ("deals_count", "open_deals", "open_deals_value", "won_deals", "won_deals_value")
 _CONTACT = ("last_activity_at", "interactions_count", "response_minutes", "open_tickets", "complaints", "open_complaints",
             "escalations", "satisfaction")  # fmt: skip
+_CREDIT = ("credit_limit", "credit_used", "credit_available", "outstanding", "overdue", "open_invoices", "oldest_due_on",
+           "payment_behaviour", "last_credit_review_on")  # fmt: skip
+_LOYALTY = ("tier", "points", "next_points_expiry_on", "points_expiring", "rewards_held")
 
 
 def with_figures(about: About, **more: Any) -> About:
@@ -118,7 +121,9 @@ def with_figures(about: About, **more: Any) -> About:
     return replace(
         about, **more,
         columns=(*about.columns[:shown], "total_spent", *about.columns[shown:-1], "last_activity_at", about.columns[-1]),
-        filters=(*about.filters, *_PURCHASES, *_DEALS, *_CONTACT),
-        sort=(*about.sort, "orders_count", "total_spent", "average_order", "total_value", "last_purchase_at", "last_activity_at"),
-        detail=(*about.detail, Section("Purchases", _PURCHASES), Section("Deals", _DEALS), Section("Contact and service", _CONTACT)),
+        filters=(*about.filters, *_PURCHASES, *_DEALS, *_CONTACT, *_CREDIT, *_LOYALTY),
+        sort=(*about.sort, "orders_count", "total_spent", "average_order", "total_value", "last_purchase_at", "last_activity_at",
+              "credit_limit", "outstanding", "points"),
+        detail=(*about.detail, Section("Purchases", _PURCHASES), Section("Deals", _DEALS), Section("Contact and service", _CONTACT),
+                Section("Credit", _CREDIT), Section("Loyalty", _LOYALTY)),
     )  # fmt: skip

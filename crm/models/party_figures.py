@@ -5,12 +5,35 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, Computed, DateTime, Integer, Numeric, text
+from sqlalchemy import (
+    BigInteger,
+    Computed,
+    DateTime,
+    Integer,
+    Numeric,
+    column,
+    func,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
 
-from crm.core.fields import Choice, choice_field, datetime_field, declare, integer_field, money_field
+from crm.core.fields import (
+    Choice,
+    FieldClass,
+    choice_field,
+    date_field,
+    datetime_field,
+    declare,
+    field_of,
+    integer_field,
+    money_field,
+    text_field,
+)
 from crm.core.figures import Edge, Source, Summed
 from crm.models import party_faces as _faces  # noqa: F401 - declares the faces that show these
+from crm.models.credit_choices import PaymentBehaviour
 from crm.models.party_choices import shows
 
 # A figure that may be empty is sorted by a time before all others instead.
@@ -21,6 +44,7 @@ _OF_SATISFACTION = "(SELECT s.kind = 'csat' FROM survey s WHERE s.id = r.survey_
 # Days between purchases up to which they are called so, and what was spent from which it is much.
 _DAILY, _WEEKLY, _MONTHLY = 3, 14, 60
 _HIGH, _MEDIUM = 50_000, 5_000
+_LATE_OF = 5
 
 
 class PurchaseFrequency(Choice):
@@ -59,12 +83,14 @@ class CustomerFigures(Summed):
 
     shown_by = ("customer", "end_customer")
     holders = ("party", shows("customer"))
-    sort = ("orders_count", "total_spent", "average_order", "total_value", "last_purchase_at", "last_activity_at")
+    level = 3
+    sort = ("orders_count", "total_spent", "average_order", "total_value", "last_purchase_at", "last_activity_at", "credit_limit",
+            "outstanding", "points")  # fmt: skip
     sources = (
         Source("order_figures", "customer_id", {
             "orders_count": "r.completed::int", "pending_orders": "r.pending::int",
             "total_spent": "CASE WHEN r.completed THEN r.worth - r.refund_worth ELSE 0 END",
-            "returns_count": "r.returns_count", "refunded": "r.refund_worth", **_RATED,
+            "returns_count": "r.returns_count", "refunded": "r.refund_worth", "unbilled": "r.unbilled", **_RATED,
         }, (Edge("first_purchase_at", "min", "r.ordered_at", "r.completed"),
             Edge("last_purchase_at", "max", "r.ordered_at", "r.completed"),
             *_last("r.ordered_at", "r.completed"), *_last("r.ordered_at", "NOT r.completed"))),
@@ -90,6 +116,13 @@ class CustomerFigures(Summed):
             "ratings_count": f"(r.score IS NOT NULL AND {_OF_SATISFACTION})::int",
         }, _last("r.answered_at")),
         Source("digital_event", "party_id", edges=_last("r.occurred_at")),
+        Source("credit_account_figures", "party_id", {
+            "credit_accounts": "1", "credit_limit": "r.credit_limit", "outstanding": "r.outstanding",
+            "open_invoices": "r.open_invoices", "paid_on_time": "r.paid_on_time", "paid_late": "r.paid_late",
+        }, (Edge("oldest_due_on", "min", "r.oldest_due_on"), Edge("last_credit_review_on", "max", "r.reviewed_on"))),
+        Source("loyalty_account_figures", "party_id", {
+            "points": "CASE WHEN r.main THEN r.points ELSE 0 END", "rewards_held": "r.rewards_held",
+        }, (Edge("tier", "max", "r.tier_name", "r.main"), Edge("next_points_expiry_on", "min", "r.next_expiry_on", "r.main"))),
     )  # fmt: skip
 
     orders_count: Mapped[int] = _count("Orders", "Completed ones")
@@ -140,5 +173,46 @@ class CustomerFigures(Summed):
         "decimal", Numeric(3, 2), Computed("round(ratings_sum::numeric / nullif(ratings_count, 0), 2)", persisted=True),
         help="Average from 1 to 5 of orders, contacts, tickets, services and surveys")  # fmt: skip
 
+    credit_accounts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    credit_limit: Mapped[Decimal] = _sum("Credit limit", "What the last decision says")
+    outstanding: Mapped[Decimal] = _sum("Outstanding", "Open invoices without unallocated payments")
+    unbilled: Mapped[Decimal] = mapped_column(Numeric(19, 4), server_default=text("0"))
+    credit_used: Mapped[Decimal] = money_field(
+        label="Credit used", help="Outstanding, and pending orders without an invoice",
+        computed="CASE WHEN credit_accounts = 0 THEN 0 ELSE outstanding + unbilled END", column={"nullable": False})  # fmt: skip
+    credit_available: Mapped[Decimal] = money_field(
+        label="Credit available", computed="CASE WHEN credit_accounts = 0 THEN 0 ELSE credit_limit - outstanding - unbilled END",
+        column={"nullable": False})  # fmt: skip
+    open_invoices: Mapped[int] = _count("Open invoices")
+    oldest_due_on: Mapped[dt.date | None] = date_field(label="Oldest due date", help="Of the open invoices")
+    paid_on_time: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    paid_late: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    payment_behaviour: Mapped[PaymentBehaviour | None] = choice_field(
+        PaymentBehaviour, label="Pays", help=f"Delayed: more than one in {_LATE_OF} invoices late",
+        computed=f"CASE WHEN paid_late * {_LATE_OF} > paid_on_time + paid_late THEN 'delayed' WHEN paid_on_time > 0 THEN 'on_time' "
+                 "WHEN open_invoices > 0 THEN 'credit' END")  # fmt: skip
+    last_credit_review_on: Mapped[dt.date | None] = date_field(label="Last credit review")
+    points: Mapped[int] = _count("Points", "Available in the main loyalty program")
+    tier: Mapped[str | None] = text_field(max_length=60, label="Membership tier", help="Of the main loyalty program")
+    next_points_expiry_on: Mapped[dt.date | None] = date_field(label="Next points expire")
+    rewards_held: Mapped[int] = _count("Rewards", "Taken in exchange for points")
+
     sort_last_purchase_at: Mapped[dt.datetime] = _sort_of("last_purchase_at")
     sort_last_activity_at: Mapped[dt.datetime] = _sort_of("last_activity_at")
+
+
+_invoices = table("invoice_figures", *map(column, ("account_id", "due_on", "open_worth")))
+_accounts = table("credit_account", *map(column, ("id", "party_id")))
+_lots = table("point_entry_figures", *map(column, ("account_id", "expires_on", "remaining")))
+_members = table("loyalty_account_figures", *map(column, ("id", "party_id", "main")))
+CustomerFigures.moves(
+    "overdue", field_of("money", label="Overdue", field_class=FieldClass.FINANCIAL, help="Open invoices after their due date"),
+    select(func.coalesce(func.sum(_invoices.c.open_worth), 0)).join(_accounts, _accounts.c.id == _invoices.c.account_id)
+    .where(_accounts.c.party_id == CustomerFigures.id, _invoices.c.open_worth > 0, _invoices.c.due_on < func.current_date())
+    .correlate(CustomerFigures).scalar_subquery())  # fmt: skip
+CustomerFigures.moves(
+    "points_expiring", field_of("integer", label="Points that expire next"),
+    select(func.coalesce(func.sum(_lots.c.remaining), 0)).join(_members, _members.c.id == _lots.c.account_id)
+    .where(_members.c.party_id == CustomerFigures.id, _members.c.main, _lots.c.remaining > 0,
+           _lots.c.expires_on == CustomerFigures.next_points_expiry_on)
+    .correlate(CustomerFigures).scalar_subquery())  # fmt: skip

@@ -26,6 +26,7 @@ class OrderFigures(OfRecord):
         "sales_order": "SELECT r.id FROM {rows} r",
         "order_line": "SELECT r.order_id FROM {rows} r",
         "sales_return": "SELECT r.order_id FROM {rows} r",
+        "invoice": "SELECT r.order_id FROM {rows} r",
         "return_line": "SELECT b.order_id FROM sales_return b WHERE b.id = ANY (ARRAY(SELECT r.sales_return_id FROM {rows} r))",
     }  # fmt: skip
 
@@ -37,6 +38,7 @@ class OrderFigures(OfRecord):
     lines_count: Mapped[int] = integer_field(label="Lines")
     total: Mapped[Decimal] = money_field(help="The sum of its lines")
     worth: Mapped[Decimal] = mapped_column(Numeric(19, 4))
+    unbilled: Mapped[Decimal] = mapped_column(Numeric(19, 4))
     returns_count: Mapped[int] = integer_field(label="Returns", help="Without refused ones")
     refunded: Mapped[Decimal] = money_field(help="Paid back for what was returned")
     refund_worth: Mapped[Decimal] = mapped_column(Numeric(19, 4))
@@ -48,6 +50,7 @@ class OrderFigures(OfRecord):
         return f"""
 SELECT o.id, o.customer_id, o.ordered_at, o.state = 'completed' AS completed, o.state = 'pending' AS pending, o.satisfaction,
   coalesce(l.number, 0) AS lines_count, coalesce(l.total, 0) AS total, coalesce(l.worth, 0) AS worth,
+  CASE WHEN o.state = 'pending' THEN greatest(coalesce(l.worth, 0) - coalesce(v.worth, 0), 0) ELSE 0 END AS unbilled,
   coalesce(b.number, 0) AS returns_count, coalesce(b.refunded, 0) AS refunded, coalesce(b.worth, 0) AS refund_worth
 FROM sales_order o
 LEFT JOIN (SELECT i.order_id, count(*) AS number, sum(i.total) AS total, sum(round(i.total * x.exchange_rate, 4)) AS worth
@@ -60,6 +63,8 @@ LEFT JOIN (SELECT r.order_id, count(DISTINCT r.id) FILTER (WHERE r.state <> 'ref
              LEFT JOIN return_line i ON i.sales_return_id = r.id
                    AND {only("i.sales_return_id").replace("(ids)", "(ARRAY(SELECT w.id FROM sales_return w WHERE w.order_id = ANY (ids)))")}
             WHERE {only("r.order_id")} AND {only("x.id")} GROUP BY r.order_id) b ON b.order_id = o.id
+LEFT JOIN (SELECT i.order_id, sum(round(i.amount * i.exchange_rate, 4)) AS worth FROM invoice i
+            WHERE i.order_id IS NOT NULL AND {only("i.order_id")} GROUP BY i.order_id) v ON v.order_id = o.id
 WHERE {only("o.id")}"""  # noqa: S608 - made of constants
 
 

@@ -56,6 +56,9 @@ def sample(field: Field, program: Any) -> Any:
 
 def fitting(face: Face, body: dict[str, Any], program: Any) -> dict[str, Any]:
     """The document, with what must fit together: a line comes back with a return of its own order."""
+    if face.name == "payment" and "invoice" in body:
+        invoice = program.get(f"/invoices/{body['invoice']}")
+        return body | {"account": invoice["account"]["id"], "currency": invoice["currency"], "kind": "payment"}
     if face.name != "return_line":
         return body
     order = program.get(f"/purchases/{body['order_line']}")["order"]["id"]

@@ -1,0 +1,145 @@
+"""What is entered once and stays: rows that nobody changes, and entries that take from lots, oldest first.
+
+An entity that declares `only_changes` gets a trigger against anything else, and the app's login gets no more rights than
+that. A `Ledger` makes two triggers more: one allocates what an entry takes, the other refuses an allocation that the lot or
+the entry doesn't have. Both hold the account, so two at once never take the same.
+"""
+
+# ruff: noqa: S608 - all SQL is made of declarations
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crm.core.entity import Entity, entities
+from crm.core.triggers import Trigger
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Tables, and the names of their columns. Entries and lots have `account_id`, entries `reverses_id`; all three tables
+    keep the quantity in `amount`, where `sign` is that of an entry which takes.
+
+    `is_lot` (over `l` and NEW) says what may be taken from, `order` which first, after the one that the entry's `prefers`
+    names. What can't be taken is refused with `too_much`; without one it waits for a lot. An entry that reverses one which
+    took gives back to the same lots.
+    """
+
+    accounts: str
+    entries: str
+    lots: str
+    allocations: str
+    amount: str
+    entry: str
+    lot: str
+    is_lot: str
+    order: str
+    prefers: str
+    sign: int = 1
+    too_much: str = ""
+
+    def triggers(self) -> tuple[Trigger, ...]:
+        return (
+            Trigger(f"{self.entries}_takes", "AFTER INSERT", each="ROW", on=self.entries, body=self._takes()),
+            Trigger(f"{self.allocations}_fits", "AFTER INSERT", each="ROW", on=self.allocations, body=self._fits()),
+        )
+
+    def _takes(self) -> str:
+        refused = f"""
+  IF rest > 0 THEN
+    RAISE EXCEPTION '{self.too_much}' USING ERRCODE = 'check_violation', COLUMN = '{self.amount}', TABLE = '{self.entries}';
+  END IF;"""
+        return f"""
+DECLARE
+  rest numeric := {self.sign} * NEW.{self.amount};
+  one record;
+BEGIN
+  IF rest <= 0 AND NEW.reverses_id IS NULL THEN
+    RETURN NULL;
+  END IF;
+  -- Not FOR UPDATE: whoever else enters something has a share of the account's key already.
+  PERFORM FROM {self.accounts} a WHERE a.id = NEW.account_id FOR NO KEY UPDATE;
+  IF rest <= 0 THEN
+    INSERT INTO {self.allocations} ({self.entry}, {self.lot}, {self.amount})
+    SELECT NEW.id, b.{self.lot}, -sum(b.{self.amount}) FROM {self.allocations} b WHERE b.{self.entry} = NEW.reverses_id
+     GROUP BY b.{self.lot} HAVING sum(b.{self.amount}) <> 0;
+    RETURN NULL;
+  END IF;
+  rest := rest - coalesce((SELECT sum(b.{self.amount}) FROM {self.allocations} b WHERE b.{self.entry} = NEW.id), 0);
+  FOR one IN
+    SELECT l.id, l.{self.amount} - coalesce((SELECT sum(b.{self.amount}) FROM {self.allocations} b WHERE b.{self.lot} = l.id), 0)
+             AS there
+      FROM {self.lots} l WHERE l.account_id = NEW.account_id AND {self.is_lot}
+     ORDER BY l.id IS NOT DISTINCT FROM NEW.{self.prefers} DESC, {self.order}
+  LOOP
+    EXIT WHEN rest <= 0;
+    IF one.there > 0 THEN
+      INSERT INTO {self.allocations} ({self.entry}, {self.lot}, {self.amount}) VALUES (NEW.id, one.id, least(rest, one.there));
+      rest := rest - least(rest, one.there);
+    END IF;
+  END LOOP;{refused if self.too_much else ""}
+  RETURN NULL;
+END"""
+
+    def _fits(self) -> str:
+        wrong = f"USING ERRCODE = 'check_violation', COLUMN = '{self.amount}', TABLE = '{self.allocations}'"
+        return f"""
+DECLARE
+  taker {self.entries}%ROWTYPE;
+  taken_from {self.lots}%ROWTYPE;
+  takes numeric;
+  of_entry numeric;
+  of_lot numeric;
+BEGIN
+  SELECT * INTO taker FROM {self.entries} WHERE id = NEW.{self.entry};
+  SELECT * INTO taken_from FROM {self.lots} WHERE id = NEW.{self.lot};
+  PERFORM FROM {self.accounts} a WHERE a.id = taker.account_id FOR NO KEY UPDATE;
+  takes := {self.sign} * taker.{self.amount};
+  SELECT coalesce(sum(b.{self.amount}), 0) INTO of_entry FROM {self.allocations} b WHERE b.{self.entry} = taker.id;
+  SELECT coalesce(sum(b.{self.amount}), 0) INTO of_lot FROM {self.allocations} b WHERE b.{self.lot} = taken_from.id;
+  IF taker.account_id <> taken_from.account_id THEN
+    RAISE EXCEPTION 'is of another account' {wrong};
+  ELSIF sign(NEW.{self.amount}) <> sign(takes) OR abs(of_entry) > abs(takes) THEN
+    RAISE EXCEPTION 'is more than is left of the entry' {wrong};
+  ELSIF of_lot NOT BETWEEN 0 AND taken_from.{self.amount} THEN
+    RAISE EXCEPTION 'is more than is left of it' {wrong};
+  ELSIF takes > 0 AND EXISTS (SELECT FROM {self.entries} r WHERE r.reverses_id = taker.id) THEN
+    RAISE EXCEPTION 'was taken back' {wrong};
+  END IF;
+  RETURN NULL;
+END"""
+
+
+def kept_entities() -> list[type[Entity]]:
+    """Those whose rows stay as they were entered."""
+    return [entity for entity in entities() if entity.only_changes is not None]
+
+
+def _stays(entity: type[Entity]) -> Trigger:
+    """What a person said may be emptied when that person is erased, and by nobody else; see the grants."""
+    assert entity.only_changes is not None
+    wrong = []
+    for column in entity.__table__.columns:
+        if column.computed is not None or column.name in {*entity.only_changes, "updated_at"}:
+            continue
+        declared = column.info.get("field")
+        emptied = f"NEW.{column.name} IS NOT NULL AND " if declared and declared.is_personal and column.nullable else ""
+        wrong.append(f"{emptied}NEW.{column.name} IS DISTINCT FROM OLD.{column.name}")
+    return Trigger(f"{entity.__tablename__}_stays", "BEFORE UPDATE OR DELETE", each="ROW", body=f"""
+BEGIN
+  IF TG_OP = 'DELETE' THEN
+    RAISE EXCEPTION 'what was entered is never deleted' USING ERRCODE = 'restrict_violation';
+  ELSIF {" OR ".join(wrong)} THEN
+    RAISE EXCEPTION 'what was entered is never changed' USING ERRCODE = 'restrict_violation';
+  END IF;
+  RETURN NEW;
+END""")  # fmt: skip
+
+
+def install_statements() -> list[str]:
+    """Every function and trigger, in an order that can be run again and again."""
+    return [line for entity in kept_entities() for line in _stays(entity).statements(entity.__tablename__)]
+
+
+def installed_names() -> set[tuple[str, str]]:
+    """(table, trigger) of everything `install_statements` makes."""
+    return {(entity.__tablename__, _stays(entity).name) for entity in kept_entities()}

@@ -1,0 +1,132 @@
+"""Rewards that members took, and who brought whom."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+from sqlalchemy import func
+from sqlalchemy.orm import Mapped, backref, relationship
+
+from crm.core.entity import About, Entity, Section
+from crm.core.fields import (
+    Field,
+    FieldClass,
+    choice_field,
+    code_field,
+    date_field,
+    datetime_field,
+    integer_field,
+    long_text_field,
+    reference_field,
+    text_field,
+)  # fmt: skip
+from crm.core.rules import rule
+from crm.models.access import User
+from crm.models.communication_choices import Channel
+from crm.models.loyalty_accounts import LoyaltyAccount, PointEntry
+from crm.models.loyalty_choices import RedemptionState, ReferralState
+from crm.models.loyalty_programs import LoyaltyProgram, Reward
+from crm.models.parties import Party
+from crm.models.sales_leads import Lead
+
+
+class Redemption(Entity):
+    """A reward that a member takes: held, then given or voided."""
+
+    about = About(
+        area="Loyalty", icon="gift", title="code",
+        columns=("code", "account", "customer", "reward", "points", "state", "created_at", "settled_at", "by"),
+        search=("code",), filters=("account", "reward", "points", "state", "by", "created_at", "settled_at"),
+        sort=("created_at", "points"), within=("account", "party", "owner"), create=False, edit=False,
+        detail=(Section("Redemption", ("code", "account", "customer", "reward", "points", "state", "entry", "by", "created_at",
+                                       "settled_at", "reason")),),
+        help="What points were spent on.",
+    )  # fmt: skip
+
+    code: Mapped[str] = code_field("RD")
+    account_id: Mapped[int] = reference_field(
+        "loyalty_account", table="loyalty_account", editable=False, label="Membership"
+    )
+    reward_id: Mapped[int] = reference_field("reward", table="reward", editable=False)
+    entry_id: Mapped[int] = reference_field("point_entry", table="point_entry", editable=False, label="Points taken",
+                                            column={"unique": True})  # fmt: skip
+    points: Mapped[int] = integer_field(editable=False, minimum=1)
+    state: Mapped[RedemptionState] = choice_field(
+        RedemptionState, editable=False, label="Status", column={"server_default": "held"}
+    )
+    settled_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Given or voided")
+    reason: Mapped[str | None] = long_text_field(editable=False, field_class=FieldClass.PERSONAL)
+    by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False)
+    derived = {"customer": Field(kind="text", field_class=FieldClass.PERSONAL)}
+    account: Mapped[LoyaltyAccount] = relationship(lazy="selectin",
+        backref=backref("redemptions", order_by="Redemption.id.desc()", passive_deletes="all"))  # fmt: skip
+    reward: Mapped[Reward] = relationship(lazy="selectin")
+    entry: Mapped[PointEntry] = relationship()
+    by: Mapped[User | None] = relationship()
+
+    __table_args__ = (rule("settled_at", "(state = 'held') = (settled_at IS NULL)", "doesn't fit the status"),)
+
+    @property
+    def customer(self) -> str:
+        return self.account.party.name
+
+
+class Referral(Entity):
+    """Somebody whom a customer brought, from the invitation to the reward for both."""
+
+    about = About(
+        area="Loyalty", icon="users", title="words",
+        columns=("words", "referrer", "state", "channel", "referred_on", "value_bought", "program"),
+        filters=("referrer", "referred", "lead", "state", "channel", "program", "referred_on", "referral_code", "created_at"),
+        sort=("referred_on", "created_at"), within=("referrer", "owner"),
+        sections=(Section("Referral", ("referrer", "name", "referred", "lead", "referral_code", "channel", "referred_on", "program",
+                                       "notes")),),
+        detail=(Section("Referral", ("referrer", "name", "referred", "lead", "referral_code", "channel", "referred_on", "state",
+                                     "value_bought", "program", "notes")),
+                Section("Bonus", ("referrer_bonus", "referred_bonus", "rewarded_at"))),
+        help="Who brought whom, what they bought, and the bonus for both.",
+    )  # fmt: skip
+
+    referrer_id: Mapped[int] = reference_field("customer", table="party", required=True)
+    name: Mapped[str | None] = text_field(
+        field_class=FieldClass.PERSONAL, label="Invited person", help="Until there is a record"
+    )
+    referred_id: Mapped[int | None] = reference_field("customer", table="party", label="Customer who came")
+    lead_id: Mapped[int | None] = reference_field("lead", table="lead")
+    program_id: Mapped[int | None] = reference_field("loyalty_program", table="loyalty_program")
+    referral_code: Mapped[str | None] = text_field(max_length=32, help="The code that was used")
+    channel: Mapped[Channel | None] = choice_field(Channel)
+    referred_on: Mapped[dt.date] = date_field(label="Referred", column={"server_default": func.current_date()})
+    state: Mapped[ReferralState] = choice_field(
+        ReferralState, editable=False, label="Status", column={"server_default": "invited"}
+    )
+    referrer_bonus: Mapped[int | None] = integer_field(editable=False, minimum=0, label="Points for the referrer")
+    referred_bonus: Mapped[int | None] = integer_field(editable=False, minimum=0, label="Points for who came")
+    rewarded_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Rewarded")
+    notes: Mapped[str | None] = long_text_field(field_class=FieldClass.PERSONAL)
+    derived = {"words": Field(kind="text", label="Invited", field_class=FieldClass.PERSONAL),
+               "value_bought": Field(kind="money", field_class=FieldClass.FINANCIAL)}  # fmt: skip
+    referrer: Mapped[Party] = relationship(foreign_keys=referrer_id,
+        backref=backref("referrals", order_by="Referral.id.desc()", passive_deletes="all"))  # fmt: skip
+    referred: Mapped[Party | None] = relationship(foreign_keys=referred_id, lazy="selectin")
+    lead: Mapped[Lead | None] = relationship(lazy="selectin")
+    program: Mapped[LoyaltyProgram | None] = relationship()
+
+    __table_args__ = (
+        rule("referred", "referred_id <> referrer_id", "is the referrer"),
+        rule("rewarded_at", "(state = 'rewarded') = (rewarded_at IS NOT NULL)", "doesn't fit the status"),
+    )
+
+    @property
+    def words(self) -> str:
+        return (
+            (self.referred and self.referred.name)
+            or (self.lead and self.lead.name)
+            or self.name
+            or f"Referral {self.id}"
+        )
+
+    @property
+    def value_bought(self) -> Decimal | None:
+        return getattr(self.referred, "total_spent", None)
