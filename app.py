@@ -113,7 +113,7 @@ def create_app(settings: Settings | None = None, servers: Servers | None = None,
                                    "connect_args": {"options": "-c timezone=UTC -c random_page_cost=1.1"}},
         SESSION_COOKIE_NAME=f"desk_{settings.port}", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=access.SESSION_LIFETIME, MAX_CONTENT_LENGTH=2 * 1024 * 1024, MAX_FORM_PARTS=2_000,
-        SEND_FILE_MAX_AGE_DEFAULT=600, WTF_CSRF_TIME_LIMIT=None, DESK_SETTINGS=settings, DESK_SERVERS=servers,
+        SEND_FILE_MAX_AGE_DEFAULT=600, WTF_CSRF_TIME_LIMIT=None, DESK_SETTINGS=settings,
     )  # fmt: skip
     app.session_interface = _Sessions()
     db.init_app(app)

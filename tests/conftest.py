@@ -191,13 +191,12 @@ def as_user(app: Flask) -> Callable[..., Person]:
 
 
 def sign_in(app: Flask, role: str = "admin", *, email: str | None = None) -> Person:
+    """What signing in leaves behind; the way there has tests of its own."""
     address = email or f"{role}-{secrets.token_hex(4)}@example.com"
     with app.app_context(), acting_as(Acting(via="test")):
         user, _ = access.create_user(email=address, role=role, name=role.replace("_", " ").title(),
                                      password="correct horse battery staple")  # fmt: skip
-        found = access.sign_in(address, "correct horse battery staple", ip="127.0.0.1", user_agent="test")
-        assert found is not None
-        number, token = user.id, found[1]
+        number, token = user.id, access.begin_session(user, ip="127.0.0.1", user_agent="test")
         db.session.commit()
     browser = app.test_client()
     with browser.session_transaction() as cookie:
@@ -231,19 +230,21 @@ class Own:
 
 
 @pytest.fixture
-def own_database(worker_id: str) -> Iterator[Own]:
-    """For tests with real workers, threads or a browser: everything is really committed."""
+def own_database(built_app: Flask, worker_id: str) -> Iterator[Own]:
+    """For tests with real workers, threads or a browser: everything is really committed. The app is that of the worker,
+    led to another database: making one takes longer than most tests."""
     name = f"desk_{worker_id}_{secrets.token_hex(4)}"
     servers = _copy(name)
-    app = create_app(_settings(), servers)
-    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
-    app.test_client_class = FreshClient
+    with built_app.app_context():
+        usual = db.engines[None]
+        own = db.engines[None] = create_engine(servers.database_url, **built_app.config["SQLALCHEMY_ENGINE_OPTIONS"])
     try:
-        yield Own(app, servers)
+        yield Own(built_app, servers)
     finally:
-        with app.app_context():
+        with built_app.app_context():
             db.session.remove()
-            db.engine.dispose()
+            db.engines[None] = usual
+        own.dispose()
         assert servers.superuser_url
         _drop(name, servers.superuser_url)
 

@@ -6,8 +6,9 @@ import base64
 import itertools
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -76,6 +77,9 @@ KEYS = ("", "Bearer", "Bearer ", "Bearer cdk_", "Bearer \xff", "Basic YTpi", "Be
         "Digest x", "Bearer cdk_" + "a" * 43)  # fmt: skip
 
 
+Pairs = Sequence[tuple[Any, Any]]
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One request. What isn't `sane` by any reading must change nothing, whatever it is answered."""
@@ -83,9 +87,16 @@ class Attempt:
     what: str
     method: str
     path: str
-    data: bytes | None = None
+    body: bytes | Pairs | None = None
     headers: dict[str, str] = field(default_factory=dict)
     maybe_sane: bool = False
+
+    @cached_property
+    def data(self) -> bytes | None:
+        """What is sent; a form is written when it is asked for, as most of them never are."""
+        if self.body is None or isinstance(self.body, bytes):
+            return self.body
+        return "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in self.body).encode()
 
     @property
     def of_program(self) -> bool:
@@ -110,10 +121,6 @@ def _encoded(value: Any) -> str:
     return quote(raw, safe="")
 
 
-def form(pairs: Iterable[tuple[str, Any]]) -> bytes:
-    return "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in pairs).encode()
-
-
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
 
@@ -132,7 +139,7 @@ def _ids(face: Face, rng: random.Random) -> Iterator[Attempt]:
     for given, offset in itertools.product(IDS, range(3)):
         method, rest = ways[(IDS.index(given) + offset * 2) % len(ways)]
         path = f"/admin/{face.plural}/{rest}?id={_encoded(given)}&relation=contacts"
-        yield Attempt("a number that is none", method, path, form([("confirm", "1")]) if method == "POST" else None,
+        yield Attempt("a number that is none", method, path, [("confirm", "1")] if method == "POST" else None,
                       FORM if method == "POST" else {})  # fmt: skip
 
 
@@ -158,7 +165,7 @@ def _lists(face: Face, rng: random.Random) -> Iterator[Attempt]:
         )
     for value, other in itertools.islice(itertools.pairwise(values), 6):
         pairs = [("name", value), ("shared_with", other)]
-        yield Attempt("a view", "POST", f"{base}views/?sort=id", form(pairs), FORM, maybe_sane=True)
+        yield Attempt("a view", "POST", f"{base}views/?sort=id", pairs, FORM, maybe_sane=True)
     for kind in ("xls", "..", "csv%00", "%ff", "CSV", "a" * 3000):
         yield Attempt("an export", "GET", f"{base}export/{kind}/")
     yield Attempt("a filter of an export", "GET", f"{base}export/csv/?flt_nothing_eq=1")
@@ -183,12 +190,12 @@ def _forms(face: Face, record_id: int) -> Iterator[Attempt]:
     new, edit = f"/admin/{face.plural}/new/", f"/admin/{face.plural}/edit/?id={record_id}"
     for value in TEXTS:
         pairs = [(name, value) for name in names]
-        yield Attempt("a form", "POST", new, form(pairs), FORM, maybe_sane=True)
+        yield Attempt("a form", "POST", new, pairs, FORM, maybe_sane=True)
     for declared in face.form_fields:
-        yield Attempt("a field", "POST", new, form([(declared.name, _wrong(declared))]), FORM)
+        yield Attempt("a field", "POST", new, [(declared.name, _wrong(declared))], FORM)
     for value in ("", "1", "\x00", HALF, "9" * 30, "1.2.3", "[]", "-1"):
         pairs = [("_version", value), ("_original", value), *((name, "\x00") for name in names)]
-        yield Attempt("a version", "POST", edit, form(pairs), FORM)
+        yield Attempt("a version", "POST", edit, pairs, FORM)
     for original in (
         '{"name": ' + "[" * 5000,
         '{"a":' * 5000,
@@ -198,11 +205,11 @@ def _forms(face: Face, record_id: int) -> Iterator[Attempt]:
         '"' + "x" * 100_000,
     ):
         yield Attempt(
-            "an original", "POST", edit, form([("_version", "1"), ("_original", original), (names[0], "\x00")]), FORM
+            "an original", "POST", edit, [("_version", "1"), ("_original", original), (names[0], "\x00")], FORM
         )
     for path in (new, edit):
-        yield Attempt("ten megabytes", "POST", path, form([(names[0], "x" * 10_000_000)]), FORM)
-        yield Attempt("many parts", "POST", path, form([(names[0], "\x00")] * 3000), FORM)
+        yield Attempt("ten megabytes", "POST", path, [(names[0], "x" * 10_000_000)], FORM)
+        yield Attempt("many parts", "POST", path, [(names[0], "\x00")] * 3000, FORM)
         for kind in TYPES[1:6]:
             yield Attempt(
                 "a type", "POST", path, b'{"name": "x"}' if "json" in kind else b"--x\r\n\x00", {"Content-Type": kind}
@@ -218,17 +225,15 @@ def _forms(face: Face, record_id: int) -> Iterator[Attempt]:
 def _actions(face: Face, record_id: int, rng: random.Random) -> Iterator[Attempt]:
     path, verbs = f"/admin/{face.plural}/action/", [made.verb for made in commands_of(face)]
     for verb in (*TEXTS[:8], "__class__", "delete", "read", "\x00", HALF):
-        yield Attempt("a verb", "POST", path, form([("action", verb), ("rowid", record_id), ("confirm", "1")]), FORM)
+        yield Attempt("a verb", "POST", path, [("action", verb), ("rowid", record_id), ("confirm", "1")], FORM)
     verb = _around(verbs or ["block"], rng)
     for given in IDS:
-        yield Attempt(
-            "a ticked row", "POST", path, form([("action", next(verb)), ("rowid", given), ("confirm", "1")]), FORM
-        )
+        yield Attempt("a ticked row", "POST", path, [("action", next(verb)), ("rowid", given), ("confirm", "1")], FORM)
     yield Attempt(
         "many ticked rows",
         "POST",
         path,
-        form([("action", next(verb)), *[("rowid", "1")] * 1900, ("confirm", "1")]),
+        [("action", next(verb)), *[("rowid", "1")] * 1900, ("confirm", "1")],
         FORM,
     )
     for name in ("flt_nothing_eq", "flt_", "flt_id_eq"):
@@ -236,7 +241,7 @@ def _actions(face: Face, record_id: int, rng: random.Random) -> Iterator[Attempt
             "all that match",
             "POST",
             path,
-            form([("action", next(verb)), ("all", "1"), (name, "\x00"), ("confirm", "1")]),
+            [("action", next(verb)), ("all", "1"), (name, "\x00"), ("confirm", "1")],
             FORM,
         )
     values = _around(TEXTS, rng)
@@ -244,7 +249,7 @@ def _actions(face: Face, record_id: int, rng: random.Random) -> Iterator[Attempt
         for name in made.asks:
             for value in itertools.islice(values, 3):
                 pairs = [("action", made.verb), ("rowid", record_id), ("confirm", "1"), (name, value)]
-                yield Attempt("an asked value", "POST", path, form(pairs), FORM, maybe_sane=True)
+                yield Attempt("an asked value", "POST", path, pairs, FORM, maybe_sane=True)
 
 
 def _addresses(face: Face, record_id: int) -> Iterator[Attempt]:
@@ -256,11 +261,9 @@ def _addresses(face: Face, record_id: int) -> Iterator[Attempt]:
         yield Attempt("a method", method, f"{base}/?id={record_id}")
     for headers in HEADERS:
         yield Attempt("a header", "GET", f"{base}/?limit=1", headers=headers)
-    yield Attempt(
-        "an old way in", "POST", f"{base}/ajax/update/", form([("list_form_pk", record_id), ("name", "x")]), FORM
-    )
+    yield Attempt("an old way in", "POST", f"{base}/ajax/update/", [("list_form_pk", record_id), ("name", "x")], FORM)
     for target in ("//evil.test", "/\\evil.test", "http:/evil.test", "javascript:alert(1)", "\x00"):
-        yield Attempt("a way back", "POST", f"{base}/new/?url={_encoded(target)}", form([("name", "\x00")]), FORM)
+        yield Attempt("a way back", "POST", f"{base}/new/?url={_encoded(target)}", [("name", "\x00")], FORM)
 
 
 def _documents(face: Face, record_id: int) -> Iterator[Attempt]:

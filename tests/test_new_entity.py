@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 from alembic.autogenerate import produce_migrations
@@ -13,8 +14,10 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Mapped, relationship
 
 from admin_views.screens import add_screen
+from app import create_app
 from crm.commands import access
 from crm.core import audit
+from crm.core import jobs as table
 from crm.core.command import Refused, command
 from crm.core.entity import About, DeclarationError, Entity, Section, check_declarations, db, face_named, forget
 from crm.core.fields import FieldClass, field_of, integer_field, reference_field, text_field
@@ -28,8 +31,13 @@ from tests.factories import make
 
 
 @pytest.fixture
-def parking_permit(own_database):
-    """The class a newcomer would write, its table, and a command."""
+def parking_permit(own_database, monkeypatch):
+    """The class a newcomer would write, its table, and a command; on an app that nobody else gets."""
+    bell = replace(table.bell)
+    app = create_app(own_database.app.config["DESK_SETTINGS"], own_database.servers)
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    app.test_client_class = FreshClient
+    monkeypatch.setattr(own_database, "app", app)
 
     class ParkingPermit(Entity):
         """A permit to park in our yard."""
@@ -55,10 +63,13 @@ def parking_permit(own_database):
     try:
         _migrate(own_database.servers)
         add_screen(own_database.app.extensions["desk_admin"], face_named("parking_permit"))
-        own_database.app.test_client_class = FreshClient
         yield ParkingPermit
     finally:
         forget(ParkingPermit)
+        table.hang(bell)
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
 
 
 def _migrate(servers) -> None:

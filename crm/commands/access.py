@@ -140,13 +140,18 @@ def sign_in(email: str, password: str, *, ip: str, user_agent: str) -> tuple[Use
     db.session.flush()
     if not good or user is None:
         return None
+    return user, begin_session(user, ip=ip, user_agent=user_agent)
+
+
+def begin_session(user: User, *, ip: str, user_agent: str) -> str:
+    """The token of a new session of somebody who has shown who he is."""
     token = secrets.token_urlsafe(32)
     now = dt.datetime.now(dt.UTC)
     db.session.add(UserSession(user_id=user.id, token_hash=hash_token(token), ip=ip, user_agent=user_agent[:255],
                                expires_at=now + SESSION_LIFETIME))  # fmt: skip
     user.last_login_at = now
     db.session.flush()
-    return user, token
+    return token
 
 
 def _user_named(address: str) -> User | None:
@@ -242,8 +247,8 @@ def scope_names() -> list[str]:
 
 def create_key(*, name: str, user: User, scopes: Iterable[str], days: int | None = None) -> tuple[ApiKey, str]:
     """A key that acts as the user within the scopes; its text is told this once. Raises WrongInput."""
-    wanted = list(dict.fromkeys(scopes))
-    unknown = [scope for scope in wanted if scope not in scope_names()]
+    wanted, known = list(dict.fromkeys(scopes)), set(scope_names())
+    unknown = [scope for scope in wanted if scope not in known]
     if unknown or not wanted:
         raise WrongInput({"scope": f"“{(unknown or ['nothing'])[0]}” is not a scope; use such as customers:read"})
     if not name.strip() or len(name) > 255:

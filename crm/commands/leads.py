@@ -34,7 +34,7 @@ def reassign(lead: Lead, *, by: User, owner: int) -> None:
 def _suggested(lead: Lead, by: User) -> dict[str, Any]:
     """The customer that it is already, where there is one and no other."""
     found = same_customers(lead, by)
-    return {"deal": lead.name} | ({"customer": found[0].id} if len(found) == 1 else {})
+    return {"customer": found[0].id} if len(found) == 1 else {}
 
 
 @command(Lead, "Convert", tone="good", icon="user-check", applies=lambda lead: lead.converted_at is None, suggests=_suggested,

@@ -12,6 +12,7 @@ from crm.api.documents import parts
 from crm.core.command import commands_of
 from crm.core.entity import Face, all_faces, db, face_named
 from crm.core.fields import Field
+from tests.factories import make
 
 FACES = [face for face in all_faces() if face.about.api]
 each_face = pytest.mark.parametrize("face", FACES, ids=lambda face: face.name)
@@ -45,7 +46,7 @@ _counter = itertools.count(1)
 def sample(field: Field, program: Any) -> Any:
     """A value of the field as a program sends it."""
     if field.kind == "reference":
-        return made(face_named(field.refers_to), program)["id"]
+        return made(face_named(field.refers_to), program)
     if field.choices is not None:
         first = next(iter(field.choices)).value
         return [first] if field.kind == "choices" else first
@@ -71,24 +72,20 @@ def _within(field: Field, number: int) -> int:
     return min(max(number, field.minimum or 0), field.maximum or number + (field.minimum or 0))
 
 
-def made(face: Face, program: Any) -> dict[str, Any]:
-    """A record, by the API where it may make one, else one that is there already."""
-    if face.through:
-        return made(face_named(face.through[0]), program)
-    if not face.about.create:
-        return program.get(f"/{face.plural}?limit=1")["items"][0]
-    body = fitting(face, {field.name: sample(field, program) for field in face.form_fields if field.required}, program)
-    answer = program("POST", f"/{face.plural}", body)
-    assert answer.status_code == 201, answer.get_data(as_text=True)
-    return answer.get_json()
+def made(face: Face, program: Any) -> int:
+    """The number of a record of the face; the API makes one of each in a test of its own."""
+    with program.app.app_context():
+        number: int = make(face).id
+        db.session.commit()
+    return number
 
 
 @each_face
 def test_list_and_one_show_every_part_and_304_when_unchanged(face, program):
     ask = program()
-    if face.about.create:
-        made(face, ask)
+    made(face, ask)
     page = ask.get(f"/{face.plural}")
+    assert page["items"]
     assert set(page) == {"items", "next"}
     for item in page["items"][:2]:
         assert list(item) == [part.name for part in parts(face)]
@@ -136,8 +133,7 @@ def test_a_change_wants_the_version_and_the_right(face, program):
     if not face.about.edit:
         assert ask("PATCH", f"/{face.plural}/1", {}).status_code == 405
         return
-    document = made(face, ask)
-    place = f"/{face.plural}/{document['id']}"
+    place = f"/{face.plural}/{made(face, ask)}"
     tag = ask("GET", place).headers["ETag"]
     able = [field for field in face.form_fields if field.kind in ("integer", "long_text", "text")]
     field = max(able, key=lambda field: field.kind != "integer")  # a number alone may be half a span
@@ -163,7 +159,7 @@ def test_delete_only_where_the_declaration_opens_it(face, program):
     if not face.about.create:
         assert ask("DELETE", f"/{face.plural}/1").status_code == 405
         return
-    place = f"/{face.plural}/{made(face, ask)['id']}"
+    place = f"/{face.plural}/{made(face, ask)}"
     if not face.about.delete:
         answer = ask("DELETE", place)
         assert (answer.status_code, "DELETE" in answer.headers["Allow"]) == (405, False)
