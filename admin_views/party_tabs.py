@@ -43,7 +43,7 @@ class PartyTabs(EntityView):
         tabs = []
         if may(face_named("note"), "read"):
             tabs.append(Tab("notes", "Notes", url_for(".notes_view", id=record.id), lambda: self._notes(record),
-                            [self._notes_of(record)]))  # fmt: skip
+                            ("notes",)))  # fmt: skip
         if may(face_named("relation"), "read"):
             tabs.append(
                 Tab("relations", "Relations", url_for(".relations_view", id=record.id), lambda: self._relations(record))

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from flask import render_template, url_for
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
-from sqlalchemy import Select, inspect
+from sqlalchemy import inspect
 
 from admin_views.cells import asking, cell, fields_of, initials, present, title_of, tone_of
 from admin_views.forms import hidden
@@ -18,7 +18,7 @@ from admin_views.lists import endpoint, may, page_of
 from crm.core.about import Section
 from crm.core.command import commands_of
 from crm.core.entity import Face, db
-from crm.queries.listing import counts_up_to, loads
+from crm.queries.listing import count_belonging, loads
 from crm.queries.scope import belonging, related_face
 
 RELATED_ROWS = 50
@@ -27,14 +27,14 @@ COUNTED = 999
 
 @dataclass
 class Tab:
-    """`url` answers what is in it as a fragment, `draw` makes the same; `counted` finds the rows it counts. What lies
-    in `html` stands on the page already."""
+    """`url` answers what is in it as a fragment, `draw` makes the same; `counted` are the relationships whose records it
+    counts. What lies in `html` stands on the page already."""
 
     id: str
     label: str
     url: str = ""
     draw: Callable[[], str] | None = None
-    counted: list[Select[Any]] = field(default_factory=list)
+    counted: tuple[str, ...] = ()
     html: str = ""
     count: str = ""
     active: bool = False
@@ -48,7 +48,7 @@ def tabs_of(face: Face, record: Any, own: Iterable[Tab], asked_for: str) -> list
         tabs.append(Tab("history", "History", from_history))
     if not tabs or tabs[0].id != "overview":
         tabs.insert(0, Tab("overview", "Overview"))
-    _count(tabs)
+    _count(face, record, tabs)
     asked = next((tab for tab in tabs if tab.id == asked_for), tabs[0])
     asked.active = True
     if asked.draw and not asked.html:
@@ -56,11 +56,10 @@ def tabs_of(face: Face, record: Any, own: Iterable[Tab], asked_for: str) -> list
     return tabs
 
 
-def _count(tabs: list[Tab]) -> None:
-    asked = {f"{tab.id} {number}": statement for tab in tabs for number, statement in enumerate(tab.counted)}
-    found = counts_up_to(asked, COUNTED)
+def _count(face: Face, record: Any, tabs: list[Tab]) -> None:
+    found = count_belonging(face, record, tuple(name for tab in tabs for name in tab.counted), asking(), COUNTED)
     for tab in tabs:
-        numbers = [found[f"{tab.id} {number}"] for number in range(len(tab.counted))]
+        numbers = [found[name] for name in tab.counted]
         if numbers:
             tab.count = f"{COUNTED}+" if max(numbers) > COUNTED else f"{sum(numbers):,}"
 
@@ -74,7 +73,7 @@ def _related_tabs(face: Face, record: Any) -> list[Tab]:
                 _ident(section), section.title,
                 url_for(endpoint(face, "related_view"), id=record.id, relation=seen),
                 lambda seen=seen: draw_related(face, record, seen),  # type: ignore[misc]
-                [belonging(face, record, name, asking()) for name in seen]))  # fmt: skip
+                tuple(seen)))  # fmt: skip
     return tabs
 
 

@@ -18,10 +18,10 @@ HEAVY = 100_000  # what happened to the one customer that has most
 _EACH: tuple[tuple[str, str, int, str], ...] = (
     ("interaction", "party_id, channel, subject, content, occurred_at", 4,
      "(ARRAY['call', 'email', 'chat', 'meeting'])[1 + n % 4], 'Talk ' || n, 'What was said in talk ' || p.id, {when}"),
-    ("sales_order", "customer_id, currency, ordered_at", 3, "'EUR', {when}"),
+    ("sales_order", "customer_id, currency, exchange_rate, ordered_at", 3, "'EUR', 1, {when}"),
     ("note", "party_id, text, created_at", 1, "'A note about ' || p.id, {when}"),
     ("task", "party_id, subject, created_at", 1, "'Call back ' || n, {when}"),
-    ("deal", "customer_id, name, created_at", 1, "'Deal ' || p.id, {when}"),
+    ("deal", "customer_id, name, exchange_rate, created_at", 1, "'Deal ' || p.id, 1, {when}"),
 )  # fmt: skip
 _WHEN = "now() - make_interval(secs => (hashint8(p.id * 31 + n)::bigint & 134217727))"
 _PAGE = """<!doctype html><html><head><title>Customer</title></head><body>{% for rows in answers %}<table>

@@ -63,7 +63,7 @@ def _list(face: Face, record: Entity, relation: str) -> dict[str, Any]:
     at = other.about.timeline.at if other.about.timeline else ""
     order = [("sort", at), ("desc", "1")] if at in other.about.sort and accesses(actor(), other)[at].shows else []
     query = read_query(other, [*order, *_asked(PAGING).items()])
-    page = fetch_page(other, query, actor(), load=loads(other), where=[belongs_to(face, record, relation)])
+    page = fetch_page(other, query, actor(), load=loads(other), where=[belongs_to(face, record.id, relation)])
     return {"items": documents(other, page.rows, actor()), "next": page.older}
 
 

@@ -86,7 +86,10 @@ class Actor(Protocol):
 
 
 class Asking(NamedTuple):
-    """Whoever asks, with what the roles say read once: a page asks about every face that there is."""
+    """Whoever asks, with what the roles say read once: a page asks about every face that there is.
+
+    Its like is known again by value, so a question to the database that was put together for it is kept.
+    """
 
     id: int
     grants: tuple[Grant, ...]
@@ -94,7 +97,7 @@ class Asking(NamedTuple):
 
     @classmethod
     def of(cls, actor: Actor) -> Asking:
-        return cls(actor.id, actor.grants, actor.field_grants)
+        return actor if isinstance(actor, cls) else cls(actor.id, actor.grants, actor.field_grants)
 
 
 def face_verbs(face: Face) -> list[str]:

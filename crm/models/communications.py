@@ -151,6 +151,8 @@ class Interaction(Entity):
         in_order("asked_at", "occurred_at"),
         Index("ix_interaction_follow_up_open", "follow_up_on", "id",
               postgresql_where=text("follow_up_required AND follow_up_done_at IS NULL")),
+        Index("ix_interaction_follow_up_of_party", "party_id", "follow_up_on",
+              postgresql_where=text("follow_up_required AND follow_up_done_at IS NULL")),
         Index("ix_interaction_status_open", "status", "id", postgresql_where=text("state <> 'done'")),
     )  # fmt: skip
 

@@ -30,7 +30,7 @@ def board(query: ListQuery, actor: Actor) -> list[Column]:
     face = face_named("deal")
     found = {stage: matching(face, replace(query, filters=(*query.filters, Filter(face.fields["stage"], "eq", stage.value))), actor)
              for stage in OPEN}  # fmt: skip
-    numbers = counts_up_to({stage.value: statement for stage, statement in found.items()}, COUNTED)
+    numbers = dict(zip(found, db.session.execute(counts_up_to(found.values(), COUNTED)).one(), strict=True))
     order = (Deal.close_on.asc().nulls_last(), Deal.id)
     return [Column(stage, list(db.session.scalars(statement.order_by(*order).limit(SHOWN).options(selectinload(Deal.owner)))),
-                   numbers[stage.value]) for stage, statement in found.items()]  # fmt: skip
+                   numbers[stage]) for stage, statement in found.items()]  # fmt: skip

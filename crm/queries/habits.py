@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import distinct, extract, func, select
+from sqlalchemy import BigInteger, bindparam, distinct, extract, func, select
 
 from crm.core.entity import db, face_named
-from crm.core.permissions import Actor
+from crm.core.permissions import Actor, Asking
 from crm.models.communication_choices import Channel, InteractionState
 from crm.models.communications import Interaction
 from crm.models.products import Product, ProductCategory
@@ -35,8 +36,19 @@ class Habits:
 
 
 def habits_of(party_id: int, actor: Actor) -> Habits:
+    most_bought, often_bought, categories, by_month, channels = (
+        [tuple(row) for row in db.session.execute(statement, {"party": party_id})] for statement in _asked(Asking.of(actor)))  # fmt: skip
+    months = {int(number): count for number, count in by_month}
+    return Habits(most_bought, often_bought, [name for (name,) in categories],
+                  [months.get(number, 0) for number in range(1, 13)] if months else [], channels)  # fmt: skip
+
+
+@lru_cache(maxsize=256)  # to put them together takes longer than to ask them
+def _asked(actor: Asking) -> tuple[Any, ...]:
+    """The questions, in the order of `Habits`."""
+    party = bindparam("party", type_=BigInteger())
     orders = visible(face_named("order"), actor).where(
-        Order.customer_id == party_id, Order.state == OrderState.COMPLETED).order_by(Order.ordered_at.desc())  # fmt: skip
+        Order.customer_id == party, Order.state == OrderState.COMPLETED).order_by(Order.ordered_at.desc())  # fmt: skip
     bought = orders.with_only_columns(Order.id, Order.ordered_at).limit(NEWEST).subquery()
     lines = select(OrderLine).join(bought, bought.c.id == OrderLine.order_id)
     quantity, often = func.sum(OrderLine.quantity), func.count(distinct(OrderLine.order_id))
@@ -45,23 +57,14 @@ def habits_of(party_id: int, actor: Actor) -> Habits:
                 .with_only_columns(ProductCategory.name).group_by(ProductCategory.name)
                 .order_by(often.desc(), ProductCategory.name).limit(SHOWN))  # fmt: skip
     month = extract("month", bought.c.ordered_at)
-    by_month = {int(number): count for number, count in _rows(select(month, func.count()).group_by(month))}
-    return Habits(
-        _rows(named.with_only_columns(OrderLine.name, quantity).order_by(quantity.desc(), OrderLine.name)),
-        _rows(named.with_only_columns(OrderLine.name, often).order_by(often.desc(), OrderLine.name)),
-        list(db.session.scalars(category)),
-        [by_month.get(number, 0) for number in range(1, 13)] if by_month else [],
-        _channels(party_id, actor),
-    )
-
-
-def _channels(party_id: int, actor: Actor) -> list[tuple[Channel, int]]:
-    newest = (visible(face_named("interaction"), actor).where(Interaction.party_id == party_id,
+    newest = (visible(face_named("interaction"), actor).where(Interaction.party_id == party,
               Interaction.state == InteractionState.DONE).order_by(Interaction.occurred_at.desc(), Interaction.id.desc())
               .with_only_columns(Interaction.channel, Interaction.occurred_at).limit(NEWEST).subquery())  # fmt: skip
     number, last = func.count(), func.max(newest.c.occurred_at)
-    return _rows(select(newest.c.channel, number).group_by(newest.c.channel).order_by(number.desc(), last.desc()))
-
-
-def _rows(statement: Any) -> list[Any]:
-    return [tuple(row) for row in db.session.execute(statement)]
+    return (
+        named.with_only_columns(OrderLine.name, quantity).order_by(quantity.desc(), OrderLine.name),
+        named.with_only_columns(OrderLine.name, often).order_by(often.desc(), OrderLine.name),
+        category,
+        select(month, func.count()).group_by(month),
+        select(newest.c.channel, number).group_by(newest.c.channel).order_by(number.desc(), last.desc()),
+    )

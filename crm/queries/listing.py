@@ -13,19 +13,34 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, inspect, literal, or_, select, tuple_, union
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    false,
+    func,
+    inspect,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.expression import ClauseElement, Executable
 
-from crm.core.entity import SEARCH_TEXT, Face, db
+from crm.core.entity import SEARCH_TEXT, Entity, Face, db
 from crm.core.fields import Field
-from crm.core.permissions import Access, Actor, access_of, accesses
+from crm.core.permissions import Access, Actor, Asking, access_of, accesses
 from crm.queries.conditions import BadCondition, compile_condition, search_key, search_text
-from crm.queries.scope import row_scope, visible
+from crm.queries.scope import belongs_to, related_face, row_scope, visible
 
 PAGE_SIZE = 50
 DEEPEST_ROW = 10_000  # `page=` reaches this far; beyond it a cursor is the way
@@ -323,13 +338,26 @@ def count(face: Face, query: ListQuery, actor: Actor, page: Page | None = None) 
     return max(estimated, COUNTED_EXACTLY + 1), False
 
 
-def counts_up_to(asked: Mapping[str, Select[Any]], most: int) -> dict[str, int]:
-    """How many rows each of these finds, at most one more than `most`, in one question to the database."""
-    if not asked:
-        return {}
+def counts_up_to(asked: Iterable[Select[Any]], most: int) -> Select[Any]:
+    """One question that finds how many rows each of these has, at most one more than `most`."""
     capped = [select(func.count()).select_from(statement.order_by(None).with_only_columns(literal(1)).limit(most + 1).subquery())
-              .scalar_subquery() for statement in asked.values()]  # fmt: skip
-    return dict(zip(asked, db.session.execute(select(*capped)).one(), strict=True))
+              .scalar_subquery() for statement in asked]  # fmt: skip
+    return select(*capped)
+
+
+def count_belonging(face: Face, record: Entity, relations: tuple[str, ...], actor: Actor, most: int) -> dict[str, int]:
+    """How many of each relationship belong to a record and may be reached, at most one more than `most`."""
+    if not relations:
+        return {}
+    found = db.session.execute(_belonging(face, relations, Asking.of(actor), most), {"record": record.id}).one()
+    return dict(zip(relations, found, strict=True))
+
+
+@lru_cache(maxsize=512)  # to put it together takes longer than to ask it
+def _belonging(face: Face, relations: tuple[str, ...], actor: Asking, most: int) -> Select[Any]:
+    number = bindparam("record", type_=BigInteger())
+    return counts_up_to([visible(related_face(face, name), actor).where(belongs_to(face, number, name)) for name in relations],
+                        most)  # fmt: skip
 
 
 class _Explain(Executable, ClauseElement):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-from crm.core.entity import Entity, Face, face_named
-from crm.core.permissions import Actor, allowed
+from sqlalchemy import BigInteger, Select, bindparam
+
+from crm.core.entity import Entity, Face, db, face_named
+from crm.core.permissions import Actor, Asking, accesses, allowed
 from crm.queries.listing import BadQuery, counts_up_to, matching, read_query
 
 SOON = 30  # days
@@ -41,22 +45,33 @@ NOTICES = (
 )  # fmt: skip
 
 
+Pairs = tuple[tuple[str, str], ...]
+
+
 def notices_of(party: Entity, actor: Actor, today: dt.date) -> list[tuple[Notice, int, Face, list[tuple[str, str]]]]:
     """(notice, how many (at most one more than `MOST`), the face, the query of the list), of what the actor may see."""
+    meant, statement = _asked(Asking.of(actor), today)
+    if not meant:
+        return []
+    numbers = db.session.execute(statement, {"party": party.id}).one()
+    return [(notice, number, face, [("flt_party_eq", str(party.id)), *pairs])
+            for (notice, face, pairs), number in zip(meant, numbers, strict=True) if number]  # fmt: skip
+
+
+@lru_cache(maxsize=256)  # to put it together takes longer than to ask it
+def _asked(actor: Asking, today: dt.date) -> tuple[list[tuple[Notice, Face, Pairs]], Select[Any]]:
+    """The notices that this actor may get, and the question how many of each there are."""
     days = {"today": today.isoformat(), "soon": (today + dt.timedelta(days=SOON)).isoformat()}
-    meant, found = {}, {}
+    meant, found = [], []
     for notice in NOTICES:
         face = face_named(notice.face)
-        if not allowed(actor, f"{face.name}.read"):
+        if not allowed(actor, f"{face.name}.read") or not accesses(actor, face)["party"].shows:
             continue
-        pairs = [
-            ("flt_party_eq", str(party.id)),
-            *((f"flt_{name}", value.format(**days)) for name, value in notice.asked),
-        ]
+        pairs = tuple((f"flt_{name}", value.format(**days)) for name, value in notice.asked)
         try:
-            found[notice.face] = matching(face, read_query(face, pairs), actor)
+            rows = matching(face, read_query(face, pairs), actor)
         except BadQuery:
             continue  # what it is told by isn't shown to the actor
-        meant[notice.face] = (notice, face, pairs)
-    numbers = counts_up_to(found, MOST)
-    return [(notice, numbers[name], face, pairs) for name, (notice, face, pairs) in meant.items() if numbers[name]]
+        found.append(rows.where(face.column("party") == bindparam("party", type_=BigInteger())))
+        meant.append((notice, face, pairs))
+    return meant, counts_up_to(found, MOST)

@@ -109,10 +109,10 @@ def related_face(face: Face, relation: str) -> Face:
     return next(other for other in all_faces() if other.entity is entity)
 
 
-def belongs_to(face: Face, record: Entity, relation: str) -> ColumnElement[bool]:
-    """The condition that a row of a relationship belongs to this record."""
+def belongs_to(face: Face, number: Any, relation: str) -> ColumnElement[bool]:
+    """The condition that a row of a relationship belongs to the record of this number."""
     remote: Any = next(iter(inspect(face.entity).relationships[relation].remote_side))
-    return cast(ColumnElement[bool], remote == record.id)
+    return cast(ColumnElement[bool], remote == number)
 
 
 def belonging(face: Face, record: Entity, relation: str, actor: Actor) -> Select[Any]:
@@ -124,4 +124,4 @@ def belonging(face: Face, record: Entity, relation: str, actor: Actor) -> Select
     moment = other.about.timeline
     if moment and remote is other.entity.__table__.c[other.fields[moment.party].attribute]:
         order = other.column(moment.at).desc(), other.entity.id.desc()
-    return visible(other, actor).where(belongs_to(face, record, relation)).order_by(*order)
+    return visible(other, actor).where(belongs_to(face, record.id, relation)).order_by(*order)

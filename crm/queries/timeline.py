@@ -10,22 +10,39 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import TIMESTAMP, ColumnElement, Select, cast, collate, func, literal, select, tuple_, union_all
+from sqlalchemy import (
+    TIMESTAMP,
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Select,
+    bindparam,
+    cast,
+    collate,
+    func,
+    literal,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
+from sqlalchemy.orm.attributes import set_committed_value
 
 from crm.core.command import among
-from crm.core.entity import SEARCH_TEXT, Entity, Face, all_faces, db
-from crm.core.permissions import Actor, accesses, allowed
-from crm.models.access import AuditAction, AuditEntry
+from crm.core.entity import SEARCH_TEXT, Entity, Face, all_faces, db, face_named
+from crm.core.permissions import Actor, Asking, accesses, allowed
+from crm.models.access import AuditAction, AuditEntry, User
 from crm.queries.conditions import compile_condition, search_key
 from crm.queries.history import events_numbered
-from crm.queries.listing import BadQuery, holds, loads
+from crm.queries.listing import BadQuery, holds
 from crm.queries.scope import row_scope
 
 SHOWN = 30
 CHANGE = "change"
+PARTY: BindParameter[int] = bindparam("party", type_=BigInteger())
 # What status and stage changes tell, in words of their own.
 _TOLD = ("lifecycle", "block_state", "block_reason", "blocked_at", "blocked_until", "archived_at", "status_reason",
          "status_code", "stage", "sub_stage")  # fmt: skip
@@ -67,15 +84,10 @@ def timeline(
 ) -> tuple[list[Happened], Place | None]:
     """(what happened, the place to go on after). The party has been found under this face by the same actor; `sources`
     is what `takes_part` answers for him."""
-    parts = [_of_face(other, party, actor, asked, limit + 1) for other in sources if _fits(other, actor, asked)]
-    if face.about.audited and not asked.search and (not asked.kinds or CHANGE in asked.kinds):
-        parts.append(_changes(face, party, asked, limit + 1))
-    if not parts:
+    statement = _asking(face, tuple(sources), Asking.of(actor), asked, limit + 1)
+    if statement is None:
         return [], None
-    found = union_all(*(select(part.subquery()) for part in parts)).subquery()
-    newest = (found.c.at.desc(), collate(found.c.kind, "C").desc(), found.c.id.desc())
-    rows: list[Place] = [(at, kind, number) for kind, number, at in
-                         db.session.execute(select(found.c.kind, found.c.id, found.c.at).order_by(*newest).limit(limit + 1))]  # fmt: skip
+    rows: list[Place] = [(at, kind, number) for kind, number, at in db.session.execute(statement, {"party": party.id})]
     shown = rows[:limit]
     records = _records(face, actor, shown)
     happened = [Happened(kind, at, *records[kind, number]) for at, kind, number in shown if (kind, number) in records]
@@ -107,6 +119,19 @@ def _day(given: Mapping[str, str], name: str) -> dt.date | None:
         return dt.date.fromisoformat(given[name]) if name in given else None
     except ValueError:
         raise BadQuery(name, "is a day, such as 2026-01-31") from None
+
+
+@lru_cache(maxsize=512)  # to put it together takes longer than to ask it
+def _asking(face: Face, sources: tuple[Face, ...], actor: Asking, asked: Asked, limit: int) -> Select[Any] | None:
+    """The question for the newest of all sources; of the party that is given as `party`."""
+    parts = [_of_face(other, actor, asked, limit) for other in sources if _fits(other, actor, asked)]
+    if face.about.audited and not asked.search and (not asked.kinds or CHANGE in asked.kinds):
+        parts.append(_changes(face, asked, limit))
+    if not parts:
+        return None
+    found = union_all(*(select(part.subquery()) for part in parts)).subquery()
+    newest = (found.c.at.desc(), collate(found.c.kind, "C").desc(), found.c.id.desc())
+    return select(found.c.kind, found.c.id, found.c.at).order_by(*newest).limit(limit)
 
 
 def place_text(place: Place) -> str:
@@ -143,12 +168,12 @@ def _fits(face: Face, actor: Actor, asked: Asked) -> bool:
             and (not asked.search or hasattr(face.entity, SEARCH_TEXT)))  # fmt: skip
 
 
-def _of_face(face: Face, party: Entity, actor: Actor, asked: Asked, limit: int) -> Select[*tuple[Any, ...]]:
+def _of_face(face: Face, actor: Actor, asked: Asked, limit: int) -> Select[*tuple[Any, ...]]:
     """The newest records of a face, by the index over party, time and number."""
     moment = face.about.timeline
     assert moment is not None
     column, number = face.column(moment.at), face.entity.id
-    conditions = [face.column(moment.party) == party.id, *row_scope(face, actor)]
+    conditions = [face.column(moment.party) == PARTY, *row_scope(face, actor)]
     for op, day in (("ge", asked.since), ("le", asked.until)):
         if day is not None:
             conditions.append(compile_condition(face, face.fields[moment.at], op, day.isoformat()))
@@ -166,13 +191,13 @@ def _of_face(face: Face, party: Entity, actor: Actor, asked: Asked, limit: int) 
             .order_by(column.desc(), number.desc()).limit(limit))  # fmt: skip
 
 
-def _changes(face: Face, party: Entity, asked: Asked, limit: int) -> Select[*tuple[Any, ...]]:
+def _changes(face: Face, asked: Asked, limit: int) -> Select[*tuple[Any, ...]]:
     """The newest changes of the party that nothing else in the timeline tells."""
-    table = party.__tablename__
+    table = face.entity.__tablename__
     untold = AuditEntry.changes.op("-")(literal(list(_TOLD), ARRAY(TEXT))) != {}
     conditions: list[ColumnElement[bool]] = [
         # As literals: only so the index over the changes of parties fits.
-        AuditEntry.entity == literal(table, literal_execute=True), AuditEntry.record_id == party.id,
+        AuditEntry.entity == literal(table, literal_execute=True), AuditEntry.record_id == PARTY,
         (AuditEntry.action != AuditAction.UPDATE) | untold,
     ]  # fmt: skip
     for op, day in (("ge", asked.since), ("le", asked.until)):
@@ -209,13 +234,21 @@ def _records(face: Face, actor: Actor, places: Iterable[Place]) -> dict[tuple[st
     for _, kind, number in places:
         wanted.setdefault(kind, []).append(number)
     found: dict[tuple[str, int], tuple[Face, Any]] = {}
+    had_in_hand: list[tuple[Any, str, int]] = []
     for kind, numbers in wanted.items():
         if kind == CHANGE:
             found |= {(kind, event.entry.id): (face, event) for event in events_numbered(face, numbers, actor)}
             continue
-        other = next(one for one in all_faces() if one.name == kind)
+        other = face_named(kind)
         assert other.about.timeline is not None
-        by = [other.about.timeline.by] if other.about.timeline.by else []
-        statement = select(other.entity).where(among(other.entity.id, numbers)).options(*loads(other, by))
-        found |= {(kind, record.id): (other, record) for record in db.session.scalars(statement)}
+        by = other.about.timeline.by
+        for record in db.session.scalars(select(other.entity).where(among(other.entity.id, numbers))):
+            found[kind, record.id] = (other, record)
+            if by and (person := other.value(record, by)) is not None:
+                had_in_hand.append((record, by, person))
+    people = {
+        one.id: one for one in db.session.scalars(select(User).where(User.id.in_({who for _, _, who in had_in_hand})))
+    }
+    for record, by, person in had_in_hand:
+        set_committed_value(record, by, people[person])
     return found
