@@ -133,6 +133,7 @@ class Field:
     minimum: int | None = None
     maximum: int | None = None
     decimals: int = 2
+    grouped: bool = True  # thousands apart, as a number is read; a year isn't
     currency: str = ""
     synonyms: tuple[str, ...] = ()
     example: str = ""
@@ -238,7 +239,7 @@ class Field:
                 return ", ".join(self.choices(item).label if self.choices else str(item) for item in value)
             case Decimal() if self.kind == "money":
                 return f"{value:,.{get_currency_precision(self.currency) if self.currency else 2}f}"
-            case int() if self.kind == "integer":
+            case int() if self.kind == "integer" and self.grouped:
                 return f"{value:,}"
         names = {"country": countries, "language": languages}.get(self.kind)
         return names().get(value, value) if names else self.text(value)

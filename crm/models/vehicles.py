@@ -87,7 +87,7 @@ class Vehicle(Entity):
     brand: Mapped[str] = text_field(required=True, max_length=120, synonyms=("make", "manufacturer"))
     model: Mapped[str | None] = text_field(max_length=120)
     year: Mapped[int | None] = integer_field(
-        minimum=1886, maximum=2200, label="Model year", synonyms=("year", "model year")
+        minimum=1886, maximum=2200, grouped=False, label="Model year", synonyms=("year", "model year")
     )
     trim: Mapped[str | None] = text_field(max_length=120)
     engine: Mapped[Engine | None] = choice_field(Engine, synonyms=("engine type", "fuel", "fuel type"))
