@@ -20,6 +20,10 @@ SPOKEN = ("INSERT INTO interaction (party_id, channel, subject, occurred_at, ask
 ANSWERED = ("INSERT INTO survey_answer (survey_id, party_id, score, asked_at, answered_at) "
             "SELECT id, %(one)s, 3, %(when)s, %(when)s FROM survey ORDER BY random() LIMIT 1")  # fmt: skip
 
+APPROVED = ("WITH asked AS (INSERT INTO credit_request (account_id, amount, requested_by_id) SELECT id, %(amount)s, 1 FROM credit_account "
+            "ORDER BY random() LIMIT 1 RETURNING *) INSERT INTO credit_decision (request_id, account_id, requested_by_id, decided_by_id, "
+            "step, final, verdict, credit_limit) SELECT id, account_id, 1, 2, 1, true, 'approved', amount FROM asked")  # fmt: skip
+
 
 class History:
     """What one of several people does at random; what the database refuses is simply not done."""
@@ -47,7 +51,8 @@ class History:
 
     def step(self) -> None:
         work = self.random.choice([self.order] * 4 + [self.orders_in_bulk, self.lines, self.order_changed, self.returned,
-                                   self.deals, self.spoken, self.tickets, self.roles, self.gone, self.undone])  # fmt: skip
+                                   self.deals, self.spoken, self.tickets, self.owed, self.owed, self.points, self.points, self.roles,
+                                   self.gone, self.undone])  # fmt: skip
         work()
 
     def sql(self, statement: str, **values: Any) -> Any:
@@ -136,6 +141,33 @@ class History:
             f"UPDATE ticket SET party_id = %(other)s WHERE id = {one}",
             f"INSERT INTO escalation (ticket_id, level, reason) SELECT id, 1, 'r' FROM ticket WHERE id = {one}",
             f"DELETE FROM escalation WHERE id = {self.some('escalation')}")))  # fmt: skip
+
+    def owed(self) -> None:
+        one = self.some("credit_account")
+        self.sql(self.random.choice((
+            "INSERT INTO credit_account (party_id) VALUES (%(one)s) ON CONFLICT DO NOTHING",
+            f"UPDATE credit_account SET last_review_on = date(%(when)s), party_id = %(other)s WHERE id = {one}",
+            *(3 * [("INSERT INTO invoice (account_id, number, amount, currency, exchange_rate, issued_on, order_id) SELECT id, "
+                   "gen_random_uuid(), %(amount)s, CASE id % 2 WHEN 0 THEN 'EUR' ELSE 'USD' END, %(rate)s, date(%(when)s), "
+                   f"{self.some('sales_order')} FROM credit_account ORDER BY random() LIMIT 1")]),
+            *(3 * [("INSERT INTO payment (account_id, amount, currency, exchange_rate, paid_on) SELECT account_id, %(amount)s * 2, currency, "
+                   "exchange_rate, issued_on + %(number)s * 8 FROM invoice ORDER BY random() LIMIT 1")]),
+            ("INSERT INTO payment (account_id, kind, reverses_id, amount, currency, exchange_rate) SELECT account_id, 'taken_back', id, "
+            "-amount, currency, exchange_rate FROM payment WHERE reverses_id IS NULL ORDER BY random() LIMIT 1 ON CONFLICT DO NOTHING"),
+            f"UPDATE invoice SET due_on = issued_on + %(number)s WHERE id = {self.some('invoice')}",
+            APPROVED)).replace(" % 2", " %% 2"))  # fmt: skip
+
+    def points(self) -> None:
+        self.sql(self.random.choice((
+            "INSERT INTO loyalty_account (party_id, program_id) SELECT %(one)s, id FROM loyalty_program ON CONFLICT DO NOTHING",
+            (f"UPDATE loyalty_account SET party_id = %(other)s, tier_id = {self.some('loyalty_tier')} "
+            f"WHERE id = {self.some('loyalty_account')}"),
+            *(3 * [("INSERT INTO point_entry (account_id, kind, points, source, expires_on) SELECT id, 'earn', %(number)s, "
+                   "gen_random_uuid(), CURRENT_DATE + %(number)s FROM loyalty_account ORDER BY random() LIMIT 2")]),
+            ("INSERT INTO point_entry (account_id, kind, points, source) SELECT id, 'redeem', -%(number)s, gen_random_uuid() "
+            "FROM loyalty_account_figures WHERE points > 0 ORDER BY random() LIMIT 1"),
+            ("INSERT INTO point_entry (account_id, kind, points, source, reverses_id) SELECT account_id, 'reverse', -points, "
+            "gen_random_uuid(), id FROM point_entry WHERE kind = 'redeem' ORDER BY random() LIMIT 1 ON CONFLICT DO NOTHING"))))  # fmt: skip
 
     def roles(self) -> None:
         role = self.random.choice(("vendor", "business_customer", "business_customer"))

@@ -49,7 +49,13 @@ SELECT p.id, (SELECT count(*) FROM sales_order o WHERE o.customer_id = p.id AND 
            (SELECT max(e.occurred_at) FROM digital_event e WHERE e.party_id = p.id)) AS last_activity_at,
   (SELECT count(*) FROM interaction i WHERE i.party_id = p.id AND i.state = 'done') AS interactions_count,
   (SELECT count(*) FROM ticket t WHERE t.party_id = p.id AND t.kind = 'complaint' AND t.resolved_at IS NULL) AS open_complaints,
-  (SELECT count(*) FROM escalation e JOIN ticket t ON t.id = e.ticket_id WHERE t.party_id = p.id) AS escalations
+  (SELECT count(*) FROM escalation e JOIN ticket t ON t.id = e.ticket_id WHERE t.party_id = p.id) AS escalations,
+  coalesce((SELECT sum(e.points) FROM loyalty_account a JOIN point_entry e ON e.account_id = a.id WHERE a.party_id = p.id), 0) AS points,
+  (SELECT t.name FROM loyalty_account a JOIN loyalty_tier t ON t.id = a.tier_id WHERE a.party_id = p.id) AS tier,
+  coalesce((SELECT d.credit_limit FROM credit_account a JOIN credit_decision d ON d.account_id = a.id WHERE a.party_id = p.id
+             ORDER BY d.id DESC LIMIT 1), 0) AS credit_limit,
+  (SELECT min(i.due_on) FROM credit_account a JOIN invoice i ON i.account_id = a.id WHERE a.party_id = p.id AND i.amount >
+     coalesce((SELECT sum(b.amount) FROM payment_allocation b WHERE b.invoice_id = i.id), 0)) AS oldest_due_on
 FROM party p WHERE p.roles && ARRAY['business_customer', 'end_customer']::varchar[]"""
 
 
@@ -66,6 +72,15 @@ def people(own_database: Any, owner_sql: Callable[..., list[Any]]) -> Callable[[
     )
 
     def write(seed: int) -> None:
+        owner_sql(
+            "INSERT INTO app_user (name, email, email_given) SELECT 'U', 'u' || n, 'u' FROM generate_series(1, 2) n"
+        )
+        owner_sql(
+            "INSERT INTO loyalty_program (name, kinds, currency, main) VALUES ('L', ARRAY['points'], 'EUR', true)"
+        )
+        owner_sql(
+            "INSERT INTO loyalty_tier (program_id, name, rank, enter_at, leave_below) VALUES (1, 'Gold', 1, 0, 0), (1, 'VIP', 2, 9, 9)"
+        )
         writers = [History(own_database.servers.database_url, seed * 100 + number) for number in range(WRITERS)]
         at_once(lambda number: writers[number].run(TRANSACTIONS), WRITERS)
         assert sum(writer.done for writer in writers) > WRITERS * TRANSACTIONS / 3
@@ -87,8 +102,14 @@ def test_after_any_history_of_several_at_once_every_figure_is_true(people, own_d
     assert due.keys() == stands.keys()
     for number, row in due.items():
         assert {name: getattr(stands[number], name) for name in row._fields} == row._asdict()
-    assert any(row.total_spent for row in due.values())
-    kept = ("order_figures_note", "deal_figures_note", "ticket_figures_note", "customer_figures_note", "figures_due")
+    for name in ("total_spent", "points", "credit_limit", "oldest_due_on"):
+        assert any(getattr(row, name) for row in due.values()), name
+    # Of each lot and each invoice something is left or nothing, and the balance is what is left.
+    assert owner_sql("SELECT a.id FROM loyalty_account_sums a WHERE a.points <> (SELECT coalesce(sum(e.points), 0) FROM point_entry e "
+                     "WHERE e.account_id = a.id) OR a.points < 0") == []  # fmt: skip
+    assert owner_sql("SELECT count(*) > 0 FROM payment_allocation WHERE amount < 0")[0][0]
+    kept = ("order_figures_note", "deal_figures_note", "ticket_figures_note", "customer_figures_note", "figures_due",
+            "invoice_figures_note", "credit_account_sums_note", "credit_account_figures_note", "loyalty_account_figures_note")  # fmt: skip
     assert [owner_sql(f"SELECT count(*) FROM {table}")[0][0] for table in kept] == [0] * len(kept)
 
 

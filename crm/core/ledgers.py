@@ -119,7 +119,7 @@ def _stays(entity: type[Entity]) -> Trigger:
     assert entity.only_changes is not None
     wrong = []
     for column in entity.__table__.columns:
-        if column.computed is not None or column.name in {*entity.only_changes, "updated_at"}:
+        if column.system or column.computed is not None or column.name in {*entity.only_changes, "updated_at"}:
             continue
         declared = column.info.get("field")
         emptied = f"NEW.{column.name} IS NOT NULL AND " if declared and declared.is_personal and column.nullable else ""

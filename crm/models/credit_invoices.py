@@ -107,7 +107,7 @@ class Payment(Entity):
     """What settles invoices: money, a credit note or a write-off. It goes to the oldest unless it names one; what is over
     stays as credit."""
 
-    only_changes = ()
+    only_changes = ("remarks",)
     about = About(
         area="Credit", icon="banknote", label_plural="Payments and credit notes", title="code",
         columns=("code", "account", "customer", "kind", "paid_on", "amount", "left_amount", "currency", "method", "reference"),
