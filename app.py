@@ -31,6 +31,7 @@ from admin_views.screens import add_screens
 from crm import api, webserver
 from crm.commands import access
 from crm.commands.audit import seal_all
+from crm.commands.automation import new_secret
 from crm.commands.demo import load_story_of_demo
 from crm.commands.demo_catalogue import load_catalogue
 from crm.commands.demo_in_bulk import load_in_bulk, work
@@ -43,6 +44,7 @@ from crm.core.transaction import run_in_transaction
 from crm.doctor import examine
 from crm.importing.plan import MATCHABLE
 from crm.models.access import User
+from crm.models.automation import Webhook
 from crm.models.imports import Duplicates
 from crm.queries.audit import read_known, sealed, verify
 from crm.queries.coverage import refresh
@@ -311,6 +313,22 @@ def create_key(name: str, email: str, scopes: tuple[str, ...], days: int | None)
             raise click.ClickException(f"there is no user {email}: make one with flask users create")
         _, secret = run_in_transaction(lambda: access.create_key(name=name, user=user, scopes=scopes, days=days))
         click.echo(secret)
+
+
+@main.group()
+def webhooks() -> None:
+    """Programs that are told what happens here."""
+
+
+@webhooks.command("secret")
+@click.argument("name")
+def webhook_secret(name: str) -> None:
+    """Give a webhook a new secret to sign with; it is told this once, as the last line."""
+    with desk():
+        webhook = db.session.query(Webhook).filter_by(name=name).one_or_none()
+        if webhook is None:
+            raise click.ClickException(f"there is no webhook “{name}”: make it in the screens")
+        click.echo(run_in_transaction(lambda: new_secret(webhook)))
 
 
 @main.group()

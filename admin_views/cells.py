@@ -164,6 +164,8 @@ def render(
             return html('<span class="code">%s</span>', value)
         case "long_text" if field.markdown:
             return formatted(value)
+        case "json":
+            return html('<pre class="long">%s</pre>', field.text(value))
         case "long_text":
             return html('<span class="long">%s</span>', value)
         case "reference":

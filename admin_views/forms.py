@@ -187,7 +187,7 @@ def _picker(declared: Field, text: str, common: dict[str, Any], named: str) -> M
 
 
 _CONTROLS: dict[str, Callable[..., Markup]] = {
-    "long_text": _textarea, "choice": _select, "country": _select, "language": _select, "currency": _select, "time_zone": _select,
+    "long_text": _textarea, "json": _textarea, "choice": _select, "country": _select, "language": _select, "currency": _select, "time_zone": _select,
     "choices": _ticks, "boolean": _tick, "reference": _picker,
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ class Heading(NamedTuple):
 
 
 HEADINGS = (
-    Heading("Customers", ("Customers",), ("customer", "end_customer", "contact", "interaction", "task", "segment")),
+    Heading("Customers", ("Customers",), ("customer", "end_customer", "contact", "interaction", "task", "check_in", "segment")),
     Heading("Sales", ("Sales", "Products"), ("lead", "deal", "quote", "order", "order_line", "product")),
     Heading("Service", ("Service", "Vehicles"), ("ticket", "service_appointment", "service_record", "vehicle")),
     Heading("Credit", ("Credit",), ("credit_account", "credit_request", "invoice", "payment")),
@@ -68,20 +68,22 @@ def _folds(_grants: tuple[Grant, ...], _faces: int) -> list[Fold]:
     found: dict[str, list[Face]] = {}
     for face in all_faces():
         if face.about.screen and may(face, "read"):
-            found.setdefault(_heading(face.about.area).label, []).append(face)
+            found.setdefault(_heading(face).label, []).append(face)
     order = [heading.label for heading in HEADINGS]
     ranked = sorted(found, key=lambda label: order.index(label) if label in order else len(order) - 1.5)
     return [_fold(label, found[label]) for label in ranked]
 
 
-def _heading(area: str) -> Heading:
-    """Where an area stands; one that nobody has placed has a heading of its own."""
-    return next((heading for heading in HEADINGS if area in heading.areas), Heading(area, (area,), ()))
+def _heading(face: Face) -> Heading:
+    """Where a face is opened daily, else where its area stands; an area that nobody has placed has a heading of its own."""
+    named = (heading for heading in HEADINGS if face.name in heading.daily)
+    placed = (heading for heading in HEADINGS if face.about.area in heading.areas)
+    return next(named, None) or next(placed, None) or Heading(face.about.area, (face.about.area,), ())
 
 
 def _fold(label: str, faces: list[Face]) -> Fold:
     """A heading's links, the daily ones first; where there are many the others fold under “More”."""
-    daily = _heading(faces[0].about.area).daily
+    daily = _heading(faces[0]).daily
     ranked = sorted(faces, key=lambda face: daily.index(face.name) if face.name in daily else len(daily))
     links = [(url_for(endpoint(face, "index_view")), face.about.icon, face.label_plural) for face in ranked]
     if any(face.name == "role" for face in faces):

@@ -26,6 +26,7 @@ from crm.models.party_quality import POOR
 from crm.queries.notices import MOST, notices_of
 from crm.queries.quality import lacks_of
 from crm.queries.scope import find
+from crm.queries.segments import segments_of
 
 FACTS = ("industry", "email", "phone", "website", "owner", "customer_since")
 
@@ -52,12 +53,20 @@ class PartyView(PartyActivities, PartyTabs):
         extras: dict[str, Any] = {"alerts": self._alerts(record), "facts": self._facts(record),
                                   "tabs": [*self._quality(record), self.activities_tab(record), *self.own_tabs(record)]}  # fmt: skip
         extras |= figures_of(self.face, record)
+        extras["pills"] = self._segments(record)
         if record.photo_at is not None and fields_of(self.face)["photo_at"].shows:
             extras["photo_url"] = url_for(".photo_view", id=record.id, v=int(record.photo_at.timestamp()))
         if may(self.face, "edit") and record.archived_at is None and self._may_change_photo():
             change = {"label": "Photo or logo", "url": url_for(".photo_form", id=record.id), "icon": "image"}
             extras["menu"] = [change | {"tone": "", "method": "get"}]
         return extras
+
+    def _segments(self, record: Party) -> list[Markup]:
+        """The segments it is in, each a way to its page."""
+        if not (may(face_named("segment"), "read") and may(face_named("segment_membership"), "read")):
+            return []
+        return [html('<a class="tag" href="%s">%s</a>', url_for("segments.details_view", id=segment.id), segment.name)
+                for segment in segments_of(record, current_user)]  # fmt: skip
 
     def _quality(self, record: Party) -> list[Tab]:
         """What the record lacks, on top of the overview: of the fields that the person sees."""

@@ -28,6 +28,7 @@ KNOWN = frozenset(
         "CRM_WORKERS",
         "CRM_WEB_WORKERS",
         "CRM_KEEP_DAYS",
+        "CRM_ENRICHMENT",
         "CRM_SMTP_URL",
         "CRM_OIDC_ISSUER",
         "CRM_OIDC_CLIENT_ID",
@@ -65,6 +66,7 @@ class Settings:
     workers: int
     web_workers: int
     keep_days: int
+    enrichment: tuple[str, ...]
     smtp_url: str | None
     oidc: dict[str, str]
     home_notice: str | None = None
@@ -120,6 +122,7 @@ def load(environ: Mapping[str, str], *, as_root: bool | None = None, root: Path 
         require_2fa=_roles(given.get("CRM_REQUIRE_2FA", "")),
         workers=_number(given, "CRM_WORKERS", default=min(4, max(2, cores)), highest=MAX_PROCESSES),
         web_workers=_number(given, "CRM_WEB_WORKERS", default=min(4, max(2, cores)), highest=MAX_PROCESSES),
+        enrichment=tuple(name.strip() for name in (given.get("CRM_ENRICHMENT") or "").split(",") if name.strip()),
         keep_days=_number(given, "CRM_KEEP_DAYS", default=90, highest=36_500),
         smtp_url=_smtp_url(given.get("CRM_SMTP_URL")),
         oidc=_oidc(given),

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, func, or_, select, text
 from sqlalchemy.exc import DBAPIError
 
 from crm.commands.audit import seal_all
+from crm.commands.check_ins import ask_daily
 from crm.commands.exports import delete_expired
 from crm.commands.parties import unblock
 from crm.commands.party_documents import delete_unnamed_files
@@ -108,6 +109,7 @@ DUTIES = (
     Duty("ring again for jobs that nobody works on", 5, ring_unattended),
     Duty("seal the audit", 5, seal_all),
     Duty("end blocks whose day has come", 600, end_blocks),
+    Duty("apply the rules of check-ins", 3600, lambda: run_in_transaction(ask_daily)),
     Duty("delete old traces", 3600, delete_old_traces),
     Duty("delete what imports and jobs left behind", 3600, clean_up),
     Duty("delete files that no document names", 3600, delete_unnamed_files),

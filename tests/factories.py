@@ -13,6 +13,7 @@ from sqlalchemy import CheckConstraint, select
 from crm.core.entity import Entity, Face, all_faces, db, face_named
 from crm.core.fields import Field
 from crm.models.access import AuditEntry
+from crm.models.check_ins import CheckIn
 from crm.models.credit_invoices import Invoice, Payment, PaymentAllocation
 from crm.models.credit_requests import CreditDecision, CreditRequest
 from crm.models.external_ids import ExternalId
@@ -59,6 +60,8 @@ def sample(declared: Field, number: int | None = None) -> Any:
             return dt.date(1990, 1, 1) + dt.timedelta(days=number % 5000)
         case "datetime":
             return dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(hours=number % 5000)
+        case "json":
+            return {"all": [{"field": "industry", "op": "eq", "value": f"Ärger {number}"}]}
         case "boolean":
             return number % 2 == 0
     return f"{declared.label} Ärger {number}"[: declared.max_length]
@@ -144,6 +147,8 @@ def make(face: Face, **given: Any) -> Any:
         values[attribute] = _value(entity, attribute, column, declared)
     if entity is ReturnLine and "sales_return_id" not in given:
         values["sales_return_id"] = _return_of(given.get("order_line_id") or values["order_line_id"])
+    if entity is CheckIn:
+        values["own_days"] = 30
     if entity in (Import, Export):
         values["entity"] = "customer"  # the name of a face, kept as text
     if entity is ExternalId and "record" not in given:

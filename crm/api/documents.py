@@ -75,7 +75,7 @@ def parts(face: Face) -> tuple[Field, ...]:
 
 @cache
 def _parts(face: Face, _names: tuple[str, ...]) -> tuple[Field, ...]:
-    own = {name: field for name, field in face.fields.items() if not _as_given(face, name)}
+    own = {name: field for name, field in face.fields.items() if not (_as_given(face, name) or field.linked)}
     inner = [face.field(name) for name in face.embedded_names if name not in own]
     first = [own.pop(name) for name in FIRST if name in own]
     last = [own.pop(name) for name in LAST if name in own]
@@ -129,7 +129,7 @@ def shape(declared: Field, value: Any) -> Any:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ValueError("must be a list of texts")
         return value
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list) and declared.kind != "json":
         raise ValueError("must be a single value")
     return value
 

@@ -32,6 +32,7 @@ INTRODUCTION = (
 _TYPES: dict[str, dict[str, Any]] = {
     "text": {"type": "string"},
     "long_text": {"type": "string"},
+    "json": {"type": "object"},
     "code": {"type": "string"},
     "email": {"type": "string", "format": "email"},
     "phone": {"type": "string", "examples": ["+60123456789"]},

@@ -114,7 +114,7 @@ DELIVERED: dict[str, Delivered] = {
                 "ticket.escalate", "customer_offer.edit", "customer_offer.accept", "customer_offer.refuse",
                 "consent.withdraw", "recommendation.edit", "recommendation.accept", "recommendation.refuse",
                 "credit_account.create", "credit_request.create", "credit_request.withdraw", *_MEMBERS, "redemption.*",
-                "referral.*"),
+                "referral.*", "check_in.done", "enrichment_proposal.accept", "enrichment_proposal.refuse"),
          *_all("Customers.create", "Sales.create", "service_appointment.create", "Vehicles.create", "Products.read",
                "Setup.read", "Partners.read", "Marketing.read", "ticket.create", "customer_offer.create",
                "consent.create", "privacy_request.create"), *_EVERYBODY),
@@ -124,7 +124,7 @@ DELIVERED: dict[str, Delivered] = {
         (*_READER, *_all("customer.edit", "end_customer.edit", "Service.*", "Vehicles.create", "Vehicles.edit", "task.*",
                          "interaction.follow_up_done", "customer_offer.*", *_MEMBERS, "redemption.*",
                          "referral.*", "consent.create", "consent.withdraw",
-                         "privacy_request.create", *(f"{part}.create" for part in _OFFERS),
+                         "privacy_request.create", "check_in.done", "duplicate_candidate.create", *(f"{part}.create" for part in _OFFERS),
                          *(f"{part}.{verb}" for part in _SERVICE_PARTS for verb in ("create", "edit")))),
         (*_show("business.*", READ, OPEN, CONTACT, PERSONAL), *_show("business.*", WRITE, SPECIAL),
          *(line for part in ("Service", "customer_offer", "consent", "privacy_request")
@@ -145,7 +145,9 @@ DELIVERED: dict[str, Delivered] = {
         "Marketer", "Reads customers without who they are; keeps tags and preferences",
         (*_READER, *_all("customer.edit", "end_customer.edit", "channel_preference.create", "channel_preference.edit",
                          "Marketing.*", "cost_input.create", "cost_input.edit", "consent.withdraw",
-                         *(f"{part}.*" for part in ("loyalty_program", "loyalty_terms", "loyalty_tier", "reward", "referral"))),
+                         *(f"{part}.*" for part in ("loyalty_program", "loyalty_terms", "loyalty_tier", "reward", "referral")),
+                         *(f"{face}.{verb}" for face in ("customer", "end_customer")
+                           for verb in ("add_to_segment", "remove_from_segment"))),
          *_none("privacy_request.*", "processing_activity.*", *_VENDORS, *_OF_CREDIT)),
         (*_show("business.*", READ, OPEN, FINANCIAL), *_show("business.*", MASKED, CONTACT, PERSONAL),
          *_show("Customers.tags", WRITE), *_show("Customers.preferred_*", WRITE), *_show("Customers.communication_*", WRITE),

@@ -128,6 +128,7 @@ class Face:
     defaults: dict[str, Any] = field(default_factory=dict)
     through: tuple[str, ...] = ()
     figures: list[Any] = field(default_factory=list)  # of crm.core.figures, one at most
+    linked: dict[str, Field] = field(default_factory=dict)  # what lists filter by though it stands in other rows
 
     @property
     def label(self) -> str:
@@ -139,8 +140,8 @@ class Face:
 
     @cached_property
     def fields(self) -> dict[str, Field]:
-        """The entity's own, then the figures of what shows this face."""
-        own = self.entity.fields()
+        """The entity's own, what is linked, then the figures of what shows this face."""
+        own = self.entity.fields() | self.linked
         return own | self.figures[0].fields() if self.figures else own
 
     def field(self, name: str) -> Field:
@@ -390,7 +391,11 @@ def check_declarations() -> None:
                 raise DeclarationError(f"{face.entity.__name__} ({face.name}).about: no relationship “{relation}”")
         _check_written_in_place(face)
         for declared in fields.values():
-            if declared.kind == "reference" and declared.name not in inspect(face.entity).relationships:
+            if (
+                declared.kind == "reference"
+                and not declared.linked
+                and declared.name not in inspect(face.entity).relationships
+            ):
                 raise DeclarationError(f"{face.entity.__name__}.{declared.name} needs a relationship of that name")
             if declared.kind == "reference" and declared.refers_to not in _faces:
                 raise DeclarationError(f"{face.entity.__name__}.{declared.name} refers to “{declared.refers_to}”, "

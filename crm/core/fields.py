@@ -17,7 +17,7 @@ from sqlalchemy import (
     String,
     Text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import MappedColumn, mapped_column
 
 from crm.core.kinds import (
@@ -36,11 +36,39 @@ from crm.core.kinds import (
 )  # fmt: skip
 
 __all__ = [
-    "FAMILY", "MASK", "OPERATORS", "PERSONAL_CLASSES", "Choice", "Field", "FieldClass", "boolean_field", "choice_field",
-    "choices_field", "code_field", "countries", "country_field", "currencies", "currency_field", "date_field",
-    "datetime_field", "decimal_field", "declare", "email_field", "field_of", "integer_field", "language_field",
-    "languages", "long_text_field", "money_field", "phone_field", "reference_field", "tags_field", "text_field",
-    "time_zone_field", "url_field",
+    "FAMILY",
+    "MASK",
+    "OPERATORS",
+    "PERSONAL_CLASSES",
+    "Choice",
+    "Field",
+    "FieldClass",
+    "boolean_field",
+    "choice_field",
+    "choices_field",
+    "code_field",
+    "countries",
+    "country_field",
+    "currencies",
+    "currency_field",
+    "date_field",
+    "datetime_field",
+    "decimal_field",
+    "declare",
+    "email_field",
+    "field_of",
+    "integer_field",
+    "json_field",
+    "language_field",
+    "languages",
+    "long_text_field",
+    "money_field",
+    "phone_field",
+    "reference_field",
+    "tags_field",
+    "text_field",
+    "time_zone_field",
+    "url_field",
 ]  # fmt: skip
 
 
@@ -150,6 +178,11 @@ def choices_field(choices: type[Choice], **declared: Any) -> MappedColumn[Any]:
 
 def tags_field(**declared: Any) -> MappedColumn[Any]:
     return declare("tags", ARRAY(String(SHORT_TEXT)), **declared)
+
+
+def json_field(**declared: Any) -> MappedColumn[Any]:
+    """A JSON object, such as a rule."""
+    return declare("json", JSONB(none_as_null=True), **({"wide": True} | declared))
 
 
 def reference_field(target: str, *, table: str, on_delete: str = "RESTRICT", **declared: Any) -> MappedColumn[Any]:

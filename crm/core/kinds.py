@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -19,6 +19,8 @@ from zoneinfo import available_timezones
 import phonenumbers
 from babel import Locale
 from babel.numbers import get_currency_precision
+
+from crm.core.json_values import as_text, read_object
 
 ENGLISH = Locale("en")
 SHORT_TEXT = 255
@@ -64,7 +66,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "number": ("eq", "ne", "lt", "le", "gt", "ge", "between", "empty", "not_empty"),
     "date": ("eq", "lt", "le", "gt", "ge", "between", "within_last", "before_last", "within_next", "empty",
              "not_empty"),
-    "boolean": ("eq",),
+    "boolean": ("eq",), "json": ("empty", "not_empty"),
     "reference": ("eq", "ne", "in", "not_in", "empty", "not_empty"),
 }  # fmt: skip
 FAMILY = {
@@ -73,7 +75,7 @@ FAMILY = {
     "choice": "choice",
     "choices": "list", "tags": "list",
     "money": "number", "decimal": "number", "integer": "number",
-    "date": "date", "datetime": "date", "boolean": "boolean", "reference": "reference",
+    "date": "date", "datetime": "date", "boolean": "boolean", "reference": "reference", "json": "json",
 }  # fmt: skip
 
 
@@ -115,7 +117,8 @@ def time_zones() -> dict[str, str]:
 class Field:
     """What a value is to a person and to the machine.
 
-    `name` is the public name (of a reference: without `_id`); `attribute` the mapped attribute that holds it.
+    `name` is the public name (of a reference: without `_id`); `attribute` the mapped attribute that holds it; `linked`
+    (the numbers of ours, the value there) where it stands in other rows: lists filter by it, and it is shown nowhere.
     """
 
     kind: str
@@ -142,6 +145,7 @@ class Field:
     derived: bool = False
     figure: bool = False  # kept by crm.core.figures
     audited: bool = True
+    linked: Callable[[], Any] | None = None
     of: str = ""  # says something about another field: shown only where that has a value
 
     @property
@@ -216,11 +220,13 @@ class Field:
                 return f"{value:f}"
             case list() | tuple():
                 return ", ".join(self.text(item) for item in value)
+            case dict():
+                return as_text(value)
         return str(value)
 
     def json(self, value: Any) -> Any:
         """The value as the API writes it: numbers as numbers, money as text with its decimals, dates as ISO 8601."""
-        if value is None or isinstance(value, bool | int):
+        if value is None or isinstance(value, bool | int | dict):
             return value
         if isinstance(value, list | tuple):
             return [self.json(item) for item in value]
@@ -441,5 +447,5 @@ _PARSERS: dict[str, Any] = {
     "language": _listed, "currency": _listed, "time_zone": _listed,
     "choice": _choice, "choices": _list, "tags": _list,
     "money": _decimal, "decimal": _decimal, "integer": _integer, "date": _date, "datetime": _datetime,
-    "boolean": _boolean, "reference": _reference,
+    "boolean": _boolean, "reference": _reference, "json": lambda _field, raw: read_object(raw),
 }  # fmt: skip

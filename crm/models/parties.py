@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     CheckConstraint,
     Computed,
+    FetchedValue,
     Index,
     LargeBinary,
     SmallInteger,
@@ -338,8 +339,8 @@ class Address(Entity):
 
     about = About(
         area="Customers", icon="map-pin", title="one_line", delete=True,
-        columns=("one_line", "party", "kind", "city", "country", "is_default"),
-        filters=("party", "kind", "city", "state", "country", "postal_code", "is_default", "area_type"),
+        columns=("one_line", "party", "kind", "city", "country", "region", "is_default"),
+        filters=("party", "kind", "city", "state", "country", "region", "postal_code", "is_default", "area_type"),
         search=("address", "street", "city", "postal_code"), sort=("created_at",), within=("party", "owner"),
         sections=(Section("Address", ("party", "kind", "address", "street", "house", "flat", "city", "state",
                                       "postal_code", "country", "region", "area_type")),),
@@ -362,7 +363,11 @@ class Address(Entity):
     postal_code: Mapped[str | None] = text_field(max_length=32, field_class=FieldClass.CONTACT,
                                                  synonyms=("zip", "zip code", "postcode", "plz"))  # fmt: skip
     country: Mapped[str | None] = country_field(synonyms=("country region", "office location", "nation"))
-    region: Mapped[str | None] = text_field(max_length=120, help="Sales region or territory")
+    # A trigger fills an empty one from the table of regions, as it does for whoever writes.
+    region: Mapped[str | None] = text_field(max_length=120, help="Sales region or territory; empty: as the table of regions says",
+        column={"server_default": FetchedValue(), "server_onupdate": FetchedValue()})  # fmt: skip
+    region_filled: Mapped[bool] = boolean_field(editable=False, audited=False, label="Region from the table", column={
+        "server_default": text("false"), "server_onupdate": FetchedValue()})  # fmt: skip
     area_type: Mapped[AreaType | None] = choice_field(AreaType)
     derived = {"one_line": Field(kind="text", label="Address", field_class=FieldClass.CONTACT)}
     party: Mapped[Party] = relationship(back_populates="addresses")

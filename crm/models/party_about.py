@@ -42,7 +42,7 @@ _DEMOGRAPHICS = Section("Demographics", ("income_level", "life_stage"))
 
 _TABS = (
     Section("Contacts", ("contacts", "addresses", "channel_preferences")),
-    Section("Communication", ("interactions", "tasks", "tickets", "feedback")),
+    Section("Communication", ("interactions", "tasks", "tickets", "feedback", "check_ins")),
     Section("Deals", ("deals", "quotes", "demos", "leads")),
     Section("Purchases", ("orders",)),
     Section(
@@ -51,6 +51,8 @@ _TABS = (
     Section("Documents", ("documents", "identifiers", "contracts")),
     Section("Journey", ("stage_changes", "touchpoints", "onboardings", "status_changes")),
     Section("Consents", ("consents",)),
+    Section("Segments", ("segment_memberships",)),
+    Section("Proposals", ("enrichment_proposals", "duplicate_candidates")),
 )
 
 PARTY = About(
@@ -121,7 +123,7 @@ def with_figures(about: About, **more: Any) -> About:
     return replace(
         about, **more,
         columns=(*about.columns[:shown], "total_spent", *about.columns[shown:-1], "last_activity_at", about.columns[-1]),
-        filters=(*about.filters, *_PURCHASES, *_DEALS, *_CONTACT, *_CREDIT, *_LOYALTY),
+        filters=(*about.filters, "segment", *_PURCHASES, *_DEALS, *_CONTACT, *_CREDIT, *_LOYALTY),
         sort=(*about.sort, "orders_count", "total_spent", "average_order", "total_value", "last_purchase_at", "last_activity_at",
               "credit_limit", "outstanding", "points"),
         detail=(*about.detail, Section("Purchases", _PURCHASES), Section("Deals", _DEALS), Section("Contact and service", _CONTACT),

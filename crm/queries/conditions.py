@@ -44,6 +44,8 @@ def compile_condition(face: Face, field: Field, op: str, raw: str) -> ColumnElem
     """
     if op not in field.operators:
         raise BadCondition(f"{field.label}: there is no operator “{op[:20]}” for it; use {', '.join(field.operators)}")
+    if field.linked is not None:
+        return _linked(face, field, op, raw)
     column = face.column(field.name)
     if op in WITHOUT_VALUE:
         blank = func.coalesce(func.cardinality(column), 0) == 0 if field.family == "list" else column.is_(None)
@@ -61,6 +63,20 @@ def compile_condition(face: Face, field: Field, op: str, raw: str) -> ColumnElem
     except ValueError as fault:
         raise BadCondition(f"{field.label}: {fault}") from None
     return _compare(field, column, op, values)
+
+
+def _linked(face: Face, field: Field, op: str, raw: str) -> ColumnElement[bool]:
+    """Whether a row that leads here has one of the values; `ne` and `not_in` also where there is no such row."""
+    assert field.linked is not None
+    rows, value = field.linked()
+    if op not in WITHOUT_VALUE:
+        try:
+            values = [_read(field, part) for part in (_split(raw) if op in MANY else [raw])]
+        except ValueError as fault:
+            raise BadCondition(f"{field.label}: {fault}") from None
+        rows = rows.where(value.in_(values))
+    found = face.entity.id.in_(rows)
+    return not_(found) if op in ("ne", "not_in", "empty") else found
 
 
 def _read_one(field: Field, raw: str) -> str:

@@ -39,6 +39,7 @@ _VALUES = {
     "date": "2020-01-31",
     "datetime": "2020-01-31T10:00:00Z",
     "boolean": True,
+    "json": {"all": [{"field": "name", "op": "eq", "value": "Ä"}]},
 }
 
 

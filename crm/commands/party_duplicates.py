@@ -1,0 +1,37 @@
+"""What is decided about two records that may be the same: that they aren't, or not now."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from crm.core.command import Refused, command
+from crm.models.access import User
+from crm.models.party_duplicates import CandidateState, DuplicateCandidate
+
+_OPEN = (CandidateState.OPEN, CandidateState.LATER)
+
+
+@command(DuplicateCandidate, "Not the same", icon="split", applies=lambda one: one.state in _OPEN)
+def different(candidate: DuplicateCandidate, *, by: User) -> None:
+    """They are two; they aren't proposed again."""
+    if candidate.state not in _OPEN:
+        raise Refused(f"it is decided: {candidate.state.label.lower()}")
+    candidate.state, candidate.decided_at = CandidateState.DIFFERENT, dt.datetime.now(dt.UTC)
+    candidate.decided_by_id = by.id
+
+
+@command(DuplicateCandidate, "Later", icon="clock", applies=lambda one: one.state is CandidateState.OPEN)
+def later(candidate: DuplicateCandidate, *, by: User) -> None:
+    """Put it off; it stays in the list of those for later."""
+    if candidate.state is not CandidateState.OPEN:
+        raise Refused(f"it is {candidate.state.label.lower()} already")
+    candidate.state = CandidateState.LATER
+
+
+@command(DuplicateCandidate, "Decide again", icon="rotate-ccw",
+         applies=lambda one: one.state in (CandidateState.LATER, CandidateState.DIFFERENT))  # fmt: skip
+def reopen(candidate: DuplicateCandidate, *, by: User) -> None:
+    """Put it back among those to decide."""
+    if candidate.state not in (CandidateState.LATER, CandidateState.DIFFERENT):
+        raise Refused(f"it is {candidate.state.label.lower()} already")
+    candidate.state, candidate.decided_at, candidate.decided_by_id = CandidateState.OPEN, None, None
