@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask_admin import AdminIndexView, expose
@@ -17,6 +18,7 @@ from crm.core.command import Refused
 from crm.core.entity import Face, face_named
 from crm.core.jobs import Job
 from crm.queries.home import customer_counts, new_per_week, open_jobs, recent_customers
+from crm.queries.waiting import MOST, Waiting, waiting_for
 
 DEMO_CUSTOMERS = 2_000
 
@@ -34,6 +36,8 @@ class HomeView(RightsRoutes, AdminIndexView):
         if may(customers, "read"):
             counts = customer_counts(asking())
             shown |= self._first_steps(customers) if counts["all"][0] == 0 else self._overview(customers, counts)
+        if not shown["empty"]:
+            shown["waiting"] = [_waits(one) for one in waiting_for(asking(), dt.datetime.now(zone()).date())]
         if may(face_named("job"), "read"):
             shown["jobs"] = [_job(job) for job in open_jobs(asking())]
         return render_template("desk/home.html", **shown)
@@ -78,6 +82,18 @@ class HomeView(RightsRoutes, AdminIndexView):
 
 def _said(number: int, exact: bool) -> str:
     return f"{number:,}" if exact else f"≈ {round(number, -max(0, len(str(number)) - 2)):,}"
+
+
+def _waits(one: Waiting) -> dict[str, Any]:
+    """A line that leads to exactly the list that it counts."""
+    url = f"{url_for(endpoint(one.face, 'index_view'))}?{urlencode(one.pairs)}"
+    late = f"{_up_to(one.late)} late" if one.late else ""
+    return {"label": one.wait.label, "url": url, "number": _up_to(one.number), "late": late, "icon": one.face.about.icon,
+            "tone": "bad" if one.late else one.wait.tone}  # fmt: skip
+
+
+def _up_to(number: int) -> str:
+    return f"{MOST}+" if number > MOST else str(number)
 
 
 def _job(job: Job) -> dict[str, Any]:

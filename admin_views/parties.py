@@ -66,7 +66,7 @@ class PartyView(PartyActivities, PartyTabs):
         if not (may(face_named("segment"), "read") and may(face_named("segment_membership"), "read")):
             return []
         return [html('<a class="tag" href="%s">%s</a>', url_for("segments.details_view", id=segment.id), segment.name)
-                for segment in segments_of(record, current_user)]  # fmt: skip
+                for segment in segments_of(record, asking())]  # fmt: skip
 
     def _quality(self, record: Party) -> list[Tab]:
         """What the record lacks, on top of the overview: of the fields that the person sees."""

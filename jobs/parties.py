@@ -19,12 +19,12 @@ PART = 5_000
 
 def fill_regions(job: Job) -> Iterator[Step]:
     """What `crm.commands.party_regions` asked for."""
-    return _parts(job, Address, party_regions.fill_regions)
+    yield from _parts(job, Address, party_regions.fill_regions)
 
 
 def apply_check_ins(job: Job) -> Iterator[Step]:
     """What `crm.commands.check_ins` asked for."""
-    return _parts(job, Party, apply_rules)
+    yield from _parts(job, Party, apply_rules)
 
 
 def enrich(job: Job) -> Iterator[Step]:

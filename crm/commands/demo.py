@@ -15,6 +15,7 @@ from sqlalchemy.types import BigInteger, Text
 
 from crm.commands.demo_catalogue import load_catalogue
 from crm.commands.demo_dealings import load_dealings
+from crm.commands.demo_segments import load_segments
 from crm.commands.demo_sql import choice, pick, roll
 from crm.commands.demo_story import load_story
 from crm.core.command import Refused
@@ -68,7 +69,9 @@ def refuse(customers: int, on: Any = db.session) -> None:
 
 def load_story_of_demo() -> int:
     """The hand-made part; answers how many parties. Flushes."""
-    return load_story(_owners(db.session))
+    number = load_story(_owners(db.session))
+    load_segments()
+    return number
 
 
 def load_part(first: int, last: int, *, customers: int, seed: int, dealings: bool = True, on: Any = db.session) -> int:

@@ -372,7 +372,9 @@ def check_declarations() -> None:
         for where, names in listed.items():
             for name in names:
                 shown = where in {"columns", "detail", "sections"}
-                if (name in fields and (shown or not fields[name].derived)) or (shown and name in embedded):
+                if (name in fields and (shown or not fields[name].derived or fields[name].linked)) or (
+                    shown and name in embedded
+                ):
                     continue
                 if where == "title" and hasattr(face.entity, name):
                     continue

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import Computed, Date, Integer, UniqueConstraint, text
+from sqlalchemy import Computed, Date, Integer, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, backref, relationship
 
-from crm.core.entity import About, Entity, Section
+from crm.core.entity import About, Entity, Section, face_named
 from crm.core.fields import (
     Field,
     FieldClass,
@@ -57,7 +57,7 @@ class CheckIn(Entity):
     about = About(
         area="Customers", icon="calendar-clock", title="words", label="Check-in", delete=True,
         columns=("words", "party", "due_on", "last_on", "every_days", "rule"),
-        filters=("party", "due_on", "last_on", "every_days", "rule", "created_at"), sort=("due_on", "created_at"),
+        filters=("party", "account_manager", "due_on", "last_on", "every_days", "rule", "created_at"), sort=("due_on", "created_at"),
         within=("party", "owner"),
         sections=(Section("Check-in", ("party", "own_days", "remarks"), "The interval of this customer alone; it goes before any rule."),),
         detail=(Section("Check-in", ("party", "due_on", "last_on", "every_days", "own_days", "rule", "remarks")),),
@@ -109,3 +109,8 @@ END""")
         """Whoever makes one for a customer says how often, or leaves it at the usual."""
         if values.get("own_days") in (None, ""):
             values["own_days"] = USUAL
+
+
+face_named("check_in").linked["account_manager"] = Field(
+    kind="reference", name="account_manager", label="Account manager", refers_to="user", editable=False, derived=True,
+    linked=lambda: (select(CheckIn.id).join(CheckIn.party), Party.owner_id))  # fmt: skip

@@ -149,7 +149,7 @@ class Interaction(Entity):
 
     __table_args__ = (
         in_order("asked_at", "occurred_at"),
-        Index("ix_interaction_follow_up_open", "follow_up_on", "id",
+        Index("ix_interaction_follow_up_open", "handled_by_id", "follow_up_on", "id",
               postgresql_where=text("follow_up_required AND follow_up_done_at IS NULL")),
         Index("ix_interaction_follow_up_of_party", "party_id", "follow_up_on",
               postgresql_where=text("follow_up_required AND follow_up_done_at IS NULL")),

@@ -55,7 +55,7 @@ class Identifier(Entity):
         # The same number may be entered for two parties, who are then one and the same; for one party it is there once.
         Index("uq_identifier_number", "party_id", "kind", "country", "number_key", unique=True,
               postgresql_nulls_not_distinct=True),
-        Index("ix_identifier_number_key", "number_key"),
+        Index("ix_identifier_number_key", "number_key"), Index("ix_identifier_valid_until", "valid_until"),
     )  # fmt: skip
 
     @validates("kind", "number", "country", "issued_on", "valid_until")

@@ -136,7 +136,7 @@ class Deal(Entity):
     __table_args__ = (
         with_currency("amount"), in_order("opened_on", "closed_on"),
         rule("exchange_rate", "exchange_rate > 0", "must be more than 0"),
-        Index("ix_deal_open", "stage", "close_on", "id", postgresql_where=text("stage NOT IN ('won', 'lost')")),
+        Index("ix_deal_of_owner", "owner_id", "close_on", "id"), Index("ix_deal_open", "stage", "close_on", "id", postgresql_where=text("stage NOT IN ('won', 'lost')")),
     )  # fmt: skip
 
 

@@ -171,7 +171,7 @@ class SegmentMembership(Entity):
 # Lists of customers are filtered by the segment they are in now.
 for _name in ("customer", "end_customer"):
     face_named(_name).linked["segment"] = Field(
-        kind="reference", name="segment", label="Segment", refers_to="segment", editable=False, derived=False,
+        kind="reference", name="segment", label="Segment", refers_to="segment", editable=False, derived=True,
         linked=lambda: (select(SegmentMembership.party_id).where(SegmentMembership.left_at.is_(None)), SegmentMembership.segment_id))  # fmt: skip
 
 

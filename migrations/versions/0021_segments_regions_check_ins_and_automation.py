@@ -419,6 +419,12 @@ def upgrade() -> None:
     op.create_index('ix_merge_undone_by_id', 'merge', ['undone_by_id'], unique=False, postgresql_where=sa.text('undone_by_id IS NOT NULL'))
     op.create_index('uq_merge_merged_party_id', 'merge', ['merged_party_id'], unique=True, postgresql_where=sa.text('undone_at IS NULL'))
     op.add_column('address', sa.Column('region_filled', sa.Boolean(), server_default=sa.text('false'), nullable=False))
+    # What waits for one person is found by who it waits for.
+    op.drop_index('ix_interaction_follow_up_open', table_name='interaction', postgresql_where=sa.text('follow_up_required AND follow_up_done_at IS NULL'))
+    op.create_index('ix_interaction_follow_up_open', 'interaction', ['handled_by_id', 'follow_up_on', 'id'], unique=False, postgresql_where=sa.text('follow_up_required AND follow_up_done_at IS NULL'))
+    op.drop_index('ix_deal_owner_id', table_name='deal', postgresql_where=sa.text('owner_id IS NOT NULL'))
+    op.create_index('ix_deal_of_owner', 'deal', ['owner_id', 'close_on', 'id'], unique=False)
+    op.create_index('ix_identifier_valid_until', 'identifier', ['valid_until'], unique=False, postgresql_where=sa.text('valid_until IS NOT NULL'))
     # ### end Alembic commands ###
 
 
@@ -515,4 +521,9 @@ def downgrade() -> None:
     op.drop_index('ix_ladder_sort_created_at', table_name='ladder')
     op.drop_index('ix_ladder_search', table_name='ladder', postgresql_using='gin', postgresql_ops={'search_text': 'gin_trgm_ops'})
     op.drop_table('ladder')
+    op.drop_index('ix_identifier_valid_until', table_name='identifier', postgresql_where=sa.text('valid_until IS NOT NULL'))
+    op.drop_index('ix_deal_of_owner', table_name='deal')
+    op.create_index('ix_deal_owner_id', 'deal', ['owner_id'], unique=False, postgresql_where=sa.text('owner_id IS NOT NULL'))
+    op.drop_index('ix_interaction_follow_up_open', table_name='interaction', postgresql_where=sa.text('follow_up_required AND follow_up_done_at IS NULL'))
+    op.create_index('ix_interaction_follow_up_open', 'interaction', ['follow_up_on', 'id'], unique=False, postgresql_where=sa.text('follow_up_required AND follow_up_done_at IS NULL'))
     # ### end Alembic commands ###

@@ -1,0 +1,100 @@
+"""Demo data of segments, regions and check-ins: who is in which group, where addresses lie, whom to be in touch with.
+
+Everything is made once, by its name; memberships and check-ins come from what the customers are. Flushes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select, text
+
+from crm.commands.check_ins import apply_rules
+from crm.commands.party_regions import fill_regions
+from crm.core.entity import db
+from crm.models.check_ins import CheckIn, CheckInRule
+from crm.models.parties import Address, Party
+from crm.models.party_duplicates import DuplicateCandidate
+from crm.models.party_enrichment import EnrichmentProposal
+from crm.models.party_regions import Region
+from crm.models.segments import Ladder, LadderStep, Segment
+
+_REGIONS = {"DACH": ("DE", "AT", "CH"), "Western Europe": ("FR", "BE", "NL", "LU", "IE", "GB"), "Southern Europe": ("IT", "ES", "PT", "GR"),
+            "Eastern Europe": ("PL", "CZ", "UA", "RO", "HU"), "Asia": ("JP", "CN", "BD", "MY", "IN"), "Americas": ("US", "CA", "BR", "MX"),
+            "Africa and Middle East": ("EG", "NG", "ZA", "AE")}  # fmt: skip
+# Name, type, order of display, what it is, and by what the demo fills it.
+_SEGMENTS = (
+    ("Gold", "dynamic", 10, "Spent 50,000 and more", "f.total_spent >= 50000", ("total_spent", "ge", 50_000)),
+    ("Silver", "dynamic", 20, "Spent 10,000 and more", "f.total_spent BETWEEN 10000 AND 49999.99", ("total_spent", "ge", 10_000)),
+    ("Wholesale", "dynamic", 30, "Those who sell on", "p.type = 'wholesaler'", ("type", "eq", "wholesaler")),
+    ("Friends of the house", "static", 5, "Chosen by hand: invited to every opening", "p.id % 97 = 0", None),
+)  # fmt: skip
+
+
+def load_segments() -> None:
+    """Make what isn't there yet."""
+    for name, countries in _REGIONS.items():
+        for country in countries:
+            if db.session.scalar(select(Region.id).where(Region.country == country, Region.state.is_(None))) is None:
+                db.session.add(Region(name=name, country=country))
+    made = {name: _segment(*rest, name=name) for name, *rest in _SEGMENTS}
+    db.session.flush()
+    if db.session.scalar(select(Ladder.id).where(Ladder.name == "Spending")) is None:
+        ladder = Ladder(name="Spending", measure="total_spent", grace_days=30, description="Silver, then Gold")
+        db.session.add(ladder)
+        db.session.flush()
+        for position, (name, leave, enter) in enumerate((("Silver", 8_000, 10_000), ("Gold", 45_000, 50_000)), 1):
+            db.session.add(
+                LadderStep(
+                    ladder_id=ladder.id,
+                    position=position,
+                    segment_id=made[name].id,
+                    leave_below=leave,
+                    enter_from=enter,
+                )
+            )
+    for name, segment, days in (("Gold: each month", "Gold", 30), ("Silver: each quarter", "Silver", 90)):
+        if db.session.scalar(select(CheckInRule.id).where(CheckInRule.name == name)) is None:
+            db.session.add(CheckInRule(name=name, segment_id=made[segment].id, every_days=days))
+    db.session.flush()
+    for name, _, _, _, fits, field in _SEGMENTS:
+        source = "hand" if field is None else "rule"
+        db.session.execute(text(f"""
+            INSERT INTO segment_membership (segment_id, party_id, source, rule_version, entered_at)
+            SELECT :segment, p.id, '{source}', nullif(s.rule_version, 0), greatest(p.created_at, now() - interval '90 days')
+              FROM party p JOIN customer_figures f ON f.id = p.id JOIN segment s ON s.id = :segment
+             WHERE p.account_number LIKE 'DEMO-%' AND p.archived_at IS NULL AND {fits} ON CONFLICT DO NOTHING"""),
+                           {"segment": made[name].id})  # fmt: skip
+    _pairs()
+    last_address, last = (db.session.scalar(select(func.max(column))) or 0 for column in (Address.id, Party.id))
+    fill_regions(1, last_address)
+    apply_rules(1, last)
+    db.session.expire_all()
+
+
+def _segment(
+    kind: str, priority: int, says: str, _fits: str, rule: tuple[str, str, Any] | None, *, name: str
+) -> Segment:
+    found = db.session.scalars(select(Segment).where(Segment.name == name)).one_or_none()
+    if found is None:
+        written = {"all": [dict(zip(("field", "op", "value"), rule, strict=True))]} if rule else None
+        found = Segment(name=name, type=kind, priority=priority, description=says, rule=written)
+        db.session.add(found)
+    return found
+
+
+def _pairs() -> None:
+    """Two of the story who may be one, and what a register proposes of another."""
+    first, second, third = db.session.scalars(
+        select(Party).where(Party.account_number.like("DEMO-%")).order_by(Party.id).limit(3)).all()  # fmt: skip
+    if db.session.scalar(select(DuplicateCandidate.id).limit(1)) is None:
+        db.session.add(
+            DuplicateCandidate(
+                first_party_id=first.id, second_party_id=second.id, score=78, reasons="Same street and similar names"
+            )
+        )
+        db.session.add(
+            EnrichmentProposal(party_id=third.id, field="employees", value="120", source="register", confidence=90)
+        )
+        db.session.add(CheckIn(party_id=second.id, own_days=14))
+    db.session.flush()
