@@ -26,6 +26,8 @@ class Heading(NamedTuple):
 HEADINGS = (
     Heading("Customers", ("Customers",), ("customer", "end_customer", "contact", "interaction", "task", "check_in", "segment")),
     Heading("Sales", ("Sales", "Products"), ("lead", "deal", "quote", "order", "order_line", "product")),
+    Heading("Loyalty", ("Loyalty",), ("loyalty_account", "reward", "redemption", "referral")),
+    Heading("Credit", ("Credit",), ("credit_account", "credit_request", "invoice", "payment")),
     Heading("Service", ("Service", "Vehicles"), ("ticket", "service_appointment", "service_record", "vehicle")),
     Heading("Credit", ("Credit",), ("credit_account", "credit_request", "invoice", "payment")),
     Heading("Loyalty", ("Loyalty",), ("loyalty_account", "redemption", "referral")),

@@ -26,6 +26,8 @@ WITH wanted AS (
     FROM party JOIN check_in_rule r ON r.active AND (r.type IS NULL OR r.type = party.type)
      AND (r.segment_id IS NULL OR EXISTS (SELECT FROM segment_membership m WHERE m.segment_id = r.segment_id
                                              AND m.party_id = party.id AND m.left_at IS NULL))
+     AND (r.tier_id IS NULL OR EXISTS (SELECT FROM loyalty_account a WHERE a.tier_id = r.tier_id
+                                          AND a.party_id = party.id AND a.state <> 'ended'))
     LEFT JOIN customer_figures f ON f.id = party.id
    WHERE party.id BETWEEN :first AND :last AND party.status IN ('prospect', 'active', 'inactive') AND {shows("customer")}
    ORDER BY party.id, r.every_days, r.id)"""  # noqa: S608 - made of constants

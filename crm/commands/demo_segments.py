@@ -23,7 +23,7 @@ _REGIONS = {"DACH": ("DE", "AT", "CH"), "Western Europe": ("FR", "BE", "NL", "LU
             "Eastern Europe": ("PL", "CZ", "UA", "RO", "HU"), "Asia": ("JP", "CN", "BD", "MY", "IN"), "Americas": ("US", "CA", "BR", "MX"),
             "Africa and Middle East": ("EG", "NG", "ZA", "AE")}  # fmt: skip
 # Name, type, order of display, what it is, and by what the demo fills it.
-_SEGMENTS = (
+_SEGMENTS: tuple[tuple[str, str, int, str, str, tuple[str, str, Any] | None], ...] = (
     ("Gold", "dynamic", 10, "Spent 50,000 and more", "f.total_spent >= 50000", ("total_spent", "ge", 50_000)),
     ("Silver", "dynamic", 20, "Spent 10,000 and more", "f.total_spent BETWEEN 10000 AND 49999.99", ("total_spent", "ge", 10_000)),
     ("Wholesale", "dynamic", 30, "Those who sell on", "p.type = 'wholesaler'", ("type", "eq", "wholesaler")),
@@ -37,7 +37,7 @@ def load_segments() -> None:
         for country in countries:
             if db.session.scalar(select(Region.id).where(Region.country == country, Region.state.is_(None))) is None:
                 db.session.add(Region(name=name, country=country))
-    made = {name: _segment(*rest, name=name) for name, *rest in _SEGMENTS}
+    made = {name: _segment(name, kind, order, says, rule) for name, kind, order, says, _, rule in _SEGMENTS}
     db.session.flush()
     if db.session.scalar(select(Ladder.id).where(Ladder.name == "Spending")) is None:
         ladder = Ladder(name="Spending", measure="total_spent", grace_days=30, description="Silver, then Gold")
@@ -59,12 +59,12 @@ def load_segments() -> None:
     db.session.flush()
     for name, _, _, _, fits, field in _SEGMENTS:
         source = "hand" if field is None else "rule"
-        db.session.execute(text(f"""
+        fill = f"""
             INSERT INTO segment_membership (segment_id, party_id, source, rule_version, entered_at)
             SELECT :segment, p.id, '{source}', nullif(s.rule_version, 0), greatest(p.created_at, now() - interval '90 days')
               FROM party p JOIN customer_figures f ON f.id = p.id JOIN segment s ON s.id = :segment
-             WHERE p.account_number LIKE 'DEMO-%' AND p.archived_at IS NULL AND {fits} ON CONFLICT DO NOTHING"""),
-                           {"segment": made[name].id})  # fmt: skip
+             WHERE p.account_number LIKE 'DEMO-%' AND p.archived_at IS NULL AND {fits} ON CONFLICT DO NOTHING"""  # noqa: S608 - made of constants
+        db.session.execute(text(fill), {"segment": made[name].id})
     _pairs()
     last_address, last = (db.session.scalar(select(func.max(column))) or 0 for column in (Address.id, Party.id))
     fill_regions(1, last_address)
@@ -72,9 +72,7 @@ def load_segments() -> None:
     db.session.expire_all()
 
 
-def _segment(
-    kind: str, priority: int, says: str, _fits: str, rule: tuple[str, str, Any] | None, *, name: str
-) -> Segment:
+def _segment(name: str, kind: str, priority: int, says: str, rule: tuple[str, str, Any] | None) -> Segment:
     found = db.session.scalars(select(Segment).where(Segment.name == name)).one_or_none()
     if found is None:
         written = {"all": [dict(zip(("field", "op", "value"), rule, strict=True))]} if rule else None

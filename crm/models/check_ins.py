@@ -23,6 +23,7 @@ from crm.core.fields import (
 )  # fmt: skip
 from crm.core.rules import rule as must
 from crm.core.triggers import Trigger
+from crm.models.loyalty_programs import LoyaltyTier
 from crm.models.parties import Party
 from crm.models.party_choices import PartyType
 from crm.models.segments import Segment
@@ -32,23 +33,25 @@ USUAL = 30
 
 
 class CheckInRule(Entity):
-    """How often to be in touch with the customers of a segment or type; where several fit, the shortest counts."""
+    """How often to be in touch with the customers of a segment, tier or type; where several fit, the shortest counts."""
 
     about = About(
-        area="Setup", icon="calendar-clock", columns=("name", "segment", "type", "every_days", "active"), search=("name",),
-        filters=("segment", "type", "every_days", "active"), sort=("name", "every_days"), delete=True,
-        sections=(Section("Rule", ("name", "segment", "type", "every_days", "active"),
-                          "For customers of the segment and the type; without either, for all. It is applied each night."),),
-        detail=(Section("Rule", ("name", "segment", "type", "every_days", "active")),),
+        area="Setup", icon="calendar-clock", columns=("name", "segment", "tier", "type", "every_days", "active"), search=("name",),
+        filters=("segment", "tier", "type", "every_days", "active"), sort=("name", "every_days"), delete=True,
+        sections=(Section("Rule", ("name", "segment", "tier", "type", "every_days", "active"),
+                          "For customers whom all of it fits; without any, for everybody. It is applied each night."),),
+        detail=(Section("Rule", ("name", "segment", "tier", "type", "every_days", "active")),),
         help="How often to be in touch with which customers.",
     )  # fmt: skip
 
     name: Mapped[str] = text_field(required=True, max_length=120)
     segment_id: Mapped[int | None] = reference_field("segment", table="segment", help="Empty: whatever the segment")
+    tier_id: Mapped[int | None] = reference_field("loyalty_tier", table="loyalty_tier", help="Empty: whatever the tier")
     type: Mapped[PartyType | None] = choice_field(PartyType, label="Customer type", help="Empty: whatever the type")
     every_days: Mapped[int] = integer_field(required=True, minimum=1, maximum=LONGEST, label="Every (days)")
     active: Mapped[bool] = boolean_field(label="In use", column={"server_default": text("true")})
     segment: Mapped[Segment | None] = relationship()
+    tier: Mapped[LoyaltyTier | None] = relationship()
 
 
 class CheckIn(Entity):

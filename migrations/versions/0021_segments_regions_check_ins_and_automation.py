@@ -204,6 +204,7 @@ def upgrade() -> None:
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('name', sa.String(length=120), nullable=False),
     sa.Column('segment_id', sa.BigInteger(), nullable=True),
+    sa.Column('tier_id', sa.BigInteger(), nullable=True),
     sa.Column('type', sa.Enum('individual', 'business', 'wholesaler', 'vip', 'government', 'ngo', name='partytype', native_enum=False, length=32), nullable=True),
     sa.Column('every_days', sa.Integer(), nullable=False),
     sa.Column('active', sa.Boolean(), server_default=sa.text('true'), nullable=False),
@@ -214,9 +215,11 @@ def upgrade() -> None:
     sa.CheckConstraint("type IN ('individual', 'business', 'wholesaler', 'vip', 'government', 'ngo')", name=op.f('ck_check_in_rule_type_choice')),
     sa.CheckConstraint('every_days >= 1 AND every_days <= 3650', name=op.f('ck_check_in_rule_every_days_bounds')),
     sa.ForeignKeyConstraint(['segment_id'], ['segment.id'], name=op.f('fk_check_in_rule_segment_id'), ondelete='RESTRICT'),
+    sa.ForeignKeyConstraint(['tier_id'], ['loyalty_tier.id'], name=op.f('fk_check_in_rule_tier_id'), ondelete='RESTRICT'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_check_in_rule'))
     )
     op.create_index('ix_check_in_rule_search', 'check_in_rule', ['search_text'], unique=False, postgresql_using='gin', postgresql_ops={'search_text': 'gin_trgm_ops'})
+    op.create_index('ix_check_in_rule_tier_id', 'check_in_rule', ['tier_id'], unique=False, postgresql_where=sa.text('tier_id IS NOT NULL'))
     op.create_index('ix_check_in_rule_segment_id', 'check_in_rule', ['segment_id'], unique=False, postgresql_where=sa.text('segment_id IS NOT NULL'))
     op.create_index('ix_check_in_rule_sort_every_days', 'check_in_rule', ['every_days', 'id'], unique=False)
     op.create_index('ix_check_in_rule_sort_sort_name', 'check_in_rule', ['sort_name', 'id'], unique=False)
