@@ -116,4 +116,4 @@ END""")
 
 face_named("check_in").linked["account_manager"] = Field(
     kind="reference", name="account_manager", label="Account manager", refers_to="user", editable=False, derived=True,
-    linked=lambda: (select(CheckIn.id).join(CheckIn.party), Party.owner_id))  # fmt: skip
+    linked=lambda: (select(CheckIn.id).join(CheckIn.party).where(Party.owner_id.is_not(None)), Party.owner_id))  # fmt: skip
