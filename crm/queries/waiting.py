@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from crm.core.entity import Face, all_faces
+from crm.core.entity import Face, all_faces, db
 from crm.core.permissions import Actor, allowed
 from crm.queries.deals import OPEN
 from crm.queries.listing import BadQuery, counts_up_to, matching, read_query
@@ -90,6 +90,8 @@ def waiting_for(actor: Actor, today: dt.date) -> list[Waiting]:
             asked.pop(wait.label, None)  # what it is told by isn't shown to the actor
             continue
         meant[wait.label] = (wait, face, pairs)
-    numbers = counts_up_to(asked, MOST)
+    if not meant:
+        return []
+    numbers = dict(zip(asked, db.session.execute(counts_up_to(asked.values(), MOST)).one(), strict=True))
     return [Waiting(wait, face, numbers[label], numbers.get(f"{label}, late", 0), pairs)
             for label, (wait, face, pairs) in meant.items() if numbers[label]]  # fmt: skip
