@@ -117,8 +117,7 @@ def time_zones() -> dict[str, str]:
 class Field:
     """What a value is to a person and to the machine.
 
-    `name` is the public name (of a reference: without `_id`); `attribute` the mapped attribute that holds it; `linked`
-    (the numbers of ours, the value there) where it stands in other rows: lists filter by it, and it is shown nowhere.
+    `name` is the public name (of a reference: without `_id`); `attribute` the mapped attribute that holds it.
     """
 
     kind: str
@@ -145,7 +144,7 @@ class Field:
     derived: bool = False
     figure: bool = False  # kept by crm.core.figures
     audited: bool = True
-    linked: Callable[[], Any] | None = None
+    linked: Callable[[], Any] | None = None  # (numbers of ours, value) in other rows: to filter by, shown nowhere
     of: str = ""  # says something about another field: shown only where that has a value
 
     @property
