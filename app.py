@@ -235,9 +235,15 @@ def database_() -> None:
 @database_.command()
 @click.argument("revision", default="head")
 def upgrade(revision: str) -> None:
-    """Bring the database to the newest revision."""
-    with running(load(os.environ)) as servers:
+    """Bring the database to the newest revision, and the delivered roles to what they give now."""
+    settings = load(os.environ)
+    with running(settings) as servers:
         database.upgrade(servers.owner_database_url, servers.database_url, revision)
+        if revision == "head":
+            with create_app(settings, servers, screens=False).app_context(), acting_as(Acting(via="cli")):
+                run_in_transaction(access.deliver_roles)
+                db.session.remove()
+                db.engine.dispose()
     click.echo("The database is up to date.")
 
 

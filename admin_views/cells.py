@@ -204,6 +204,12 @@ def formatted(text: str) -> Markup:
     return Markup('<div class="prose">{}</div>').format(Markup(clean))  # noqa: S704 - cleaned in the line above
 
 
+def has_avatar(face: Face) -> bool:
+    """Whether a record is somebody, who has a name: initials in colours tell people apart, not things."""
+    title = face.fields.get(face.about.title)
+    return title is not None and title.name == "name" and title.is_personal
+
+
 def initials(name: str) -> str:
     words = [word for word in re.split(r"[\s\-_.@]+", name) if word and word[0].isalnum()]
     return (

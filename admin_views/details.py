@@ -18,6 +18,7 @@ from admin_views.cells import (
     asking,
     cell,
     fields_of,
+    has_avatar,
     initials,
     moment,
     pill,
@@ -41,7 +42,9 @@ ICONS = {"create": "plus", "update": "pencil", "delete": "trash-2"}
 
 def context(face: Face, record: Any, extras: dict[str, Any], tab: str) -> dict[str, Any]:
     title = title_of(face, record)
-    told = (getattr(record, name, None) for name in ("status", "type", "state") if _seen(face, name))
+    # A status tells the state as well, where there is one.
+    names = ("status", "type") if "status" in face.fields else ("type", "state")
+    told = (getattr(record, name, None) for name in names if _seen(face, name))
     pills = [pill(value.label, value.tone) for value in told if value is not None and hasattr(value, "tone")]
     edit = {"label": "Edit", "url": url_for(endpoint(face, "edit_view"), id=record.id), "icon": "pencil"}
     can_edit = face.about.edit and may(face, "edit") and not face.is_archived(record)
@@ -49,10 +52,10 @@ def context(face: Face, record: Any, extras: dict[str, Any], tab: str) -> dict[s
     if face.about.delete and may(face, "delete"):
         menu.append({"label": "Delete", "url": url_for(endpoint(face, "delete_view"), id=record.id), "icon": "trash-2",
                      "tone": "bad", "method": "post"})  # fmt: skip
-    has_avatar = face.about.title == "name"
+    number = getattr(record, "code", "") or f"No. {record.id}"
     return {
-        "page": {"title": title, "subtitle": getattr(record, "code", "") or f"No. {record.id}",
-                 "initials": initials(title) if has_avatar else "", "tone": tone_of(record),
+        "page": {"title": title, "subtitle": number if number != title else "",
+                 "initials": initials(title) if has_avatar(face) else "", "tone": tone_of(record),
                  "org": getattr(record, "kind", None) == "organization",
                  "breadcrumbs": [(face.about.area, None), (face.label_plural, url_for(endpoint(face, "index_view"))),
                                  (title, None)],

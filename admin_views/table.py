@@ -8,7 +8,7 @@ from typing import Any
 from flask import url_for
 from markupsafe import Markup, escape
 
-from admin_views.cells import EMPTY, MASKED, fields_of, html, initials, render, title_of, tone_of
+from admin_views.cells import EMPTY, MASKED, fields_of, has_avatar, html, initials, render, title_of, tone_of
 from admin_views.lists import endpoint, may
 from crm.core.entity import Face, face_named
 from crm.core.permissions import Access
@@ -35,14 +35,14 @@ def rows(face: Face, records: Sequence[Any], names: Sequence[str], *, ticks: boo
     quick = frozenset(name for name in face.about.quick if seen[name] is Access.WRITE and may(face, "edit"))
     url_of = _pages()
     cells = [_cell(face, name, url_of, quick=name in quick) for name in names[1:]]
-    name_of, has_avatar = _name(face, names[0]), face.about.title == "name"
+    name_of, with_avatar = _name(face, names[0]), has_avatar(face)
     drawn = []
     for record in records:
         name, number = name_of(record), record.id
         title = escape(name)
         address = html("%s?id=%s", details, number)
         avatar = html(_AVATAR, tone_of(record), " avatar-org" if getattr(record, "kind", None) == "organization" else "",
-                      initials(name)) if has_avatar else ""  # fmt: skip
+                      initials(name)) if with_avatar else ""  # fmt: skip
         code = getattr(record, "code", None)
         drawn += [
             html('<tr data-row data-id="%s" data-href="%s">', number, address),

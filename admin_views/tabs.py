@@ -12,7 +12,7 @@ from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 from sqlalchemy import inspect
 
-from admin_views.cells import asking, cell, fields_of, initials, present, title_of, tone_of
+from admin_views.cells import asking, cell, fields_of, has_avatar, initials, present, title_of, tone_of
 from admin_views.forms import hidden
 from admin_views.lists import endpoint, may, page_of
 from crm.core.about import Section
@@ -113,7 +113,7 @@ def _related(face: Face, record: Any, relation: str) -> dict[str, Any]:
     rows = [{
         "url": url_for(endpoint(other, "details_view"), id=row.id) if may(other, "read") else None,
         "title": called(row), "subtitle": "",
-        "initials": initials(title_of(other, row)) if other.about.title == "name" else None, "tone": tone_of(row),
+        "initials": initials(title_of(other, row)) if has_avatar(other) else None, "tone": tone_of(row),
         "cells": [cell(other, row, name, page_of) for name in names[1:]],
         "quick": None if archived else _quick(other, row, face, record, tab),
     } for row in db.session.scalars(belonging(face, record, relation, asking()).options(*loads(other, names))

@@ -246,6 +246,8 @@ class Field:
                 return f"{value:,.{get_currency_precision(self.currency) if self.currency else 2}f}"
             case int() if self.kind == "integer" and self.grouped:
                 return f"{value:,}"
+            case Decimal() if self.kind == "decimal":
+                return f"{value.normalize():,f}"  # six pieces, not 6.000
         names = {"country": countries, "language": languages}.get(self.kind)
         return names().get(value, value) if names else self.text(value)
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import func, select, update
 
+from app import main
 from crm.commands import access
 from crm.core.audit import Acting, acting_as
 from crm.core.command import Refused, WrongInput
@@ -309,6 +311,20 @@ def test_delivering_the_roles_again_puts_them_right_and_leaves_others_alone(sess
     session.expire_all()
     assert sorted(line.pattern for line in role("manager").grants) == kept
     assert not role("own_role").delivered
+
+
+def test_an_upgrade_brings_the_rights_of_the_new_version(own_database: Own, owner_sql: Any) -> None:
+    """An installation from before leads were converted and deals moved; what was switched off there stays off."""
+    owner_sql("DELETE FROM role_grant WHERE pattern = 'lead.convert'")
+    owner_sql("UPDATE role_grant SET origin = 'off' WHERE pattern = 'deal.move'")
+    servers = own_database.servers
+    environment = {"CRM_DATABASE_URL": servers.database_url, "CRM_OWNER_DATABASE_URL": servers.owner_database_url,
+                   "CRM_REDIS_URL": servers.redis_url, "CRM_SECRET_KEY": servers.secret_key}  # fmt: skip
+    done = CliRunner().invoke(main, ["db", "upgrade"], env=environment)
+    assert (done.exit_code, done.stdout) == (0, "The database is up to date.\n"), done.output
+    told = owner_sql("SELECT pattern, origin FROM role_grant g JOIN role r ON r.id = g.role_id WHERE r.name = 'sales_rep' "
+                     "AND pattern IN ('lead.convert', 'deal.move') ORDER BY pattern")  # fmt: skip
+    assert [tuple(row) for row in told] == [("deal.move", "off"), ("lead.convert", "delivered")]
 
 
 # Keys
