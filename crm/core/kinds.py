@@ -244,10 +244,8 @@ class Field:
                 return ", ".join(self.choices(item).label if self.choices else str(item) for item in value)
             case Decimal() if self.kind == "money":
                 return f"{value:,.{get_currency_precision(self.currency) if self.currency else 2}f}"
-            case int() if self.kind == "integer" and self.grouped:
-                return f"{value:,}"
-            case Decimal() if self.kind == "decimal":
-                return f"{value.normalize():,f}"  # six pieces, not 6.000
+            case int() | Decimal() if self.kind in ("integer", "decimal") and self.grouped:
+                return f"{Decimal(value).normalize():,f}"  # six pieces, not 6.000
         names = {"country": countries, "language": languages}.get(self.kind)
         return names().get(value, value) if names else self.text(value)
 
