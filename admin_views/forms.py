@@ -95,7 +95,7 @@ def _attributes(pairs: Mapping[str, Any]) -> Markup:
 
 def draw(declared: Field, text: str, ident: str, *, bad: bool = False, named: str = "") -> Markup:
     """The control of a field with its present text; `named` is the title of a referred record."""
-    described = [f"{ident}-error"] * bad + [f"{ident}-help"] * bool(declared.help)
+    described = [f"{ident}-error"] * bad + [f"{ident}-help"] * bool(_help(declared))
     common = {"class": "input", "id": ident, "name": declared.name, "aria-invalid": "true" if bad else None,
               "aria-describedby": " ".join(described) or None,
               "aria-required": "true" if declared.required or declared.required_on_screen else None}  # fmt: skip
@@ -195,9 +195,15 @@ _CONTROLS: dict[str, Callable[..., Markup]] = {
 def described(field: DeclaredField) -> dict[str, Any]:
     """A field as the form's template takes it."""
     declared = field.declared
-    return {"name": declared.name, "label": declared.label, "help": declared.help, "errors": list(field.errors),
+    return {"name": declared.name, "label": declared.label, "help": _help(declared), "errors": list(field.errors),
             "required": declared.required or declared.required_on_screen, "wide": declared.wide,
             "kind": declared.kind, "id": field.id, "html": field()}  # fmt: skip
+
+
+def _help(declared: Field) -> str:
+    """What a person should know of the field; of a time, in which zone it is read."""
+    parts = [declared.help, f"Time zone: {zone()}" if declared.kind == "datetime" else ""]
+    return ". ".join(part for part in parts if part)
 
 
 def summary(form: DeskForm, errors: Mapping[str, str], more: Mapping[str, str] | None = None) -> list[dict[str, str]]:

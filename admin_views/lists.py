@@ -196,7 +196,7 @@ def _filters(face: Face, query: ListQuery, base: str, pairs: list[tuple[str, str
     fields_url = url_for(endpoint(face, "filters_view"))
     active = [{"label": kept.field.label, "text": _said(kept),
                "remove_url": base + _query([pair for pair in pairs if pair != (kept.parameter, kept.raw)]),
-               "edit_url": fields_url + _query([*pairs, ("edited", str(place))]) if kept.op in _offered_operators(kept.field) else None}
+               "edit_url": fields_url + _query([*pairs, ("edited", str(place))]) if kept.op in _operators_for(kept) else None}
               for place, kept in enumerate(query.filters)]  # fmt: skip
     return {"active": active, "available": bool(_filtered_by(face)),
             "clear_url": base + _query([pair for pair in pairs if pair[0] == "columns"]),
@@ -224,9 +224,9 @@ def _filter(declared: Field, kept: Filter | None = None) -> dict[str, Any]:
     if declared.kind == "reference":
         lookup = url_for(endpoint(face_named(declared.refers_to), "lookup_view"))
     ops = []
-    for op in _offered_operators(declared):
+    for op in _operators_for(kept) if kept else _offered_operators(declared):
         kind = "none" if op in WITHOUT_VALUE else INPUTS.get(declared.family, "choice")
-        if op in ("between", "within_last", "before_last", "within_next"):
+        if op in ("between", "within_last", "before_last", "within_next", "in", "not_in"):
             kind = "text"
         now = kept is not None and kept.op == op
         ops.append({"param": f"flt_{declared.name}_{op}", "label": operator_word(declared, op), "input": kind, "now": now,
@@ -238,6 +238,13 @@ def _filter(declared: Field, kept: Filter | None = None) -> dict[str, Any]:
 def _offered_operators(declared: Field) -> list[str]:
     """`in` and `not_in` take lists in addresses and rules; a person ticks one value at a time."""
     return [op for op in declared.operators if op not in ("in", "not_in")]
+
+
+def _operators_for(kept: Filter) -> list[str]:
+    """How a filter that is there can be changed; a list of values is one text, with commas. Of records it would be numbers."""
+    offered = _offered_operators(kept.field)
+    typed = kept.op in kept.field.operators and kept.field.kind != "reference"
+    return [*offered, kept.op] if kept.op not in offered and typed else offered
 
 
 def _said(kept: Filter) -> str:

@@ -83,16 +83,16 @@ def _segment(name: str, kind: str, priority: int, says: str, rule: tuple[str, st
 
 def _pairs() -> None:
     """Two of the story who may be one, and what a register proposes of another."""
-    first, second, third = db.session.scalars(
-        select(Party).where(Party.account_number.like("DEMO-%")).order_by(Party.id).limit(3)).all()  # fmt: skip
+    story = select(Party).where(Party.account_number.like("DEMO-S%")).order_by(Party.id).limit(3)
+    group, first, second = db.session.scalars(story).all()
     if db.session.scalar(select(DuplicateCandidate.id).limit(1)) is None:
         db.session.add(
             DuplicateCandidate(
-                first_party_id=first.id, second_party_id=second.id, score=78, reasons="Same street and similar names"
+                first_party_id=first.id, second_party_id=second.id, score=78, reasons="Similar names, the same country"
             )
         )
         db.session.add(
-            EnrichmentProposal(party_id=third.id, field="employees", value="120", source="register", confidence=90)
+            EnrichmentProposal(party_id=group.id, field="employees", value="120", source="register", confidence=90)
         )
-        db.session.add(CheckIn(party_id=second.id, own_days=14))
+        db.session.add(CheckIn(party_id=group.id, own_days=14))
     db.session.flush()

@@ -36,7 +36,7 @@ class CheckInRule(Entity):
     """How often to be in touch with the customers of a segment, tier or type; where several fit, the shortest counts."""
 
     about = About(
-        area="Setup", icon="calendar-clock", columns=("name", "segment", "tier", "type", "every_days", "active"), search=("name",),
+        area="Setup", icon="calendar-clock", label="Check-in rule", label_plural="Check-in rules", columns=("name", "segment", "tier", "type", "every_days", "active"), search=("name",),
         filters=("segment", "tier", "type", "every_days", "active"), sort=("name", "every_days"), delete=True,
         sections=(Section("Rule", ("name", "segment", "tier", "type", "every_days", "active"),
                           "For customers whom all of it fits; without any, for everybody. It is applied each night."),),
@@ -58,7 +58,7 @@ class CheckIn(Entity):
     """When somebody was in touch with a customer last, how often that should be, and when it is due next."""
 
     about = About(
-        area="Customers", icon="calendar-clock", title="words", label="Check-in", delete=True,
+        area="Customers", icon="calendar-clock", title="words", label="Check-in", label_plural="Check-ins", delete=True,
         columns=("words", "party", "due_on", "last_on", "every_days", "rule"),
         filters=("party", "account_manager", "due_on", "last_on", "every_days", "rule", "created_at"), sort=("due_on", "created_at"),
         within=("party", "owner"),

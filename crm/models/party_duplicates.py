@@ -38,8 +38,8 @@ class DuplicateCandidate(Entity):
     """Two parties that may be one: how likely that is, and why; what was decided is remembered."""
 
     about = About(
-        area="Customers", icon="copy", title="words", label="Possible duplicate", plural="duplicates", edit=False,
-        columns=("words", "first_party", "second_party", "score", "state", "reasons", "created_at"),
+        area="Customers", icon="copy", title="words", label="Possible duplicate", label_plural="Possible duplicates", plural="duplicates", edit=False,
+        columns=("words", "first_party", "second_party", "state", "reasons", "created_at"),
         filters=("state", "score", "first_party", "second_party", "decided_by", "decided_at", "created_at"),
         sort=("score", "created_at"), within=("first_party", "owner"), also_within=("second_party", "owner"),
         sections=(Section("The two", ("first_party", "second_party", "reasons")),),

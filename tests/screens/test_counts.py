@@ -80,3 +80,16 @@ def test_where_the_planner_is_sure_of_far_more_nothing_is_counted(
     query = read_query(face, [("limit", "2")])
     page = fetch_page(face, query, admin)
     assert count(face, query, admin, page) == said
+
+
+def test_a_filter_of_several_values_is_changed_by_clicking_it(as_user):
+    admin = as_user("admin")
+    asked = {"flt_status_in": "active,blocked", "flt_owner_in": "1,2"}
+    page = admin.client.get("/admin/customers/", query_string=asked).text
+    # That of records isn't: it would be a list of numbers.
+    assert page.count("edited=") == 1
+    assert "edited=0" in page
+    form = admin.client.get("/admin/customers/filters/", query_string=asked | {"edited": "0"}).text
+    assert '<option value="flt_status_in" selected>is one of</option>' in form
+    assert 'name="flt_status_in" value="active,blocked"' in form
+    assert 'name="flt_owner_in" value="1,2"' in form

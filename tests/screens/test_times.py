@@ -46,6 +46,7 @@ def test_a_time_is_typed_in_the_person_s_own_zone(in_tokyo: Person) -> None:
     record = make(TASK, due_at=dt.datetime(2026, 5, 1, 20, 30, tzinfo=dt.UTC))
     value, carried = shown(in_tokyo, record.id)
     assert value == "2026-05-02T05:30"
+    assert ">Time zone: Asia/Tokyo<" in in_tokyo.client.get("/admin/tasks/new/").text
     assert saved(in_tokyo, record, carried, due_at="2026-05-03T06:15") == dt.datetime(2026, 5, 2, 21, 15, tzinfo=dt.UTC)
 
 
