@@ -22,8 +22,12 @@ CARDS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ("total_value", "won_deals", "deal", {"flt_customer_eq": "", "flt_stage_eq": "won"}),
     ("interactions_count", "response_minutes", "interaction", {"flt_party_eq": "", "flt_status_in": "sent,received"}),
     ("open_tickets", "open_complaints", "ticket", {"flt_party_eq": "", "flt_state_in": "new,open,waiting"}),
+    ("credit_available", "overdue", "credit_account", {"flt_party_eq": ""}),
+    ("points", "tier", "loyalty_account", {"flt_party_eq": ""}),
     ("last_activity_at", "last_purchase_at", "", {}),
 )
+# Shown of who has any: most customers have neither credit nor a membership.
+_ONLY_WITH = {"credit_available": "credit_limit", "points": "tier"}
 
 
 def figures_of(face: Face, record: Party) -> dict[str, Any]:
@@ -37,7 +41,10 @@ def figures_of(face: Face, record: Party) -> dict[str, Any]:
 def _cards(face: Face, record: Party) -> Iterator[dict[str, Any]]:
     seen = fields_of(face)
     for name, beside, listed, filters in CARDS:
-        if not seen[name].shows:
+        only_with = _ONLY_WITH.get(name, name)
+        if not seen[name].shows or (
+            only_with != name and not (face.value(record, name) or face.value(record, only_with))
+        ):
             continue
         field, hint = face.field(name), ""
         if seen[beside].shows and face.value(record, beside) is not None:

@@ -23,6 +23,7 @@ from crm.queries.scope import belonging, related_face
 
 RELATED_ROWS = 50
 COUNTED = 999
+UNFOLDED = 3
 
 
 @dataclass
@@ -91,10 +92,27 @@ def _ident(section: Section) -> str:
 
 
 def draw_related(face: Face, record: Any, relations: Iterable[str]) -> str:
-    """The small tables of what belongs to a record."""
+    """The small tables of what belongs to a record, and what unfolds of it."""
+    relations = list(relations)
     tables = [_related(face, record, relation) for relation in relations]
-    return render_template("desk/related.html", tables=tables,
-                           page_url=url_for(endpoint(face, "details_view"), id=record.id))  # fmt: skip
+    drawn = render_template("desk/related.html", tables=tables,
+                            page_url=url_for(endpoint(face, "details_view"), id=record.id))  # fmt: skip
+    for relation in relations:
+        other = related_face(face, relation)
+        if other.about.unfolds:
+            found = db.session.scalars(belonging(face, record, relation, asking()).limit(UNFOLDED))
+            drawn += "".join(_unfolded(other, row) for row in found)
+    return drawn
+
+
+def _unfolded(face: Face, record: Any) -> str:
+    """A record that belongs to another one, in its tab: what it says of itself, and what belongs to it."""
+    figures = [{"label": face.field(name).label, "value": cell(face, record, name)} for name in present(face, face.about.unfolds)
+               if face.value(record, name) is not None]  # fmt: skip
+    seen = [name for name in face.about.related if may(related_face(face, name), "read")]
+    return render_template("desk/_unfolded.html", title=f"{face.label} {title_of(face, record)}", figures=figures,
+                           url=url_for(endpoint(face, "details_view"), id=record.id) if may(face, "read") else None,
+                           related=Markup(draw_related(face, record, seen)))  # fmt: skip  # noqa: S704 - our own templates
 
 
 def _related(face: Face, record: Any, relation: str) -> dict[str, Any]:

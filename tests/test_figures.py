@@ -19,7 +19,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from app import main
-from crm.commands.demo_in_bulk import load_in_bulk
+from crm.commands.demo_catalogue import load_catalogue
+from crm.commands.demo_in_bulk import TABLES, load_in_bulk
 from crm.core.audit import Acting, acting_as
 from crm.core.entity import db, face_named
 from crm.core.figures import settle
@@ -250,9 +251,14 @@ def test_the_check_names_each_figure_that_stands_otherwise_and_an_upgrade_mends_
     assert check() == (0, [])
 
 
-def test_demo_data_has_true_figures(own_database):
-    load_in_bulk(own_database.servers.owner_database_url, customers=30, seed=1)
+def test_demo_data_has_true_figures(own_database, owner_sql):
+    with own_database.app.app_context(), acting_as(Acting(via="test")):
+        load_catalogue()
+        db.session.commit()
+    load_in_bulk(own_database.servers.owner_database_url, customers=60, seed=1)
     assert wrong(own_database) == []
+    for table in TABLES:
+        assert owner_sql(f"SELECT count(*) > 0 FROM {table}") == [(True,)], table
 
 
 @pytest.fixture

@@ -11,28 +11,16 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
-from crm.commands.demo_sql import choice, pick, roll
+from crm.commands import demo_accounts
+from crm.commands.demo_sql import THEM, choice, pick, roll
 from crm.core.entity import db
 from crm.queries import demo_data
 
 # In this order they are filled.
 TABLES = ("vehicle", "ownership", "service_record", "sales_order", "order_line", "deal", "interaction", "task", "ticket",
-          "consent", "survey_answer", "note")  # fmt: skip
+          "consent", "survey_answer", "note", *demo_accounts.TABLES)  # fmt: skip
 
 # Nothing in these statements comes from outside: they are put together from the constants of this module.
-_THEM = """
-them AS MATERIALIZED (
-  SELECT id AS party_id, kind = 'organization' AS org, lifecycle, created_at AS born, now() - created_at AS since, owner_id,
-         coalesce(preferred_currency, 'EUR') AS currency, language, substr(account_number, 6)::bigint AS n
-    FROM party
-   WHERE id BETWEEN :first AND :last AND account_number BETWEEN 'DEMO-' AND 'DEMO-~'
-     AND roles && ARRAY['business_customer', 'end_customer']::varchar[] AND archived_at IS NULL
-), rate AS MATERIALIZED (
-  SELECT DISTINCT ON (currency) currency, rate FROM currency_rate ORDER BY currency, valid_from
-), goods AS MATERIALIZED (
-  SELECT *, row_number() OVER (PARTITION BY kind = 'vehicle' ORDER BY sku) - 1 AS nr,
-         count(*) OVER (PARTITION BY kind = 'vehicle') AS many FROM product WHERE sku LIKE 'DEMO-%'
-)"""
 
 
 def _each(most: str) -> str:
@@ -50,7 +38,7 @@ def _moment(salt: int) -> str:
 
 
 _VEHICLES = f"""
-WITH {_THEM}, {_each(f"CASE WHEN lifecycle = 'prospect' THEN 0 WHEN org THEN {roll(100, 4)} ELSE {roll(100, 2)} END")},
+WITH {THEM}, {_each(f"CASE WHEN lifecycle = 'prospect' THEN 0 WHEN org THEN {roll(100, 4)} ELSE {roll(100, 2)} END")},
 picked AS MATERIALIZED (
   SELECT several.*, goods.id AS product_id, goods.brand, goods.model, goods.price, goods.currency AS priced_in,
          'DEM' || lpad(i::text, 14, '0') AS vin, {roll(102, 8)} AS age, {_moment(103)}::date AS bought
@@ -78,7 +66,7 @@ SELECT made.id, party_id, {choice(110, maintenance=62, inspection=18, repair=17,
 """  # noqa: S608
 
 _ORDERS = f"""
-WITH {_THEM}, {_each(f"CASE WHEN lifecycle = 'prospect' THEN 0 ELSE {roll(120, 13)} END")},
+WITH {THEM}, {_each(f"CASE WHEN lifecycle = 'prospect' THEN 0 ELSE {roll(120, 13)} END")},
 picked AS MATERIALIZED (
   SELECT several.*, 'DEMO-' || i AS number, {_moment(121)} AS ordered, coalesce(rate.rate, 1) AS rate,
          {choice(122, completed=84, pending=8, cancelled=5, returned=3)} AS state
@@ -104,7 +92,7 @@ SELECT line.id, goods.id, goods.name, goods.sku, CASE WHEN goods.price < 200 THE
 """  # noqa: S608
 
 _DEALS = f"""
-WITH {_THEM}, {_each(f"CASE WHEN lifecycle = 'prospect' OR {roll(140, 5)} = 0 THEN 1 ELSE 0 END")},
+WITH {THEM}, {_each(f"CASE WHEN lifecycle = 'prospect' OR {roll(140, 5)} = 0 THEN 1 ELSE 0 END")},
 picked AS (
   SELECT several.*, coalesce(rate.rate, 1) AS rate, {_moment(141)}::date AS opened, 5000 + {roll(142, 800)} * 100 AS amount,
          {choice(143, prospecting=16, qualification=18, demo=14, quote=14, negotiation=12, won=16, lost=10)} AS stage
@@ -122,7 +110,7 @@ SELECT {pick(144, ":deals")}, party_id, owner_id, stage, round(amount / rate, CA
 """  # noqa: S608
 
 _INTERACTIONS = f"""
-WITH {_THEM}, {_each(f"1 + {roll(150, 9)}")}
+WITH {THEM}, {_each(f"1 + {roll(150, 9)}")}
 INSERT INTO interaction (party_id, channel, direction, state, subject, occurred_at, duration_minutes, outcome, satisfaction,
                          follow_up_required, follow_up_on, handled_by_id, asked_at, created_at, updated_at)
 SELECT party_id, channel, direction, 'done', {pick(152, ":subjects")}, happened,
@@ -137,7 +125,7 @@ SELECT party_id, channel, direction, 'done', {pick(152, ":subjects")}, happened,
 """  # noqa: S608
 
 _TASKS = f"""
-WITH {_THEM}, {_each(f"CASE WHEN {roll(170, 8)} = 0 THEN 1 ELSE 0 END")}
+WITH {THEM}, {_each(f"CASE WHEN {roll(170, 8)} = 0 THEN 1 ELSE 0 END")}
 INSERT INTO task (subject, kind, state, priority, party_id, assignee_id, due_at, done_at, created_at, updated_at)
 SELECT {pick(171, ":tasks")}, {choice(172, follow_up=40, call=30, email=20, meeting=10)}, CASE WHEN open THEN 'open' ELSE 'done' END,
        {choice(173, normal=70, high=20, urgent=4, low=6)}, party_id, owner_id,
@@ -147,7 +135,7 @@ SELECT {pick(171, ":tasks")}, {choice(172, follow_up=40, call=30, email=20, meet
 """  # noqa: S608
 
 _TICKETS = f"""
-WITH {_THEM}, {_each(f"CASE WHEN lifecycle <> 'prospect' AND {roll(180, 6)} = 0 THEN 1 ELSE 0 END")}
+WITH {THEM}, {_each(f"CASE WHEN lifecycle <> 'prospect' AND {roll(180, 6)} = 0 THEN 1 ELSE 0 END")}
 INSERT INTO ticket (party_id, kind, topic, priority, state, subject, channel, assignee_id, opened_at, first_response_at,
                     resolved_at, closed_at, resolution, satisfaction, created_at, updated_at)
 SELECT party_id, kind, {choice(181, service=40, delivery=20, billing=20, product=20)}, {choice(182, normal=65, high=25, urgent=10)},
@@ -162,7 +150,7 @@ SELECT party_id, kind, {choice(181, service=40, delivery=20, billing=20, product
 """  # noqa: S608
 
 _CONSENTS = f"""
-WITH {_THEM}, {_each(f"CASE WHEN {roll(190, 3)} > 0 THEN 1 + {roll(191, 2)} ELSE 0 END")}
+WITH {THEM}, {_each(f"CASE WHEN {roll(190, 3)} > 0 THEN 1 + {roll(191, 2)} ELSE 0 END")}
 INSERT INTO consent (party_id, purpose, channel, state, legal_basis, decided_at, source, evidence, text_version, created_at, updated_at)
 SELECT party_id, CASE k WHEN 1 THEN 'marketing' ELSE 'surveys' END, {choice(192, email=80, sms=20)}, {choice(193, given=86, withdrawn=14)},
        'consent', {_moment(194)}, {choice(195, form=60, portal=25, paper=15)}, 'Box ticked on the sign-up form', '2025-05', born, born
@@ -170,7 +158,7 @@ SELECT party_id, CASE k WHEN 1 THEN 'marketing' ELSE 'surveys' END, {choice(192,
 """  # noqa: S608
 
 _ANSWERS = f"""
-WITH {_THEM}, {_each(f"CASE WHEN lifecycle <> 'prospect' AND {roll(200, 3)} = 0 THEN 1 ELSE 0 END")}
+WITH {THEM}, {_each(f"CASE WHEN lifecycle <> 'prospect' AND {roll(200, 3)} = 0 THEN 1 ELSE 0 END")}
 INSERT INTO survey_answer (survey_id, party_id, score, comment, asked_at, answered_at, channel, created_at, updated_at)
 SELECT survey.id, party_id, score, CASE WHEN {roll(203, 3)} = 0 THEN (CASE WHEN score > 8 THEN :praise ELSE :blame END)[1 + {roll(204, 3)}] END,
        asked, CASE WHEN score IS NOT NULL THEN asked + interval '1 hour' * (1 + {roll(205, 60)}) END, 'email', asked, asked
@@ -181,19 +169,20 @@ SELECT survey.id, party_id, score, CASE WHEN {roll(203, 3)} = 0 THEN (CASE WHEN 
 """  # noqa: S608
 
 _NOTES = f"""
-WITH {_THEM}, {_each(f"CASE WHEN {roll(210, 7)} = 0 THEN 1 ELSE 0 END")}
+WITH {THEM}, {_each(f"CASE WHEN {roll(210, 7)} = 0 THEN 1 ELSE 0 END")}
 INSERT INTO note (party_id, text, author_id, pinned_at, created_at, updated_at)
 SELECT party_id, {pick(211, ":notes")}, owner_id, CASE WHEN {roll(212, 4)} = 0 THEN {_moment(213)} END, {_moment(213)}, {_moment(213)}
   FROM several
 """  # noqa: S608
 
-_STATEMENTS = (_VEHICLES, _ORDERS, _DEALS, _INTERACTIONS, _TASKS, _TICKETS, _CONSENTS, _ANSWERS, _NOTES)
+_STATEMENTS = (_VEHICLES, _ORDERS, _DEALS, _INTERACTIONS, _TASKS, _TICKETS, _CONSENTS, _ANSWERS, _NOTES, demo_accounts.MEMBERS,
+               demo_accounts.CREDIT)  # fmt: skip
 
 
 def load_dealings(first: int, last: int, *, seed: int, on: Any = db.session) -> None:
     """What the demo customers with ids from one to another have done; `on` is the session, or a connection. The
     catalogue must be there (`crm.commands.demo_catalogue`)."""
-    known: dict[str, Any] = {"first": first, "last": last, "seed": seed % 1_000_000 * 1000}
+    known: dict[str, Any] = {"first": first, "last": last, "seed": seed % 1_000_000 * 1000, "club": demo_accounts.CLUB}
     for statement in _STATEMENTS:
         made = text(statement)
         used = [name for name in demo_data.DEALINGS if f":{name}" in statement]

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import select
 
+from crm.commands.demo_accounts import CLUB
 from crm.core.entity import Entity, db
+from crm.core.figures import settle
 from crm.models.access import User
 from crm.models.credit_accounts import CreditAccount, CreditHold
 from crm.models.credit_invoices import Invoice, Payment
@@ -20,7 +22,7 @@ from crm.models.loyalty_rewards import Redemption, Referral
 from crm.models.parties import Party
 
 E = TypeVar("E", bound=Entity)
-CLUB, FLEET, FRIENDS = "Drivers' Club", "Fleet cashback", "Bring a friend"
+FLEET, FRIENDS = "Fleet cashback", "Bring a friend"
 _TIERS = (
     ("Silver", 1, 0, 0, 1, "Points for everything you buy", False),
     ("Gold", 2, 1_000, 800, "1.25", "Free pick-up once a year", False),
@@ -34,7 +36,8 @@ _REWARDS = (
 
 
 def load_programs() -> None:
-    """Make the programs if they aren't there. Flushes."""
+    """Make the programs if they aren't there, and people who can ask and decide. Flushes."""
+    _colleagues()
     if db.session.scalar(select(LoyaltyProgram.id).where(LoyaltyProgram.name == CLUB)) is not None:
         return
     main = db.session.scalar(select(LoyaltyProgram.id).where(LoyaltyProgram.main)) is None
@@ -138,6 +141,7 @@ def _owing(firm: Party, now: dt.datetime, seller: int, approver: int) -> None:
         reason="Three invoices overdue by more than 60 days",
         by_id=approver,
     )
+    settle()  # a request tells how the account stands
     _add(CreditRequest, account_id=account.id, amount=Decimal(25_000), requested_by_id=seller,
          reason="Wants to order for the season; promises to pay the oldest invoice")  # fmt: skip
 
@@ -151,6 +155,7 @@ def _paying(firm: Party, now: dt.datetime, seller: int, approver: int) -> None:
         if paid:
             _add(Payment, account_id=account.id, paid_on=_day(now, -paid), amount=Decimal(amount), currency="EUR", method="bank",
                  reference=f"DEMO-{account.id}-{number}")  # fmt: skip
+    settle()
     _add(
         CreditRequest,
         account_id=account.id,
@@ -179,7 +184,7 @@ def _invoice(account: CreditAccount, number: int, now: dt.datetime, days: int, a
 
 def _colleagues() -> tuple[int, int]:
     """Two people who asked and decided: of those there are, or stand-ins who can't sign in."""
-    users = list(db.session.scalars(select(User.id).where(User.active).order_by(User.id.desc()).limit(2)))
+    users = list(db.session.scalars(select(User.id).order_by(User.active.desc(), User.id.desc()).limit(2)))
     for name in ("Demo Sales", "Demo Approver")[len(users) :]:
         users.append(_add(User, name=name, email=f"{name.lower().replace(' ', '.')}@example.com", active=False).id)
     return users[0], users[1]

@@ -138,7 +138,13 @@ def accept_terms(account: LoyaltyAccount, *, by: User) -> None:
         account.state, account.invitation_accepted_at = Membership.ACTIVE, account.terms_accepted_at
 
 
-@command(LoyaltyAccount, "Invite", icon="mail", applies=lambda account: account.invited_at is None)
+@command(
+    LoyaltyAccount,
+    "Invite",
+    icon="mail",
+    confirm="The membership begins when the terms are accepted.",
+    applies=lambda account: account.invited_at is None,
+)
 def invite(account: LoyaltyAccount, *, by: User) -> None:
     """Note that the customer was invited; the membership begins when the terms are accepted."""
     refuse_archived(account.party)

@@ -70,7 +70,8 @@ class About:
     well; `search_related` names relations whose records name this one too; `sort` names NOT NULL fields only, each gets
     the index (column, id). `archived` names the time that puts a record away, out of lists and pickers. `quick` names
     columns that may be changed in the list itself. `tabs` puts several of `related` into one tab of the page; what is in
-    none has a tab of its own.
+    none has a tab of its own. Where it stands in another record's tab, `unfolds` says what of it is shown there at once,
+    together with its own related records.
     """
 
     area: str
@@ -85,6 +86,7 @@ class About:
     detail: tuple[Section, ...] = ()
     related: tuple[str, ...] = ()
     tabs: tuple[Section, ...] = ()
+    unfolds: tuple[str, ...] = ()
     timeline: Moment | None = None
     embeds: tuple[Embed, ...] = ()
     inline: tuple[Inline, ...] = ()

@@ -367,7 +367,7 @@ def check_declarations() -> None:
         listed = {"columns": about.columns, "filters": about.filters, "search": about.search, "sort": about.sort,
                   "title": (about.title,), "timeline": about.timeline.names if about.timeline else (),
                   "sections": tuple(name for section in about.sections for name in section.fields),
-                  "detail": tuple(name for section in about.detail for name in section.fields)}  # fmt: skip
+                  "detail": (*about.unfolds, *(name for section in about.detail for name in section.fields))}  # fmt: skip
         embedded = {embed.prefix + name for embed in about.embeds for name in embed.fields}
         for where, names in listed.items():
             for name in names:

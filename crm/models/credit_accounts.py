@@ -39,6 +39,8 @@ class CreditAccount(Entity):
         filters=("party", "state", "standing", "terms", "credit_limit", "outstanding", "used", "available", "overdue", "oldest_due_on",
                  "last_review_on", "next_review_on", "approved_on", "created_at"),
         within=("party", "owner"), related=("invoices", "payments", "requests", "holds"),
+        unfolds=("standing", "standing_reason", "credit_limit", "used", "available", "outstanding", "overdue", "oldest_due_on", "terms",
+                 "last_review_on"),
         sections=(
             Section("Account", ("party", "terms", "special_conditions")),
             Section("Review", ("last_review_on", "next_review_on", "review_months")),

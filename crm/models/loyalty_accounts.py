@@ -54,6 +54,7 @@ class LoyaltyAccount(Entity):
         filters=("party", "program", "state", "tier", "points", "earned", "redeemed", "next_expiry_on", "cashback", "joined_on",
                  "valid_until", "number", "fee_due_on", "created_at"),
         within=("party", "owner"), related=("point_entries", "redemptions", "cashback_entries"),
+        unfolds=("program", "tier", "benefits", "points", "next_expiry_on", "expiring", "rewards_held", "cashback"),
         sections=(
             Section("Membership", ("party", "program", "number", "joined_on", "valid_until", "notes")),
             Section("Fee", ("fee_charged_on", "fee_paid_on", "fee_due_on")),
@@ -61,7 +62,7 @@ class LoyaltyAccount(Entity):
         detail=(
             Section("Membership", ("code", "party", "program", "number", "state", "joined_on", "valid_until", "ended_on", "notes")),
             Section("Points", ("points", "earned", "redeemed", "expired", "next_expiry_on", "expiring", "rewards_held", "cashback")),
-            Section("Tier", ("tier", "tier_since", "tier_locked")),
+            Section("Tier", ("tier", "benefits", "tier_since", "tier_locked")),
             Section("Invitation and terms", ("invited_at", "invitation_accepted_at", "terms", "terms_accepted_at")),
             Section("Fee", ("fee_charged_on", "fee_paid_on", "fee_due_on")),
         ),
@@ -95,6 +96,7 @@ class LoyaltyAccount(Entity):
     fee_paid_on: Mapped[dt.date | None] = date_field(label="Fee paid")
     fee_due_on: Mapped[dt.date | None] = date_field(label="Fee due again")
     notes: Mapped[str | None] = long_text_field(field_class=FieldClass.PERSONAL)
+    derived = {"benefits": Field(kind="long_text", label="Benefits of the tier")}
     party: Mapped[Party] = relationship(lazy="selectin",
         backref=backref("loyalty_accounts", order_by="LoyaltyAccount.id", passive_deletes="all"))  # fmt: skip
     program: Mapped[LoyaltyProgram] = relationship(lazy="selectin")
@@ -117,6 +119,10 @@ class LoyaltyAccount(Entity):
         ),
     )
 
+    @property
+    def benefits(self) -> str | None:
+        return self.tier.benefits if self.tier is not None else None
+
 
 class PointEntry(Entity):
     """Points that came or went. What came is a lot, out of which later entries take, oldest expiry first."""
@@ -124,7 +130,7 @@ class PointEntry(Entity):
     only_changes = ()
     about = About(
         area="Loyalty", icon="coins", plural="point-entries", label_plural="Point entries", title="words",
-        columns=("created_at", "account", "customer", "kind", "points", "remaining", "expires_on", "order", "reason", "by"),
+        columns=("words", "account", "customer", "kind", "points", "remaining", "expires_on", "order", "reason", "by", "created_at"),
         filters=("account", "kind", "points", "expires_on", "remaining", "order", "by", "created_at"),
         sort=("created_at", "points"), within=("account", "party", "owner"), create=False, edit=False, audited=False,
         detail=(Section("Entry", ("account", "customer", "kind", "points", "remaining", "expires_on", "order", "reverses", "source", "reason",
@@ -205,7 +211,7 @@ class CashbackEntry(Entity):
     only_changes = ()
     about = About(
         area="Loyalty", icon="hand-coins", plural="cashback-entries", label_plural="Cashback entries", title="words",
-        columns=("created_at", "account", "kind", "amount", "currency", "order", "reason", "by"),
+        columns=("words", "account", "kind", "amount", "currency", "order", "reason", "by", "created_at"),
         filters=("account", "kind", "amount", "currency", "order", "by", "created_at"), sort=("created_at", "amount"),
         within=("account", "party", "owner"), create=False, edit=False, audited=False,
         detail=(Section("Entry", ("account", "kind", "amount", "currency", "order", "reverses", "source", "reason", "by", "created_at")),),

@@ -48,6 +48,8 @@ _TABS = (
     Section(
         "Vehicles and service", ("vehicles", "ownerships", "service_appointments", "service_records", "warranties")
     ),
+    Section("Credit", ("credit_accounts",)),
+    Section("Loyalty", ("loyalty_accounts", "referrals")),
     Section("Documents", ("documents", "identifiers", "contracts")),
     Section("Journey", ("stage_changes", "touchpoints", "onboardings", "status_changes")),
     Section("Consents", ("consents",)),

@@ -41,6 +41,9 @@ NOTICES = (
            (("valid_until_le", "{soon}"),)),
     Notice("contract", "contract ends soon or has", "contracts end soon or have", "warning",
            (("state_eq", "active"), ("ends_on_le", "{soon}"))),
+    Notice("credit_account", "credit account is blocked", "credit accounts are blocked", "bad", (("standing_eq", "blocked"),)),
+    Notice("credit_account", "credit account has overdue invoices", "credit accounts have overdue invoices", "warning",
+           (("standing_eq", "warning"), ("overdue_gt", "0"))),
     Notice("privacy_request", "open privacy request", "open privacy requests", "warning", (("state_in", "received,in_work"),)),
 )  # fmt: skip
 

@@ -210,7 +210,7 @@ def test_payments_settle_the_oldest_first_and_what_is_over_stays_as_credit(accou
 
     newer, older, dollars = invoice(40, 100), invoice(90, 200), invoice(10, 50, currency="USD")
     assert make(
-        face_named("invoice"), account_id=account.id, issued_on=today, due_on=None
+        face_named("invoice"), account_id=account.id, issued_on=today, due_on=None, currency="MYR"
     ).due_on == today + dt.timedelta(days=30)
     settle()
     first = pay(250)
