@@ -36,7 +36,7 @@ from crm.commands.batch import ask_for_all, count_meant
 from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, perform
 from crm.core.entity import Face
 from crm.core.permissions import PICK
-from crm.queries.listing import BadQuery, count, fetch_page, loads, read_query
+from crm.queries.listing import BadQuery, count, drawn, fetch_page, read_query
 from crm.queries.scope import find, row_scope
 
 MOST_TICKED = 500
@@ -106,7 +106,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
     def index_view(self) -> Any:
         query = self._list_query()
         names = columns_of(self.face, query.columns)
-        page = fetch_page(self.face, query, asking(), load=loads(self.face, names))
+        page = fetch_page(self.face, query, asking(), load=drawn(self.face, query, names))
         number, exact = count(self.face, query, asking(), page)
         context = lists.context(self.face, query, page, number, exact, self.list_extras())
         body = table.rows(self.face, page.rows, names, ticks=bool(context["commands"]),

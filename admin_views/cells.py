@@ -101,7 +101,7 @@ def moment(value: dt.datetime) -> Markup:
     near = abs(distance) < dt.timedelta(days=7)
     local = value.astimezone(zone())
     said = _from_now(round(distance.total_seconds())) if near else day(local)
-    exact = f"{local:%A} {local.day} {local:%B %Y, %H:%M:%S %Z}"
+    exact = local.strftime(f"%A {local.day} %B %Y, %H:%M:%S %Z")
     return html('<time class="time" datetime="%s" title="%s">%s</time>', value.isoformat(), exact, said)
 
 

@@ -6,13 +6,16 @@ import csv
 import io
 import json
 import re
+from contextlib import contextmanager
 
 import html5lib
 import pytest
 from python_calamine import CalamineWorkbook
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
+from sqlalchemy.orm import Session
 
 import crm.commands  # noqa: F401 - declares the commands
+from admin_views.lists import offered_columns
 from crm.core.command import commands_of
 from crm.core.entity import Face, all_faces, db
 from crm.core.figures import settle
@@ -59,8 +62,28 @@ def test_an_empty_list_says_what_it_is_for(face, admin):
 @every
 def test_the_list_shows_a_record_and_leads_to_it(face, admin):
     record = make(face)
-    shown = seen(admin, face)
-    assert f"/admin/{face.plural}/details/?id={record.id}" in shown
+    db.session.expunge_all()
+    everything = ",".join(offered_columns(face))
+    with _asked_again() as again:
+        shown = seen(admin, face) + seen(admin, face, columns=everything)
+    assert shown.count(f'data-href="/admin/{face.plural}/details/?id={record.id}"') == 2
+    assert again == [], "all that a page shows is read with it"
+
+
+@contextmanager
+def _asked_again():
+    """What is read of single records after their page was."""
+    found: list[str] = []
+
+    def note(state):
+        if state.is_column_load or (state.is_relationship_load and state.lazy_loaded_from is not None):
+            found.append(str(state.statement))
+
+    event.listen(Session, "do_orm_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(Session, "do_orm_execute", note)
 
 
 @every

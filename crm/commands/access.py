@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -201,7 +202,7 @@ def session_user(token: str) -> User | None:
     """Whose session this is, while it lasts; notes at most once a minute that it was seen."""
     now = dt.datetime.now(dt.UTC)
     # Session, user, roles and grants in one question: every page begins with it.
-    whole = joinedload(UserSession.user).joinedload(User.roles).joinedload(Role.grants)
+    whole = _with_rights(joinedload(UserSession.user))
     session = db.session.scalars(select(UserSession).options(whole).where(
         UserSession.token_hash == hash_token(token), UserSession.ended_at.is_(None), UserSession.expires_at > now,
     )).unique().one_or_none()  # fmt: skip
@@ -211,6 +212,19 @@ def session_user(token: str) -> User | None:
         db.session.execute(update(UserSession).where(UserSession.id == session.id)
                            .values(seen_at=now, expires_at=now + SESSION_LIFETIME))  # fmt: skip
     return session.user
+
+
+def _with_rights(user: Any) -> Any:
+    """The user with what the roles say, and nothing else of them."""
+    lines = (
+        RoleGrant.pattern,
+        RoleGrant.scope,
+        RoleGrant.deny,
+        RoleGrant.field_class,
+        RoleGrant.access,
+        RoleGrant.origin,
+    )
+    return user.joinedload(User.roles).load_only(Role.name, Role.label).joinedload(Role.grants).load_only(*lines)
 
 
 def end_session(token: str) -> None:
@@ -270,7 +284,7 @@ def key_for(secret: str) -> ApiKey | None:
         return None
     now = dt.datetime.now(dt.UTC)
     # Key, user, roles and grants in one question: a look-up by API costs little else.
-    whole = joinedload(ApiKey.user).joinedload(User.roles).joinedload(Role.grants)
+    whole = _with_rights(joinedload(ApiKey.user))
     key = db.session.scalars(select(ApiKey).options(whole).where(
         ApiKey.key_hash == hash_token(secret), ApiKey.revoked_at.is_(None))).unique().one_or_none()  # fmt: skip
     if key is None or not key.user.active or (key.expires_at is not None and key.expires_at <= now):

@@ -10,7 +10,7 @@ import binascii
 import datetime as dt
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -33,7 +33,7 @@ from sqlalchemy import (
     union,
 )
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import Load, selectinload
 from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from crm.core.entity import SEARCH_TEXT, Entity, Face, db
@@ -380,14 +380,52 @@ def _estimate(statement: Select[Any]) -> int:
 
 
 def loads(face: Face, names: Iterable[str]) -> list[Any]:
-    """What to load with a page, so that no row asks the database again."""
+    """What to load with a page, so that no row asks the database again: of what is referred to, by what it is called."""
     options, names = [], list(names)
     wanted = {face.fields[name].attribute.removesuffix("_id") for name in names
               if name in face.fields and face.fields[name].family == "reference"}  # fmt: skip
     embedded = {embed.relation for embed in face.about.embeds
                 if any(name == embed.prefix + part for name in names for part in embed.fields)}  # fmt: skip
-    if any(name in face.fields and face.fields[name].figure for name in names):
-        embedded.add(face.figures[0].__tablename__)
+    mapper = inspect(face.entity)
+    plain = all(face.fields[name].figure or face.fields[name].attribute in mapper.column_attrs
+                for name in names if name in face.fields)  # fmt: skip
     for name in sorted(wanted | embedded):
-        options.append(selectinload(getattr(face.entity, name)))
+        option, other = selectinload(getattr(face.entity, name)), mapper.relationships[name].mapper.class_
+        # A value that is worked out may be that of another record: a line's day is its order's.
+        options.append(_only(option, other, _naming(other)) if plain and name not in embedded else option)
+    if shown := {face.fields[name].attribute for name in names if name in face.fields and face.fields[name].figure}:
+        figures = face.figures[0]
+        shown |= {f"sort_{name}" for name in shown if hasattr(figures, f"sort_{name}")}
+        options.append(_only(selectinload(getattr(face.entity, figures.__tablename__)), figures, shown))
     return options
+
+
+def drawn(face: Face, query: ListQuery, names: Sequence[str]) -> list[Any]:
+    """`loads` for a list on the screen: of all columns of a record those alone that it shows."""
+    columns = set(face.entity.__table__.c.keys())
+    attributes = _naming(face.entity)
+    for one in (face.fields[name] for name in names if name in face.fields and not face.fields[name].figure):
+        attributes |= {one.attribute} | {f"{one.attribute}_given", f"{one.name}_currency"} & columns
+    if face.about.archived:
+        attributes.add(face.about.archived)
+    column, _ = _sort_columns(face, query)
+    sorted_by_figure = column.class_ is not face.entity
+    if not sorted_by_figure:
+        attributes.add(column.key)
+    kept = [*names, query.sort] if sorted_by_figure else names
+    return [*loads(face, kept), _only(Load(face.entity), face.entity, attributes)]
+
+
+def _naming(entity: type[Any]) -> set[str]:
+    """The attributes by which a record is called and pictured; a line has the currency of what it belongs to."""
+    return {entity.about.title} | {"code", "kind", "currency"} & set(entity.__table__.c.keys())
+
+
+def _only(option: Any, entity: type[Any], attributes: set[str]) -> Any:
+    """The option without the other columns; as it is where a value is put together from we don't know what."""
+    mapped = inspect(entity).column_attrs.keys()
+    return (
+        option.load_only(*(getattr(entity, name) for name in sorted(attributes)))
+        if attributes <= set(mapped)
+        else option
+    )
