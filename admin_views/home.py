@@ -87,7 +87,7 @@ def _said(number: int, exact: bool) -> str:
 def _waits(one: Waiting) -> dict[str, Any]:
     """A line that leads to exactly the list that it counts."""
     url = f"{url_for(endpoint(one.face, 'index_view'))}?{urlencode(one.pairs)}"
-    late = f"{_up_to(one.late)} late" if one.late else ""
+    late = f"{_up_to(one.late)}{'+' if one.number > MOST >= one.late else ''} late" if one.late else ""
     return {"label": one.wait.label, "url": url, "number": _up_to(one.number), "late": late, "icon": one.face.about.icon,
             "tone": "bad" if one.late else one.wait.tone}  # fmt: skip
 

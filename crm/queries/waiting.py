@@ -5,10 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from sqlalchemy import ColumnElement, and_, false, func, select
+from sqlalchemy.dialects.postgresql import array
+
 from crm.core.entity import Face, all_faces, db
-from crm.core.permissions import Actor, allowed
+from crm.core.permissions import Actor, access_of, allowed
+from crm.queries.conditions import compile_condition
 from crm.queries.deals import OPEN
-from crm.queries.listing import BadQuery, counts_up_to, matching, read_query
+from crm.queries.listing import BadQuery, matching, read_query
 
 SOON = 30  # days
 MOST = 99
@@ -56,7 +60,7 @@ WAITS = (
 
 @dataclass(frozen=True)
 class Waiting:
-    """What of it there is: how many and how many late, at most one more than `MOST`; `pairs` are the list's query."""
+    """What of it there is: how many, at most one more than `MOST`, and how many late of these; `pairs` are the list's query."""
 
     wait: Wait
     face: Face
@@ -73,7 +77,7 @@ def waiting_for(actor: Actor, today: dt.date) -> list[Waiting]:
         "soon": (today + dt.timedelta(days=SOON)).isoformat(),
     }
     faces = {face.name: face for face in all_faces()}
-    meant, asked = {}, {}
+    meant, asked = [], []
     for wait in WAITS:
         face = faces.get(wait.face)
         if face is None or not all(allowed(actor, f"{face.name}.{verb}") for verb in ("read", wait.needs)):
@@ -83,15 +87,26 @@ def waiting_for(actor: Actor, today: dt.date) -> list[Waiting]:
             for some in (wait.asked, wait.late)
         )
         try:
-            asked[wait.label] = matching(face, read_query(face, pairs), actor)
-            if late:
-                asked[f"{wait.label}, late"] = matching(face, read_query(face, (*pairs, *late)), actor)
+            found = matching(face, read_query(face, pairs), actor).with_only_columns(
+                _all_of(face, late, actor).label("late")
+            )
         except BadQuery:
-            asked.pop(wait.label, None)  # what it is told by isn't shown to the actor
-            continue
-        meant[wait.label] = (wait, face, pairs)
+            continue  # what it is told by isn't shown to the actor
+        capped = found.order_by(None).limit(MOST + 1).subquery()
+        asked.append(
+            select(array([func.count(), func.count().filter(capped.c.late)])).select_from(capped).scalar_subquery()
+        )
+        meant.append((wait, face, pairs))
     if not meant:
         return []
-    numbers = dict(zip(asked, db.session.execute(counts_up_to(asked.values(), MOST)).one(), strict=True))
-    return [Waiting(wait, face, numbers[label], numbers.get(f"{label}, late", 0), pairs)
-            for label, (wait, face, pairs) in meant.items() if numbers[label]]  # fmt: skip
+    numbers = db.session.execute(select(*asked)).one()
+    return [Waiting(wait, face, number, late, pairs)
+            for (wait, face, pairs), (number, late) in zip(meant, numbers, strict=True) if number]  # fmt: skip
+
+
+def _all_of(face: Face, pairs: Asked, actor: Actor) -> ColumnElement[bool]:
+    """Whether a row meets these conditions; none does where there are none, or the actor doesn't see what they ask."""
+    filters = read_query(face, pairs).filters
+    if not filters or not all(access_of(actor, face, kept.field.name).shows for kept in filters):
+        return false()
+    return and_(*(compile_condition(face, kept.field, kept.op, kept.raw) for kept in filters))
