@@ -42,7 +42,6 @@ from crm.core.command import Refused, WrongInput
 from crm.core.entity import check_declarations, db
 from crm.core.transaction import run_in_transaction
 from crm.doctor import examine
-from crm.importing.plan import MATCHABLE
 from crm.models.access import User
 from crm.models.automation import Webhook
 from crm.models.imports import Duplicates
@@ -397,8 +396,27 @@ def demo(customers: int, seed: int, parties_only: bool, as_json: bool) -> None:
 
 @main.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--entity", default="customers", show_default=True, help="What the rows are")
-@click.option("--match", type=click.Choice(MATCHABLE), default=None, help="What known records are found by")
+@click.option("--entity", "--into", default="customers", show_default=True, help="What the rows are, such as orders")
+@click.option("--match", default=None, help="What known records are found by, such as email")
+@click.option(
+    "--map",
+    "mapping",
+    multiple=True,
+    metavar="COLUMN=FIELD",
+    help="What a column becomes; with nothing behind the sign it stays out",
+)
+@click.option(
+    "--by",
+    "named_by",
+    multiple=True,
+    metavar="COLUMN=KEY",
+    help="By what a column names other records, such as CustomerKey=account_number",
+)
+@click.option(
+    "--set", "constants", multiple=True, metavar="FIELD=VALUE", help="A value for where the file says nothing"
+)
+@click.option("--value", "words", multiple=True, metavar="FIELD:WORD=VALUE", help="What a word of the file means")
+@click.option("--system", default=None, help="Where the file comes from: its numbers are kept under this name")
 @click.option(
     "--duplicates", type=click.Choice([str(each.value) for each in Duplicates]), default="skip", show_default=True
 )
@@ -408,15 +426,22 @@ def demo(customers: int, seed: int, parties_only: bool, as_json: bool) -> None:
 @click.option("--again", is_flag=True, help="Also when this file was imported before")
 @click.option("--json", "as_json", is_flag=True, help="Only the JSON line")
 def import_(file: Path, entity: str, match: str | None, duplicates: str, country: str | None, dry_run: bool, wait: bool,
-            again: bool, as_json: bool) -> None:  # fmt: skip
+            again: bool, as_json: bool, system: str | None, **pairs: tuple[str, ...]) -> None:  # fmt: skip
     """Import a file of records; ends with one line of JSON with the counts."""
     with desk():
         try:
-            code = cli_import(file, entity, match=match, duplicates=Duplicates(duplicates), country=country,
-                              dry_run=dry_run, wait=wait, again=again, quiet=as_json)  # fmt: skip
+            code = cli_import(file, entity, match=match, duplicates=Duplicates(duplicates), country=country, system=system,
+                              **{name: _pairs(given) for name, given in pairs.items()}, dry_run=dry_run, wait=wait, again=again, quiet=as_json)  # fmt: skip
         except ImportNotPossible as fault:
             raise click.ClickException(str(fault)) from None
     click.get_current_context().exit(code)
+
+
+def _pairs(given: tuple[str, ...]) -> dict[str, str]:
+    """Each `a=b` as a pair."""
+    if wrong := next((text for text in given if "=" not in text), None):
+        raise click.UsageError(f"“{wrong}” needs a = between its two halves")
+    return {name: value for name, _, value in (text.partition("=") for text in given)}
 
 
 @main.command()

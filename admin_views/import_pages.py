@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,52 +10,26 @@ from typing import Any
 from flask import url_for
 from markupsafe import Markup
 
+from admin_views import import_reading as reading
 from admin_views.cells import asking, moment
 from admin_views.forms import hidden
 from admin_views.lists import endpoint
 from crm.core.entity import Face
-from crm.core.fields import countries
 from crm.core.jobs import Job, JobState
 from crm.importing.access import may_cancel, may_take_refused
-from crm.importing.files import DELIMITERS, MIB, Found, ReadOptions
+from crm.importing.files import MIB
 from crm.importing.mapping import suggest
-from crm.importing.plan import Plan, column_styles, missing
+from crm.importing.plan import Plan, missing
 from crm.importing.reading import Table
 from crm.importing.start import asked_already
-from crm.importing.targets import Landing, landings
+from crm.importing.targets import DOT, landings
 from crm.models.imports import Duplicates, Import, ImportState, Outcome
 
-ENCODINGS = {
-    "utf-8": "UTF-8",
-    "utf-8-sig": "UTF-8 with a byte order mark",
-    "cp1252": "Windows-1252 (Western Europe)",
-    "latin-1": "ISO 8859-1 (Latin-1)",
-    "cp1250": "Windows-1250 (Central Europe)",
-    "cp1251": "Windows-1251 (Cyrillic)",
-    "cp1254": "Windows-1254 (Turkish)",
-    "iso8859-15": "ISO 8859-15 (with the euro)",
-    "mac-roman": "Mac Roman",
-    "utf-16": "UTF-16",
-    "utf-16-le": "UTF-16 little-endian",
-    "utf-16-be": "UTF-16 big-endian",
-    "utf-32": "UTF-32",
-    "shift_jis": "Shift-JIS (Japanese)",
-    "gb18030": "GB 18030 (Chinese)",
-    "euc_kr": "EUC-KR (Korean)",
-}
-DATE_STYLES = {
-    "dmy": "Day first (31/12/2024)",
-    "mdy": "Month first (12/31/2024)",
-    "ymd": "Year first (2024-12-31)",
-    "serial": "Excel's numbers of days",
-}
-NUMBER_STYLES = {"point": "1,234.56", "comma": "1.234,56"}
 POLICIES = (
     (Duplicates.SKIP, "Skip", "Only new records come in; known ones stay as they are."),
     (Duplicates.UPDATE, "Update", "Filled cells replace what the known record has."),
     (Duplicates.CREATE, "Create", "Every row becomes a record of its own, known or not."),
 )
-MATCHES = {"": "the best key of the file", "email": "E-mail", "account_number": "Account number"}
 OUTCOME_WORDS = {
     "created": ("New", "good", "become new records"),
     "updated": ("Updated", "info", "change a known record"),
@@ -73,7 +46,6 @@ IN_THE_PAST = {
     "ambiguous": "fitted several records",
     "refused": "could not be taken",
 }
-_SHORT_NUMBER = re.compile(r"[0-9]{1,4}")
 
 
 def file_text(record: Import, rows: int | None = None) -> str:
@@ -84,77 +56,6 @@ def file_text(record: Import, rows: int | None = None) -> str:
 
 def file_of(record: Import, rows: int | None = None) -> dict[str, str]:
     return {"name": record.file_name, "text": file_text(record, rows)}
-
-
-def _choice(name: str, label: str, value: Any, reason: str, choices: Mapping[str, str]) -> dict[str, Any]:
-    listed = dict(choices)
-    listed.setdefault(str(value), str(value))
-    return {
-        "name": name,
-        "label": label,
-        "value": str(value),
-        "value_label": listed[str(value)],
-        "reason": reason[:1].upper() + reason[1:],
-        "choices": list(listed.items()),
-    }
-
-
-def detected(table: Table, plan: Plan, reasons: Mapping[str, str], repair: str | None) -> list[dict[str, Any]]:
-    """How the file is read, each with its reason and the other possibilities."""
-    options, found = table.options, table.found
-    shown = []
-    if found.kind == "text":
-        delimiters = {
-            sign: f"{word.capitalize()} ({'tab' if sign == chr(9) else sign})" for sign, word in DELIMITERS.items()
-        }
-        shown.append(_choice("encoding", "Encoding", options.encoding, reasons.get("encoding", ""), ENCODINGS))
-        shown.append(
-            _choice("delimiter", "Between values", options.delimiter, reasons.get("delimiter", ""), delimiters)
-        )
-        quotes = {'"': 'Double (")', "'": "Single (')", "": "None"}
-        shown.append(_choice("quote", "Quotes", options.quote, reasons.get("quote", ""), quotes))
-    else:
-        shown.append(_choice("sheet", "Sheet", options.sheet, reasons.get("sheet", ""), _sheets(found)))
-    headers = {"0": "None: the first row is data"} | {str(n): f"Row {n}" for n in range(1, 11)}
-    shown.append(_choice("header", "Names of the columns", options.header, reasons.get("header", ""), headers))
-    if repair or options.repair:
-        reason = f"Accents look misread: {repair}" if repair else "Misread accents are mended"
-        shown.append(
-            _choice(
-                "repair",
-                "Accents",
-                "1" if options.repair else "",
-                reason,
-                {"": "As they are", "1": "Mend them"},
-            )
-        )
-    return shown
-
-
-def _sheets(found: Found) -> dict[str, str]:
-    return {sheet.name: f"{sheet.name} ({sheet.rows:,} rows)" for sheet in found.sheets}
-
-
-def styles(table: Table, plan: Plan, known: Mapping[str, Landing]) -> list[dict[str, Any]]:
-    """How dates and numbers are read, where that can be read in two ways; the country of phone numbers."""
-    shown = []
-    for number, style in column_styles(table, plan.columns, known).items():
-        header, chosen = table.columns[number].name, plan.styles.get(number, style.value)
-        if style.kind == "date":
-            shown.append(_choice(f"style_{number}", f"Dates in “{header}”", chosen, style.reason, DATE_STYLES))
-        elif style.reason != "whole numbers" or chosen != style.value:
-            shown.append(_choice(f"style_{number}", f"Numbers in “{header}”", chosen, style.reason, NUMBER_STYLES))
-    if any(known[name].field.kind == "phone" for name in plan.columns.values()):
-        shown.append(
-            _choice(
-                "country",
-                "Country of the phone numbers",
-                plan.country or "",
-                "For numbers without a country code, where the row names no country",
-                {"": "None: keep such numbers as written"} | countries(),
-            )
-        )
-    return shown
 
 
 def map_context(record: Import, face: Face, table: Table, plan: Plan) -> dict[str, Any]:
@@ -185,16 +86,20 @@ def map_context(record: Import, face: Face, table: Table, plan: Plan) -> dict[st
     groups: dict[str, list[tuple[str, str]]] = {}
     for landing in known.values():
         groups.setdefault(landing.group, []).append((landing.name, landing.field.label))
-    lacking = missing(face, list(plan.columns.values()))
+    lacking = missing(face, plan.names)
     required = [
-        {"label": landing.field.label, "mapped": landing.field.label not in lacking}
+        {"label": landing.field.label, "mapped": landing.name not in lacking}
         for landing in known.values()
-        if landing.field.required and landing.embed is None
+        if landing.field.required and landing.embed is None and not landing.is_brought
     ]
+    required += [{"label": label, "mapped": False} for name, label in lacking.items() if DOT in name]
     warnings = [{"tone": "info", "title": note, "text": ""} for note in table.found.notes]
     return {
         "file": file_of(record),
-        "detected": detected(table, plan, reasons, repair) + styles(table, plan, known),
+        "detected": reading.detected(table, plan, reasons, repair) + reading.styles(table, plan, known),
+        "found_by": reading.found_by(face, plan, known, table),
+        "system": plan.system or "",
+        "same": reading.for_all_rows(face, plan, known),
         "columns": columns,
         "targets": list(groups.items()),
         "required": required,
@@ -235,7 +140,7 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
             {
                 "tone": "warning",
                 "title": "Nothing tells which records are known already",
-                "text": "Neither an e-mail nor an account number is mapped: every row becomes a new record.",
+                "text": f"No column is mapped by which {face.label_plural.lower()} are found: every row becomes a new record.",
             },
         )
     confirmed = [("plan", Plan.from_data(record.plan).digest)]
@@ -360,21 +265,3 @@ def _span(seconds: float) -> str:
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
-
-
-def short_number(text: str) -> int | None:
-    """A number of a row or column; None for what is none."""
-    return int(text) if _SHORT_NUMBER.fullmatch(text) else None
-
-
-def read_options(table_options: ReadOptions, given: Mapping[str, str]) -> ReadOptions:
-    """What a person chose on the page; what was left alone is found out anew, for it may hang on the rest."""
-    chosen: dict[str, Any] = {}
-    for name in ("encoding", "delimiter", "quote", "sheet"):
-        if name in given and given[name] != (getattr(table_options, name) or ""):
-            chosen[name] = given[name]
-    header = short_number(given.get("header", ""))
-    if header is not None and header != table_options.header:
-        chosen["header"] = header
-    chosen["repair"] = given.get("repair") == "1"
-    return ReadOptions(**chosen)

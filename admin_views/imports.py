@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
-from flask import (
-    Response,
-    abort,
-    flash,
-    make_response,
-    redirect,
-    render_template,
-    request,
-    send_file,
-    url_for,
-)
+from flask import Response, abort, flash, make_response, redirect, render_template, request, send_file, url_for
 from flask_admin import expose
 from flask_login import current_user
-from sqlalchemy import select
-from werkzeug.datastructures import FileStorage
 
 from admin_views import import_pages as pages
-from admin_views.base import EntityView, may
-from admin_views.cells import asking, moment, pill
+from admin_views.base import EntityView
+from admin_views.cells import asking
+from admin_views.import_reading import read_constants, read_options, read_styles
+from admin_views.import_upload import MIME, UploadRoutes, allow_upload, error, offered, remember, watchable
 from crm.core.command import Refused
-from crm.core.entity import Face, all_faces, db, face_named
+from crm.core.entity import Face, db, face_named
 from crm.core.jobs import bell, cancel
 from crm.importing import access, start
-from crm.importing.files import MIB, FileRefused, ReadOptions
-from crm.importing.plan import MATCHABLE, Plan, PlanChanged, PlanRefused, suggested_columns
+from crm.importing.files import FileRefused, ReadOptions
+from crm.importing.plan import Plan, PlanChanged, PlanRefused, suggested_columns
 from crm.importing.reading import Table
 from crm.importing.report import refused_file
-from crm.importing.storage import UPLOAD_LIMIT
-from crm.importing.targets import importable, landings, template
-from crm.models.imports import Duplicates, Import
-
-RECENT = 5
-MIME = "text/csv; charset=utf-8"
+from crm.importing.targets import landings
+from crm.models.imports import Import
 
 
-class ImportView(EntityView):
+class ImportView(UploadRoutes, EntityView):
     """Imports; the wizard decides by the right to import the records themselves (`customer.import`)."""
 
     rights = EntityView.rights | dict.fromkeys(
@@ -60,121 +44,23 @@ class ImportView(EntityView):
     def create_blueprint(self, admin: Any) -> Any:
         blueprint = super().create_blueprint(admin)
         # Before the form is read for its token: whoever may import may send more than a form usually holds.
-        blueprint.url_value_preprocessor(_allow_upload)
+        blueprint.url_value_preprocessor(allow_upload)
         return blueprint
 
     def list_extras(self) -> dict[str, Any]:
-        if not _faces():
+        if not offered():
             return {}
         new = {"label": "Import a file", "url": url_for(".create_view"), "icon": "file-up"}
         return {"secondary": [new]}
 
     def detail_extras(self, record: Import) -> dict[str, Any]:
-        if not _watchable(record):
+        if not watchable(record):
             return {}
         if record.job_id is not None:
             link = pages.link(url_for(".progress_view", id=record.id), "Progress and report")
         else:
             link = pages.link(url_for(".map_view", id=record.id), "Go on with it")
         return {"facts": [{"label": "Report" if record.job_id else "Draft", "html": link}]}
-
-    @expose("/new/", methods=("GET", "POST"))
-    def create_view(self) -> Any:
-        faces = _faces()
-        if not faces:
-            abort(403)
-        if request.method == "GET":
-            return self._upload_page(faces, request.args.get("entity", ""))
-        given = request.form
-        face = next((face for face in faces if given.get("entity") in (face.name, face.plural)), None)
-        file = request.files.get("file")
-        if face is None:
-            return self._upload_page(faces, "", errors=[_error("entity", "What is in it", "choose what the rows are")])
-        if file is None or not file.filename:
-            return self._upload_page(faces, face.name, errors=[_error("file", "File", "choose a file")])
-        return self._receive(faces, face, file)
-
-    def _receive(self, faces: list[Face], face: Face, file: FileStorage) -> Any:
-        given = request.form
-        file.stream.seek(0)  # the whole request is done again when two transactions stood in each other's way
-        policy = given.get("duplicates", "skip")
-        try:
-            record, table = start.draft(
-                face,
-                file.stream,
-                file.filename or "file",
-                by=asking().id,
-                again=given.get("again") == "1",
-                duplicates=Duplicates(policy) if policy in tuple(Duplicates) else Duplicates.SKIP,
-                match=given.get("match") if given.get("match") in MATCHABLE else None,
-            )
-        except FileRefused as refusal:
-            return self._upload_page(faces, face.name, errors=[_error("file", file.filename or "File", str(refusal))])
-        except start.AlreadyImported as fault:
-            url = url_for(".progress_view", id=fault.before.id) if _watchable(fault.before) else None
-            return self._upload_page(faces, face.name, already={"text": f"{fault}.", "url": url})
-        _remember(record, table)
-        return redirect(url_for(".map_view", id=record.id), 303)
-
-    def _upload_page(
-        self,
-        faces: list[Face],
-        chosen: str,
-        *,
-        errors: list[dict[str, str]] | None = None,
-        already: dict[str, Any] | None = None,
-    ) -> Response:
-        given = request.form
-        policy = given.get("duplicates", "skip")
-        body = render_template(
-            "desk/import_upload.html",
-            page={
-                "title": "Import a file",
-                "breadcrumbs": self._crumbs("New"),
-                "cancel_url": url_for(".index_view") if may(self.face, "read") else None,
-            },
-            action=url_for(".create_view"),
-            errors=errors or [],
-            already=already,
-            max_size_text=f"{UPLOAD_LIMIT // MIB:,} MB",
-            entities=[
-                {
-                    "value": face.name,
-                    "label": face.label_plural,
-                    "checked": chosen in (face.name, face.plural),
-                    "template_url": url_for(".template_view", plural=face.plural),
-                }
-                for face in faces
-            ],
-            policies=[
-                {"value": value.value, "label": label, "text": text, "checked": policy == value.value}
-                for value, label, text in pages.POLICIES
-            ],
-            matches=[
-                {"value": value, "label": label, "checked": given.get("match", "") == value}
-                for value, label in pages.MATCHES.items()
-            ],
-            recent=self._recent(),
-        )
-        return make_response(body, 409 if already else 422 if errors else 200)
-
-    def _recent(self) -> list[dict[str, Any]]:
-        rows = db.session.scalars(
-            select(Import)
-            .where(Import.asked_by_id == asking().id, Import.job_id.is_not(None))
-            .order_by(Import.id.desc())
-            .limit(RECENT)
-        )
-        return [
-            {
-                "name": row.file_name,
-                "url": url_for(".progress_view", id=row.id),
-                "text": pages.file_text(row, row.rows),
-                "pill": pill(row.state.label, row.state.tone),
-                "when_html": moment(row.created_at),
-            }
-            for row in rows
-        ]
 
     @expose("/map/", methods=("GET", "POST"))
     def map_view(self) -> Any:
@@ -200,28 +86,29 @@ class ImportView(EntityView):
             if given.get(f"column_{column.index}")
         }
         try:
-            start.replan(record, face, table, columns, styles=_styles(), country=given.get("country") or None)
+            start.replan(record, face, table, columns, **_chosen())
         except (PlanRefused, Refused) as refusal:
             offered = {landing.name for landing in landings(face, asking())}
             shown = {number: name for number, name in columns.items() if name in offered}
-            plan = Plan(face.name, options, shown, _styles(), record.duplicates, record.match_by)
-            return self._map_page(record, face, table, plan=plan, errors=[_error("", "", f"{refusal}.")])
-        _remember(record, table)
+            plan = Plan(face.name, options, shown, duplicates=record.duplicates, **_chosen())
+            return self._map_page(record, face, table, plan=plan, errors=[error("", "", f"{refusal}.")])
+        remember(record, table)
         return redirect(url_for(".preview_view", id=record.id), 303)
 
     def _read_again(self, record: Import, face: Face, options: ReadOptions) -> Any:
         """With what the person overruled; the columns are suggested anew when they are others now."""
         try:
-            chosen = pages.read_options(options, request.form)
+            chosen = read_options(options, request.form)
             table = start.reopen(record, face, chosen)
         except FileRefused as refusal:
-            return self._map_page(record, face, start.reopen(record, face), errors=[_error("", "", f"{refusal}.")])
+            return self._map_page(record, face, start.reopen(record, face), errors=[error("", "", f"{refusal}.")])
         before = start.reopen(record, face, options)
         same = [column.name for column in table.columns] == [column.name for column in before.columns]
         columns = suggested_columns(face, table, asking())
-        styles = None
-        if same:
-            styles = _styles()
+        told = _chosen()
+        if not same:
+            told["styles"] = {}
+        else:
             columns = {column.index: request.form.get(f"column_{column.index}", "") for column in table.columns}
             columns = {number: name for number, name in columns.items() if name}
         try:
@@ -231,12 +118,11 @@ class ImportView(EntityView):
                 table,
                 columns,
                 complete=False,
-                styles=styles,
-                country=request.form.get("country") or None,
+                **told,
             )
         except PlanRefused:
             start.replan(record, face, table, None, complete=False)
-        _remember(record, table, dict.fromkeys(chosen.chosen, "You chose it"))
+        remember(record, table, dict.fromkeys(chosen.chosen, "You chose it"))
         return redirect(url_for(".map_view", id=record.id), 303)
 
     def _map_page(
@@ -365,18 +251,6 @@ class ImportView(EntityView):
         stem = record.file_name.rsplit(".", 1)[0]
         return send_file(path, mimetype=MIME, as_attachment=True, download_name=f"{stem} refused.csv", max_age=0)
 
-    @expose("/template/<plural>/")
-    def template_view(self, plural: str) -> Any:
-        face = next((face for face in _faces() if face.plural == plural), None)
-        if face is None:
-            abort(404)
-        made = io.StringIO()
-        csv.writer(made).writerow(template(face, asking()))
-        answer = make_response(made.getvalue())
-        answer.headers["Content-Type"] = MIME
-        answer.headers["Content-Disposition"] = f"attachment; filename={face.plural}-template.csv"
-        return answer
-
     def _found(self) -> tuple[Import, Face]:
         given = request.args.get("id", "")
         record = db.session.get(Import, int(given)) if given.isascii() and given.isdigit() and len(given) < 19 else None
@@ -406,42 +280,13 @@ class ImportView(EntityView):
         return record, face
 
 
-def _faces() -> list[Face]:
-    return importable(all_faces(), current_user) if current_user.is_authenticated else []
-
-
-def _watchable(record: Import) -> bool:
-    known = any(face.name == record.entity for face in all_faces())  # what the rows were may be gone by now
-    return known and access.may_watch(record, face_named(record.entity), asking())
-
-
 def _refusal(record: Import) -> int:
     """What isn't one's own isn't there; one's own is there, but no longer allowed."""
     return 403 if access.is_mine(record, asking()) else 404
 
 
-def _allow_upload(endpoint: str | None, _values: Any) -> None:
-    if endpoint == "imports.create_view" and request.method == "POST" and _faces():
-        request.max_content_length = UPLOAD_LIMIT + MIB
-
-
-def _error(name: str, label: str, text: str) -> dict[str, str]:
-    return {"field_id": name, "label": label, "text": text}
-
-
-def _styles() -> dict[int, str]:
-    known = {*pages.DATE_STYLES, *pages.NUMBER_STYLES}
-    found = {
-        pages.short_number(name.removeprefix("style_")): value
-        for name, value in request.form.items()
-        if name.startswith("style_") and value in known
-    }
-    return {number: value for number, value in found.items() if number is not None}
-
-
-def _remember(record: Import, table: Table, chosen: dict[str, str] | None = None) -> None:
-    """Keep the reasons beside the plan: once decided, the file itself doesn't tell them again."""
-    old = record.plan.get("found", {}) or {}
-    reasons = {**old.get("reasons", {}), **table.found.reasons, **(chosen or {})}
-    repair = table.found.repair_offered or old.get("repair")
-    record.plan = {**record.plan, "found": {"reasons": reasons, "repair": repair}}
+def _chosen() -> dict[str, Any]:
+    """What was chosen besides the columns."""
+    given = request.form
+    return {"styles": read_styles(given), "constants": read_constants(given),
+            **{name: given.get(name, "").strip() or None for name in ("country", "match", "system")}}  # fmt: skip

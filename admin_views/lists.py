@@ -55,6 +55,13 @@ def hint(face: Face, record: Any) -> str:
     return " · ".join(str(value) for value in (face.value(record, name) for name in seen) if value)
 
 
+def _import(face: Face) -> list[dict[str, str]]:
+    """The way to the import wizard, for who may bring such records in."""
+    if not (face.about.imports and may(face, "import")):
+        return []
+    return [{"label": "Import", "url": url_for("imports.create_view", entity=face.plural), "icon": "upload"}]
+
+
 def context(
     face: Face, query: ListQuery, page: Page, number: int, exact: bool, extras: dict[str, Any]
 ) -> dict[str, Any]:
@@ -67,10 +74,11 @@ def context(
     export_url = url_for(endpoint(face, "export_form")) + _query(pairs)
     new = {"label": f"New {face.label.lower()}", "url": url_for(endpoint(face, "create_view"))}
     can_make = face.about.create and may(face, "create")
+    secondary = [*_import(face), *extras.get("secondary", [])]
     shown = {
         "page": {"title": face.label_plural, "singular": face.label, "plural": face.label_plural, "count_text": words,
                  "description": extras.get("description", ""), "breadcrumbs": [], "primary": new if can_make else None,
-                 "secondary": extras.get("secondary", []), "export_url": export_url if may(face, "export") else None},
+                 "secondary": secondary, "export_url": export_url if may(face, "export") else None},
         "columns": [_column(face, name, query, base) for name in names],
         "cell_url": url_for(endpoint(face, "cell_view")),
         "filters": _filters(face, query, base, pairs),
@@ -86,7 +94,7 @@ def context(
         "empty": extras.get("empty") or {
             "title": f"No {face.label_plural.lower()} yet", "text": face.about.help or (face.entity.__doc__ or "").strip(),
             "icon": face.about.icon, "primary": new if can_make else None,
-            "secondary": next(iter(extras.get("secondary", [])), None)},
+            "secondary": next(iter(secondary), None)},
     }  # fmt: skip
     if narrowed and not page.rows:
         shown["empty"] = None

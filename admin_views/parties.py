@@ -44,10 +44,7 @@ class PartyView(PartyActivities, PartyTabs):
 
     def list_extras(self) -> dict[str, Any]:
         mend = url_for(".index_view", flt_data_quality_lt=POOR, sort="data_quality")
-        actions = [{"label": "To mend", "url": mend, "icon": "gauge"}]
-        if self.face.about.importable and may(self.face, "import"):
-            actions.insert(0, {"label": "Import", "url": url_for("imports.create_view"), "icon": "upload"})
-        return {"secondary": actions}
+        return {"secondary": [{"label": "To mend", "url": mend, "icon": "gauge"}]}
 
     def detail_extras(self, record: Party) -> dict[str, Any]:
         extras: dict[str, Any] = {"alerts": self._alerts(record), "facts": self._facts(record),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,20 @@ def cli_import(
     wait: bool,
     again: bool,
     quiet: bool,
+    system: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    named_by: Mapping[str, str] | None = None,
+    constants: Mapping[str, str] | None = None,
+    words: Mapping[str, str] | None = None,
 ) -> int:
-    """Import a file and print what became of it. Answers the exit code; raises ImportNotPossible."""
+    """Import a file and print what became of it. Answers the exit code; raises ImportNotPossible.
+
+    `words` has `field:word of the file` → what it means.
+    """
     face = _face(entity)
     say = _silent if quiet else _to_stderr
-    chosen: dict[str, Any] = {"duplicates": duplicates, "match": match, "country": country, "again": again}
+    chosen: dict[str, Any] = {"duplicates": duplicates, "match": match, "country": country, "again": again, "system": system,
+                              "mapping": mapping, "named_by": named_by, "constants": constants, "words": _by_field(words or {})}  # fmt: skip
     try:
         if dry_run:
             return _try(file, face, say, chosen)
@@ -57,6 +66,14 @@ def cli_import(
         return 0
     job = see_to_end(job_id, workers=_workers, tell=_teller() if not quiet else _untold)
     return _end(job, import_id, say)
+
+
+def _by_field(words: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for named, meant in words.items():
+        name, _, word = named.partition(":")
+        found.setdefault(name, {})[word] = meant
+    return found
 
 
 def _ask(file: Path, face: Face, say: Callable[[str], None], chosen: dict[str, Any]) -> tuple[int, int]:
@@ -104,7 +121,7 @@ def _end(job: Job, import_id: int, say: Callable[[str], None]) -> int:
 
 
 def _face(entity: str) -> Face:
-    offered = {face.plural: face for face in all_faces() if face.about.importable}
+    offered = {face.plural: face for face in all_faces() if face.about.imports}
     face = next((face for face in offered.values() if entity in (face.plural, face.name)), None)
     if face is None:
         raise ImportNotPossible(f"“{entity}” can't be imported; use one of: {', '.join(offered)}")

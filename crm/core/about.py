@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+SYSTEM = "System"  # the area of what keeps the house itself: users, jobs, imports
+
 
 @dataclass(frozen=True)
 class Section:
@@ -72,6 +74,8 @@ class About:
     columns that may be changed in the list itself. `tabs` puts several of `related` into one tab of the page; what is in
     none has a tab of its own. Where it stands in another record's tab, `unfolds` says what of it is shown there at once,
     together with its own related records.
+    `importable` is off where a file can't say all that a record needs. `brings` names
+    references whose record a row of a file may bring along, such as a line its order.
     """
 
     area: str
@@ -101,10 +105,16 @@ class About:
     create: bool = True
     edit: bool = True
     delete: bool = False
-    importable: bool = False
+    importable: bool = True
+    brings: tuple[str, ...] = ()
     archived: str = ""
     audited: bool = True
     help: str = ""
+
+    @property
+    def imports(self) -> bool:
+        """Whether files of it can be brought in: what a person may make and change, so no log, ledger or system record."""
+        return self.importable and self.create and self.edit and self.area != SYSTEM
 
     @property
     def paths(self) -> tuple[tuple[str, ...], ...]:

@@ -51,6 +51,7 @@ class Entity(Model):
     triggers: ClassVar[tuple[Any, ...]] = ()  # of crm.core.triggers
     # A row stays as it was entered but for these columns, whoever writes (crm.core.ledgers); None: it may be changed.
     only_changes: ClassVar[tuple[str, ...] | None] = None
+    doubts: ClassVar[tuple[Any, ...]] = ()  # of crm.core.rules
     __table__: ClassVar[Any]
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True, sort_order=-10)
@@ -365,7 +366,7 @@ def check_declarations() -> None:
     for face in all_faces():
         about, fields = face.about, face.fields
         listed = {"columns": about.columns, "filters": about.filters, "search": about.search, "sort": about.sort,
-                  "title": (about.title,), "timeline": about.timeline.names if about.timeline else (),
+                  "title": (about.title,), "brings": about.brings, "timeline": about.timeline.names if about.timeline else (),
                   "sections": tuple(name for section in about.sections for name in section.fields),
                   "detail": (*about.unfolds, *(name for section in about.detail for name in section.fields))}  # fmt: skip
         embedded = {embed.prefix + name for embed in about.embeds for name in embed.fields}

@@ -140,6 +140,7 @@ class Field:
     synonyms: tuple[str, ...] = ()
     example: str = ""
     wide: bool = False
+    measured: bool = False  # a whole number that was measured: a file may have it with decimals
     markdown: bool = False  # shown formatted
     derived: bool = False
     figure: bool = False  # kept by crm.core.figures

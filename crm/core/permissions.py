@@ -15,13 +15,13 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import inspect
 
+from crm.core.about import SYSTEM
 from crm.core.command import commands_of
 from crm.core.entity import Face, all_faces, face_named
 from crm.core.fields import Choice, Field, FieldClass
 
 PICK = "pick"  # to find a record by name for a reference, without reading the rest of it; to read includes it
 BULK_PERSONAL = "export_personal"  # to take the values that say something about a person away in files
-SYSTEM = "System"  # the area whose faces no pattern of `business` reaches
 BUSINESS = "business"
 
 
@@ -107,7 +107,7 @@ def face_verbs(face: Face) -> list[str]:
     if any(declared.is_personal for declared in face.fields.values()):
         verbs.append(BULK_PERSONAL)
     verbs += [verb for verb, opened in (("create", about.create), ("edit", about.edit), ("delete", about.delete),
-                                        ("import", about.importable)) if opened]  # fmt: skip
+                                        ("import", about.imports)) if opened]  # fmt: skip
     return verbs + [command.verb for command in commands_of(face)]
 
 

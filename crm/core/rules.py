@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from babel.numbers import get_currency_precision
 from sqlalchemy import CheckConstraint
 
 from crm.core.kinds import currencies
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What may be true of a record but seldom is: an import takes it and says how often. SQL over the columns; `says`
+    goes on after the number and what the records are called."""
+
+    condition: str
+    says: str
 
 
 def rule(field: str, condition: str, says: str, *, name: str = "rule") -> CheckConstraint:

@@ -5,26 +5,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, IntegrityError
 
-from crm.core.command import Refused
 from crm.core.entity import Face
-from crm.core.permissions import Scope, allowed
 from crm.core.statistics import refresh_statistics
+from crm.importing import linking
+from crm.importing.checking import explain, out_of_reach, put_first, refuse_broken, refuse_checked
+from crm.importing.linking import Link, links_of
 from crm.importing.plan import Plan
+from crm.importing.rights import Rights
 from crm.importing.staging import CHUNK
-from crm.importing.statements import CHUNK_SCOPE, OPEN, Statements
-from crm.importing.targets import landings
-from crm.models.access import User
+from crm.importing.statements import OPEN, Statements
+from crm.importing.targets import DOT, brought_face
 from crm.models.imports import Duplicates, Outcome
-from crm.queries.scope import row_scope
 
 # A key repeated more often within one chunk ends the chunk: each repetition costs a round of statements.
 MOST_ROUNDS = 50
@@ -32,36 +31,30 @@ _WORTH_COUNTING = 500  # rows: fewer are quick even by a bad plan
 OUTCOMES = tuple(str(member.value) for member in Outcome)
 
 
+class _OutOfReach(Exception):
+    """New records at these lines would lie outside of what the person may reach."""
+
+    def __init__(self, lines: list[int]) -> None:
+        super().__init__(lines)
+        self.lines = lines
+
+
 @dataclass(frozen=True)
-class Rights:
-    """On whose behalf rows are loaded; as SQL, which known records may be changed; and whether new ones become the
-    person's own."""
+class _Part:
+    """The statements of one kind of record, with what its rows link to and bring along, by reference."""
 
-    actor: int | None
-    reached: str
-    sets_owner: bool
+    sql: Statements
+    plan: Plan
+    links: list[Link]
+    brought: dict[str, _Part]
 
-    @classmethod
-    def of_operator(cls) -> Rights:
-        """Of whoever stands at the command line, who may everything."""
-        return cls(None, reached="true", sets_owner=False)
+    @property
+    def all(self) -> list[_Part]:
+        return [self, *(part for other in self.brought.values() for part in other.all)]
 
-    @classmethod
-    def of(cls, face: Face, actor: User | None, columns: Iterable[str] = ()) -> Rights:
-        """Of the user who asked. Raises Refused when that user is gone, locked, or may it no longer, or may not set one
-        of the columns any more."""
-        importing = allowed(actor, f"{face.name}.import")
-        reading = allowed(actor, f"{face.name}.read")
-        if actor is None or not actor.active or importing is None or reading is None:
-            raise Refused("the person who asked may no longer import")
-        settable = {landing.name for landing in landings(face, actor)}
-        lost = next((name for name in columns if name not in settable), None)
-        if lost is not None:
-            raise Refused(f"the person who asked may no longer set “{lost}”")
-        reached = and_(*row_scope(face, actor, "import"), *row_scope(face, actor))
-        # Nothing in it but names of columns and the number of the user.
-        sql = reached.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
-        return cls(actor.id, str(sql), sets_owner={importing, reading} != {Scope.ALL})
+    @property
+    def tables(self) -> list[str]:
+        return [*self.sql.tables, *(link.table for link in self.links)]
 
 
 class Loader:
@@ -83,33 +76,47 @@ class Loader:
         self._face = face
         self._ask = ask
         self._alone = alone
-        self._lock_key = f"import into {face.entity.__tablename__}"
         self._values: dict[str, Any] = {
             "import": import_id,
             "after": 0,
             "upto": 0,
             "watch": watch,
-            "skip": plan.duplicates is Duplicates.SKIP,
+            "system": plan.system,
             "lines": [],
             "advice": ": match by this number to update it",
-            **{f"default_{name}": value for name, value in face.defaults.items()},
         }
         self._heed(ask())
+        self._lock_keys = sorted(f"import into {part.sql.table}" for part in self._main.all)
+        for part in self._main.all:
+            self._values |= {f"default_{part.sql.face.name}_{name}": v for name, v in part.sql.face.defaults.items()}
 
     def _heed(self, rights: Rights) -> None:
+        self._rights = rights
         self._values |= {"actor": rights.actor}
-        self._statements = Statements(self._face, self._plan, reached=rights.reached, sets_owner=rights.sets_owner)
+        self._main = self._part(self._face, self._plan, "")
+
+    def _part(self, face: Face, plan: Plan, step: str) -> _Part:
+        rights = self._rights
+        sql = Statements(face, plan, reached=rights.reached(face), sets_owner=rights.sets_owner(face), step=step)
+        brought = {reference: self._part(brought_face(face, reference), other, f"{step}{DOT}{reference}" if step else reference)
+                   for reference, other in plan.brought().items()}  # fmt: skip
+        return _Part(sql, plan, links_of(face, plan), brought)
+
+    def normalise_keys(self) -> None:
+        """Before the first chunk: bring the keys of the rows into the form in which the tables have them."""
+        for part in self._main.all:
+            self._run(part.sql.normalise_keys())
 
     def chunks(self, after: int = 0) -> Iterator[tuple[int, Counter[str]]]:
         """Load what lies below line `after`; yields (last line, outcomes) per chunk; the caller commits."""
         number = 0
         while (upto := self._next_end(after)) is not None:
-            if self._alone:
+            for key in self._lock_keys if self._alone else ():
                 # Two imports at once would each create what the other is creating.
-                self._run("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))", lock=self._lock_key)
+                self._run("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))", lock=key)
             self._heed(self._ask())
             if upto - after >= _WORTH_COUNTING and number & (number - 1) == 0:  # before chunk 0, 1, 2, 4, 8 …
-                refresh_statistics(self._connect(), self._statements.tables)
+                refresh_statistics(self._connect(), [*dict.fromkeys(t for part in self._main.all for t in part.tables)])
             number += 1
             self._load_range(after, upto)
             yield upto, self._outcomes(after, upto)
@@ -127,7 +134,7 @@ class Loader:
             .execute(
                 text(
                     "SELECT max(line) FROM (SELECT line FROM import_row "
-                    "WHERE import_id = :import AND line > :after "
+                    "WHERE import_id = :import AND step = '' AND line > :after "
                     "ORDER BY line LIMIT :chunk) chunk"
                 ),
                 wanted,
@@ -142,7 +149,7 @@ class Loader:
                 text(
                     "SELECT min(line) FROM (SELECT line, "
                     "row_number() OVER (PARTITION BY match_key ORDER BY line) AS place "
-                    "FROM import_row WHERE import_id = :import AND line > :after AND line <= :end "
+                    "FROM import_row WHERE import_id = :import AND step = '' AND line > :after AND line <= :end "
                     "AND match_key IS NOT NULL AND same_as IS NOT NULL) placed WHERE place > :most"
                 ),
                 {**wanted, "end": end, "most": MOST_ROUNDS},
@@ -156,12 +163,15 @@ class Loader:
         try:
             with self._connect().begin_nested():
                 self._load(after, upto)
+        except _OutOfReach as fault:
+            self._refuse(after, upto, None, "is outside of what you may reach", lines=fault.lines)
+            self._load_range(after, upto)
         except (IntegrityError, DataError) as fault:
             if getattr(fault.orig, "sqlstate", None) == "40P01":
                 raise
             lines = self._lines(after, upto)
             if len(lines) <= 1:
-                self._refuse(after, upto, fault)
+                self._refuse(after, upto, *explain(self._face, fault))
                 return
             middle = lines[len(lines) // 2 - 1]
             self._load_range(after, middle)
@@ -169,83 +179,123 @@ class Loader:
 
     def _lines(self, after: int, upto: int) -> list[int]:
         rows = self._run(
-            f"SELECT r.line FROM import_row r WHERE {CHUNK_SCOPE} AND r.outcome IS NULL ORDER BY r.line",
+            f"SELECT r.line FROM import_row r WHERE {self._main.sql.chunk} AND r.outcome IS NULL ORDER BY r.line",
             after=after,
             upto=upto,
         )
         return list(rows.scalars())
 
-    def _refuse(self, after: int, upto: int, fault: IntegrityError | DataError) -> None:
-        diagnosis = getattr(fault.orig, "diag", None)
-        rule = (getattr(diagnosis, "constraint_name", None) or "a rule of the database").replace("_", " ")
+    def _refuse(self, after: int, upto: int, field: str | None, reason: str, *, lines: list[int] | None = None) -> None:
+        only = "" if lines is None else "AND r.line = ANY (CAST(:lines AS integer[]))"
         self._run(
-            f"UPDATE import_row r SET outcome = 'refused', reason = :reason WHERE {CHUNK_SCOPE} AND {OPEN}",
+            f"UPDATE import_row r SET outcome = 'refused', field = :field, reason = :reason "
+            f"WHERE {self._main.sql.chunk} AND {OPEN} {only}",
             after=after,
             upto=upto,
-            reason=f"its values don't fit together ({rule})",
+            field=field,
+            reason=reason,
+            lines=lines or [],
         )
 
     def _load(self, after: int, upto: int) -> None:
         self._values |= {"after": after, "upto": upto}
-        sql = self._statements
-        if self._plan.duplicates is Duplicates.CREATE:
-            self._settle_unique(CHUNK_SCOPE)
-            self._create(CHUNK_SCOPE)
+        main, rows = self._main, "r.line > :after AND r.line <= :upto"
+        scope = f"{main.sql.rows} AND {rows}"
+        if self._plan.duplicates is Duplicates.UPDATE:
+            for narrowed, lines in self._rounds(rows):
+                self._values["lines"] = lines
+                self._update_or_create(main, narrowed)
             return
-        if self._plan.duplicates is Duplicates.SKIP:
-            if self._plan.match:
-                self._run(sql.match(CHUNK_SCOPE))
-                self._run(sql.skip_repeated(CHUNK_SCOPE))
-            self._settle_unique(CHUNK_SCOPE)
-            self._create(CHUNK_SCOPE)
-            return
-        for scope, lines in self._rounds():
-            self._values["lines"] = lines
-            self._update_or_create(scope)
+        if self._plan.duplicates is Duplicates.SKIP and self._plan.match:
+            self._run(main.sql.match(scope), skip=True)
+            self._run(main.sql.skip_repeated(scope))
+        self._settle_unique(main, scope, self._plan.duplicates)
+        self._link(main, rows)
+        self._create(main, rows)
 
-    def _rounds(self) -> Iterator[tuple[str, list[int]]]:
+    def _rounds(self, rows: str) -> Iterator[tuple[str, list[int]]]:
         """Rows with the same key one after the other, so that each finds what the one before has left."""
         repeated = self._run(
             f"""SELECT line, place FROM (
                     SELECT r.line, row_number() OVER (PARTITION BY r.match_key ORDER BY r.line) AS place
-                    FROM import_row r WHERE {CHUNK_SCOPE} AND {OPEN} AND r.match_key IS NOT NULL) placed
+                    FROM import_row r WHERE {self._main.sql.rows} AND {rows} AND {OPEN} AND r.match_key IS NOT NULL) placed
                 WHERE place > 1"""
         ).all()
-        yield f"{CHUNK_SCOPE} AND r.line <> ALL (CAST(:lines AS integer[]))", [line for line, _ in repeated]
+        yield f"{rows} AND r.line <> ALL (CAST(:lines AS integer[]))", [line for line, _ in repeated]
         for wanted in sorted({place for _, place in repeated}):
             chosen = [line for line, place in repeated if place == wanted]
-            yield f"{CHUNK_SCOPE} AND r.line = ANY (CAST(:lines AS integer[]))", chosen
+            yield f"{rows} AND r.line = ANY (CAST(:lines AS integer[]))", chosen
 
-    def _update_or_create(self, scope: str) -> None:
-        sql = self._statements
-        if self._plan.match:
-            self._run(sql.match(scope))
-        self._settle_unique(scope)
+    def _update_or_create(self, part: _Part, rows: str) -> None:
+        sql, scope = part.sql, f"{part.sql.rows} AND {rows}"
+        if part.plan.match:
+            self._run(sql.match(scope), skip=False)
+        self._settle_unique(part, scope, part.plan.duplicates)
         self._run(sql.lock(scope))
         self._run(sql.refuse_updates(scope))
+        self._link(part, rows)
         self._run(sql.compare(scope))
         self._run(sql.update(scope))
-        for part in sql.parts:
-            self._run(sql.update_part(part, scope))
-        self._create(scope)
+        for embedded in sql.parts:
+            self._run(sql.update_part(embedded, scope))
+        self._create(part, rows)
 
-    def _settle_unique(self, scope: str) -> None:
-        for landing in self._statements.unique:
+    def _link(self, part: _Part, rows: str) -> None:
+        """Find what the rows name, bring what they bring along, and refuse those that cannot be records then."""
+        sql, scope = part.sql, f"{part.sql.rows} AND {rows}"
+        for link in part.links:
+            self._run(link.find(scope, self._rights, system=part.plan.system), header=link.landing.name)
+        if part.brought:
+            self._run(refuse_broken(sql, scope, but={*part.brought, *sql.rules.filled}))
+        for reference, other in part.brought.items():
+            self._bring(part, reference, other, rows)
+        self._run(sql.fill(scope))
+        self._run(refuse_broken(sql, scope))
+        refuse_checked(self._connect(), sql, part.plan, scope, self._values)
+
+    def _bring(self, above: _Part, reference: str, part: _Part, rows: str) -> None:
+        """Make the records that rows bring along, once each, or find them, and tell the rows their numbers."""
+        sql, scope, field = part.sql, f"{part.sql.rows} AND {rows}", above.sql.face.fields[reference]
+        self._run(linking.leave_with_their_rows(above.sql.step, sql.step, rows))
+        if part.plan.match:
+            self._run(sql.match(scope), skip=False)
+            self._run(sql.refuse_updates(scope))
+            self._run(linking.keep_known(scope))
+            self._run(linking.gather(scope))
+        self._settle_unique(part, scope, Duplicates.UPDATE)
+        self._link(part, rows)
+        self._create(part, rows)
+        self._run(linking.share(scope))
+        if self._plan.duplicates is Duplicates.SKIP and linking.is_part_of(above.sql.face, reference):
+            known = linking.skip_parts_of_known(above.sql.step, sql.step, rows, field.label, sql.face)
+            self._run(known)
+        self._run(linking.take(above.sql.step, sql.step, rows, field.attribute, field.label))
+
+    def _settle_unique(self, part: _Part, scope: str, policy: Duplicates) -> None:
+        for landing in part.sql.unique:
             # What rows are matched by cannot belong to another record than the one it was matched with.
-            if landing.key != self._plan.match or self._plan.duplicates is Duplicates.CREATE:
-                self._run(self._statements.settle_taken(scope, landing.key))
+            if landing.key != part.plan.match or policy is Duplicates.CREATE:
+                self._run(part.sql.settle_taken(scope, landing.key, policy))
 
-    def _create(self, scope: str) -> None:
-        sql = self._statements
+    def _create(self, part: _Part, rows: str) -> None:
+        sql, scope = part.sql, f"{part.sql.rows} AND {rows}"
         numbered = self._run(sql.number_new(scope)).rowcount
-        if numbered and self._run(sql.insert(scope)).rowcount < numbered:
-            self._run(sql.refuse_lost(scope))
-        for part in sql.parts:
-            self._run(sql.insert_part(part, scope))
+        if numbered:
+            if self._run(sql.insert(scope)).rowcount < numbered:
+                self._run(sql.refuse_lost(scope))
+            for statement in put_first(sql.face, scope):
+                self._run(statement)
+            if self._rights.person is not None:
+                lines = self._run(out_of_reach(sql, scope, self._rights.reached(sql.face))).scalars().all()
+                if lines:
+                    raise _OutOfReach(list(lines))
+        for embedded in sql.parts:
+            self._run(sql.insert_part(embedded, scope))
+        self._run(sql.keep_external(scope))
 
     def _outcomes(self, after: int, upto: int) -> Counter[str]:
         rows = self._run(
-            f"SELECT r.outcome, count(*) FROM import_row r WHERE {CHUNK_SCOPE} GROUP BY 1",
+            f"SELECT r.outcome, count(*) FROM import_row r WHERE {self._main.sql.chunk} GROUP BY 1",
             after=after,
             upto=upto,
         )

@@ -30,12 +30,14 @@ class Target:
     synonyms: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     help: str = ""
+    noun: str = ""  # what the record is, where it is no customer or the like
+    common: bool = True  # whether people call this by the usual words of `vocabulary`
 
     @property
     def words(self) -> tuple[str, ...]:
         """Every header that means this target, surest first, normalised."""
         prefix, _, rest = self.name.partition("_")
-        known = WORDS.get(self.name, "")
+        known = WORDS.get(self.name, "") if self.common else ""
         if prefix in PREFIXES and rest in WORDS:
             known = ", ".join(f"{prefix} {word.strip()}" for word in WORDS[rest].split(","))
         listed = (self.name, self.label, *self.synonyms, *known.split(","))
@@ -100,10 +102,10 @@ def _by_header(header: str, target: Target, words: Sequence[str]) -> tuple[float
     squashed = header.replace(" ", "")
     if any(squashed == word.replace(" ", "") for word in words):
         return 0.83, f"its name says {target.label.lower()}"
-    for filler in FILLERS:
+    for filler in (target.noun,) if target.noun else FILLERS:
         if header.startswith(filler + " ") and header[len(filler) + 1 :] in words:
             return 0.82, f"its name says {target.label.lower()}"
-    if target.name in PLACES and header in PLACE_WORDS:
+    if target.name in PLACES and target.common and header in PLACE_WORDS:
         return 0.5 - 0.01 * PLACES.index(target.name), "its name says a place"
     tokens = set(header.split())
     for word in words[:12]:

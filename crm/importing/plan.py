@@ -5,23 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from crm.core.entity import Face
+from crm.core.entity import Face, face_named
 from crm.core.fields import countries
 from crm.core.permissions import Actor
 from crm.importing.files import ReadOptions
+from crm.importing.keys import EXTERNAL, NUMBER, Key, usable
 from crm.importing.mapping import known_words, suggest
 from crm.importing.reading import Table, open_table
-from crm.importing.targets import Landing, landings
+from crm.importing.rules import rules_of
+from crm.importing.targets import DOT, Landing, brought_face, landings, own_landings
 from crm.importing.values import Style, date_style, number_style
 from crm.models.imports import Duplicates
 
 NUMBERS = frozenset(("money", "decimal", "integer"))
 DATES = frozenset(("date", "datetime"))
-# Fields a known record can be found by, surest default first: text that names one record, compared exactly.
-MATCHABLE = ("email", "account_number")
+STYLES = frozenset(("dmy", "mdy", "ymd", "serial", "point", "comma"))
+SYSTEM_LENGTH = 64
 
 
 class PlanRefused(ValueError):
@@ -37,7 +39,10 @@ class PlanChanged(PlanRefused):
 
 @dataclass(frozen=True)
 class Plan:
-    """`columns` says what each column of the file (by its number) becomes, `styles` how it is written."""
+    """`columns` says what each column of the file (by its number) becomes, `styles` how it is written, or by what a
+    column names another record. `constants` are values for where the file says nothing. `system` is where the file
+    comes from: numbers of that system are kept, and other records are found by them. `words` says of a field what the words of
+    the file mean."""
 
     face: str
     options: ReadOptions
@@ -46,6 +51,9 @@ class Plan:
     duplicates: Duplicates = Duplicates.SKIP
     match: str | None = None
     country: str | None = None
+    constants: Mapping[str, str] = field(default_factory=dict)
+    system: str | None = None
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
         return {
@@ -56,7 +64,15 @@ class Plan:
             "styles": {str(number): style for number, style in self.styles.items()},
             "match": self.match,
             "country": self.country,
+            "constants": dict(self.constants),
+            "system": self.system,
+            "words": {name: dict(meant) for name, meant in self.words.items()},
         }
+
+    @property
+    def names(self) -> list[str]:
+        """Everything that gets a value: by a column, or the same for all."""
+        return list(dict.fromkeys((*self.columns.values(), *self.constants)))
 
     @property
     def digest(self) -> str:
@@ -73,7 +89,60 @@ class Plan:
             duplicates=Duplicates(data["duplicates"]),
             match=data.get("match"),
             country=data.get("country"),
+            constants=data.get("constants", {}),
+            system=data.get("system"),
+            words=data.get("words", {}),
         )
+
+    @property
+    def own(self) -> Plan:
+        """The same without what the rows bring along."""
+        return replace(
+            self,
+            columns={number: name for number, name in self.columns.items() if DOT not in name},
+            constants={name: given for name, given in self.constants.items() if DOT not in name},
+            words={name: meant for name, meant in self.words.items() if DOT not in name},
+        )
+
+    def brought(self) -> dict[str, Plan]:
+        """The plan of each record that a row brings along, by the reference to it. A known one is taken as it is."""
+        face, found = face_named(self.face), {}
+        for reference in dict.fromkeys(name.partition(DOT)[0] for name in self.columns.values() if DOT in name):
+            prefix = reference + DOT
+            columns = {n: name.removeprefix(prefix) for n, name in self.columns.items() if name.startswith(prefix)}
+            constants = {name.removeprefix(prefix): given for name, given in self.constants.items()
+                         if name.startswith(prefix)}  # fmt: skip
+            words = {name.removeprefix(prefix): meant for name, meant in self.words.items() if name.startswith(prefix)}
+            other = brought_face(face, reference)
+            found[reference] = replace(
+                self, face=other.name, columns=columns, constants=constants, words=words,
+                duplicates=Duplicates.SKIP,
+                match=best_match(other, columns.values()),
+            )  # fmt: skip
+        return found
+
+
+def matchable(face: Face, actor: Actor | None = None) -> dict[str, Key | None]:
+    """What known records can be found by, with its key; the number of another system has none. E-mail comes first: who
+    sends a file of people means them by it."""
+    offered = {landing.name for landing in own_landings(face, actor)}
+    keys = [key for key in usable(face, actor) if key.name in offered]
+    keys.sort(key=lambda key: face.fields[key.name].kind != "email")
+    return {EXTERNAL: None} | {key.name: key for key in keys}
+
+
+def best_match(face: Face, names: Any) -> str | None:
+    """What tells best, of these fields, which records are known: none that several may have in common but e-mail."""
+    given = set(names)
+    sure = {name for name, key in matchable(face).items()
+            if key is None or key.unique or face.fields[name].kind == "email"}  # fmt: skip
+    return next((name for name in matchable(face) if name in sure & given), None)
+
+
+def named_by(face: Face, actor: Actor | None) -> dict[str, str]:
+    """How a column may name a record of a face, with the words for it."""
+    known = {key.name: key.label for key in usable(face, actor)}
+    return known | {EXTERNAL: "Number in the source system", NUMBER: "Number here"}
 
 
 def open_for(face: Face, path: Any, options: ReadOptions | None = None) -> Table:
@@ -81,10 +150,15 @@ def open_for(face: Face, path: Any, options: ReadOptions | None = None) -> Table
     return open_table(path, options, words=known_words([landing.target() for landing in landings(face)]))
 
 
-def suggested_columns(face: Face, table: Table, actor: Actor | None) -> dict[int, str]:
+def suggested_columns(face: Face, table: Table, actor: Actor | None, *, system: str | None = None) -> dict[int, str]:
     """The columns that mean something to this person, by number."""
-    targets = [landing.target() for landing in landings(face, actor)]
-    return {found.column: found.target for found in suggest(table.columns, targets) if found.target}
+    targets = [landing.target() for landing in landings(face, actor) if system or landing.name != EXTERNAL]
+    found = suggest(table.columns, targets)
+    # What comes with the row isn't named as well.
+    brought = {one.target.partition(DOT)[0] for one in found if one.target and DOT in one.target}
+    if brought:
+        found = suggest(table.columns, [target for target in targets if target.name not in brought])
+    return {one.column: one.target for one in found if one.target}
 
 
 def make_plan(
@@ -96,21 +170,48 @@ def make_plan(
     match: str | None = None,
     country: str | None = None,
     styles: Mapping[int, str] | None = None,
+    constants: Mapping[str, str] | None = None,
+    system: str | None = None,
+    words: Mapping[str, Mapping[str, str]] | None = None,
     complete: bool = True,
     actor: Actor | None = None,
 ) -> Plan:
     """A plan with what the actor may set; what isn't given is found out. Raises PlanRefused, for gaps too unless `complete` is off."""
-    chosen = dict(suggested_columns(face, table, actor) if columns is None else columns)
+    chosen = dict(suggested_columns(face, table, actor, system=system) if columns is None else columns)
     known = {landing.name: landing for landing in landings(face, actor)}
-    _check_columns(face, table, chosen, known, complete=complete)
+    same = {name: given.strip() for name, given in (constants or {}).items() if given.strip()}
+    _check_columns(face, table, chosen, known, same, complete=complete)
+    _check_source(system, chosen)
     if match is None:
-        match = next((name for name in MATCHABLE if name in chosen.values()), None)
-    elif match not in MATCHABLE or match not in known:
-        raise PlanRefused(f"records can't be matched by “{match}”; use {' or '.join(MATCHABLE)}")
+        match = best_match(face, chosen.values())
+    elif match not in matchable(face, actor):
+        raise PlanRefused(f"records can't be matched by “{match[:60]}”; use {' or '.join(matchable(face, actor))}")
     if country is not None and country not in countries():
         raise PlanRefused(f"“{country}” is not the two-letter code of a country")
     found = {number: style.value for number, style in column_styles(table, chosen, known).items()}
-    return Plan(face.name, table.options, chosen, {**found, **(styles or {})}, duplicates, match, country)
+    by = {number: style for number, style in (styles or {}).items()
+          if number in chosen and (known[chosen[number]].is_link or style in STYLES)}  # fmt: skip
+    for number, style in by.items():
+        landing = known[chosen[number]]
+        if landing.is_link and style:
+            _check_named_by(face_named(landing.field.refers_to), style, system, actor)
+    return Plan(face.name, table.options, chosen, {**found, **by}, duplicates, match, country, same, system or None,
+                words or {})  # fmt: skip
+
+
+def _check_source(system: str | None, columns: Mapping[int, str]) -> None:
+    if system and len(system) > SYSTEM_LENGTH:
+        raise PlanRefused(f"the name of the source system is longer than {SYSTEM_LENGTH} characters")
+    if EXTERNAL in columns.values() and not system:
+        raise PlanRefused("say which system the numbers come from, such as erp")
+
+
+def _check_named_by(face: Face, style: str, system: str | None, actor: Actor | None) -> None:
+    offered = named_by(face, actor)
+    if style not in offered:
+        raise PlanRefused(f"a {face.label.lower()} can't be named by “{style[:60]}”; use {' or '.join(offered)}")
+    if style == EXTERNAL and not system:
+        raise PlanRefused("say which system the numbers come from, such as erp")
 
 
 def column_styles(table: Table, columns: Mapping[int, str], known: Mapping[str, Landing]) -> dict[int, Style]:
@@ -125,21 +226,41 @@ def column_styles(table: Table, columns: Mapping[int, str], known: Mapping[str, 
     return found
 
 
-def missing(face: Face, names: Sequence[str]) -> list[str]:
-    """Labels of required fields that no column gives and no others make up (first and last name do)."""
-    probe: dict[str, Any] = dict.fromkeys(names, "x")
+def missing(face: Face, names: Sequence[str]) -> dict[str, str]:
+    """Required fields, with their labels, that nothing gives and no others make up (first and last name do)."""
+    own = [name for name in names if DOT not in name]
+    probe: dict[str, Any] = dict.fromkeys(own, "x")
     face.entity.complete(probe)
-    return [
-        landing.field.label
-        for landing in landings(face)
-        if landing.field.required and landing.embed is None and not probe.get(landing.name)
-    ]
+    filled = rules_of(face).fills(frozenset(own))
+    inner: dict[str, str] = {}
+    for reference in dict.fromkeys(name.partition(DOT)[0] for name in names if DOT in name):
+        probe[reference] = "x"
+        brought = [name.partition(DOT)[2] for name in names if name.startswith(reference + DOT)]
+        inner |= {f"{reference}{DOT}{name}": f"{face.fields[reference].label}: {label}"
+                  for name, label in missing(brought_face(face, reference), brought).items()}  # fmt: skip
+    return {
+        landing.name: landing.field.label
+        for landing in own_landings(face)
+        if landing.field.required
+        and landing.embed is None
+        and not probe.get(landing.name)
+        and landing.name not in filled
+    } | inner
 
 
 def _check_columns(
-    face: Face, table: Table, columns: Mapping[int, str], known: Mapping[str, Landing], *, complete: bool
+    face: Face,
+    table: Table,
+    columns: Mapping[int, str],
+    known: Mapping[str, Landing],
+    constants: Mapping[str, str],
+    *,
+    complete: bool,
 ) -> None:
     taken: dict[str, int] = {}
+    for name in constants:
+        if name not in known or name == EXTERNAL:
+            raise PlanRefused(f"“{name[:60]}” is nothing that can be the same in every row")
     for number, name in columns.items():
         if not 0 <= number < len(table.columns):
             raise PlanRefused(f"the file has no column {number + 1}")
@@ -149,6 +270,10 @@ def _check_columns(
             first, second = table.columns[taken[name]].name, table.columns[number].name
             raise PlanRefused(f"“{first}” and “{second}” both become {known[name].field.label}; choose one")
         taken[name] = number
-    lacking = missing(face, list(taken)) if complete else []
+    for reference in {name.partition(DOT)[0] for name in taken if DOT in name} & taken.keys():
+        raise PlanRefused(f"{known[reference].field.label} is either named by a column or comes with the row, not both")
+    lacking = list(missing(face, [*taken, *constants]).values()) if complete else []
     if lacking:
-        raise PlanRefused(f"no column becomes {lacking[0]}, and no record goes without it")
+        raise PlanRefused(
+            f"no column becomes {lacking[0]}, and no record goes without it: choose one, or give it for all rows"
+        )

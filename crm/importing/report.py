@@ -18,8 +18,9 @@ from crm.core.entity import Face, db
 from crm.core.spreadsheets import neutral
 from crm.importing.reading import Table
 from crm.importing.storage import uploads
-from crm.importing.targets import landings
+from crm.importing.targets import DOT, brought_face, landings
 from crm.models.imports import Import
+from crm.models.parties import Party
 
 SAMPLE = 20
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -68,7 +69,7 @@ def _refused(connection: Connection, import_id: int) -> Iterator[tuple[int, str 
     while True:
         rows = connection.execute(
             text(
-                "SELECT line, field, reason FROM import_row WHERE import_id = :import AND line > :after "
+                "SELECT line, field, reason FROM import_row WHERE import_id = :import AND step = '' AND line > :after "
                 "AND outcome IN ('refused', 'ambiguous') ORDER BY line LIMIT 1000"
             ),
             {"import": import_id, "after": after},
@@ -79,16 +80,17 @@ def _refused(connection: Connection, import_id: int) -> Iterator[tuple[int, str 
         after = rows[-1][0]
 
 
-def count_remarks(connection: Connection, import_id: int, remarks: Counter[str]) -> list[str]:
+def count_remarks(connection: Connection, import_id: int, face: Face, remarks: Counter[str]) -> list[str]:
     """What a person should know of rows that were taken with a difference."""
     dropped = connection.execute(
         text(
-            "SELECT field, count(*) FROM import_row WHERE import_id = :import AND outcome = 'created' "
+            "SELECT field, count(*) FROM import_row WHERE import_id = :import AND step = '' AND outcome = 'created' "
             "AND field IS NOT NULL GROUP BY 1 ORDER BY 1"
         ),
         {"import": import_id},
     )
-    lines = [f"{number:,} {sentence}" for sentence, number in sorted(remarks.items())]
+    lines = [f"{number:,} {sentence}" for sentence, number in sorted(remarks.items()) if number]
+    lines += _brought(connection, import_id, face) + _doubts(connection, import_id, face)
     for field, number in dropped:
         lines.append(
             f"{number:,} records were created without their {field.replace('_', ' ')}: it belongs to another record"
@@ -96,13 +98,48 @@ def count_remarks(connection: Connection, import_id: int, remarks: Counter[str])
     return lines
 
 
+def _brought(connection: Connection, import_id: int, face: Face) -> list[str]:
+    """How many records the rows brought along."""
+    found = connection.execute(
+        text(
+            "SELECT step, count(*) FROM import_row WHERE import_id = :import AND step <> '' AND outcome = 'created' "
+            "GROUP BY 1 ORDER BY 1"
+        ),
+        {"import": import_id},
+    )
+    lines = []
+    for step, number in found:
+        other = face
+        for reference in step.split(DOT):
+            other = brought_face(other, reference)
+        lines.append(f"{number:,} {other.label_plural.lower()} came with the rows")
+    return lines
+
+
+def _doubts(connection: Connection, import_id: int, face: Face) -> list[str]:
+    """How many of the records say what is seldom true."""
+    table = face.entity.__tablename__
+    lines = []
+    for doubt in face.entity.doubts:
+        number = connection.execute(
+            text(
+                f"SELECT count(*) FROM import_row r JOIN {table} ON {table}.id = r.record_id WHERE r.import_id = :import "  # noqa: S608 - declarations only
+                f"AND r.step = '' AND r.outcome IN ('created', 'updated') AND ({doubt.condition})"
+            ),
+            {"import": import_id},
+        ).scalar_one()
+        if number:
+            lines.append(f"{number:,} {face.label_plural.lower()} {doubt.says}: please check")
+    return lines
+
+
 def sample_rows(connection: Connection, import_id: int, face: Face) -> list[dict[str, Any]]:
     """The first rows, and the first that would not be taken, with what would change; for a preview."""
     rows = connection.execute(
         text(
-            "(SELECT line, outcome, data, field, reason, changes FROM import_row WHERE import_id = :import "
+            "(SELECT line, outcome, data, field, reason, changes FROM import_row WHERE import_id = :import AND step = '' "
             " ORDER BY line LIMIT :sample) UNION "
-            "(SELECT line, outcome, data, field, reason, changes FROM import_row WHERE import_id = :import "
+            "(SELECT line, outcome, data, field, reason, changes FROM import_row WHERE import_id = :import AND step = '' "
             " AND outcome IN ('refused', 'ambiguous') ORDER BY line LIMIT :sample) ORDER BY line"
         ),
         {"import": import_id, "sample": SAMPLE},
@@ -122,7 +159,8 @@ def sample_rows(connection: Connection, import_id: int, face: Face) -> list[dict
                     "after": after or "",
                 }
             )
-        shown = [str(values[key]) for key in ("email", "phone", "main_city", "account_number") if values.get(key)]
+        told_first = ("email", "phone", "main_city", "account_number") if face.entity is Party else values
+        shown = [str(values[key]) for key in told_first if values.get(key) and key != title][:4]
         found.append(
             {
                 "number": line,

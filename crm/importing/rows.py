@@ -6,23 +6,21 @@ import datetime as dt
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
-
-from crm.core.entity import Face, db
+from crm.core.entity import Face
 from crm.core.fields import Choice, Field
 from crm.importing.files import Row
-from crm.importing.plan import DATES, NUMBERS, Plan
+from crm.importing.plan import DATES, NUMBERS, Plan, PlanRefused, matchable
 from crm.importing.reading import Table
-from crm.importing.targets import Landing, landings, rules_of
+from crm.importing.rules import rules_of
+from crm.importing.targets import DOT, Landing, brought_face, own_landings
 from crm.importing.values import as_datetime, as_number, as_yes_no, clean, one_line
-from crm.models.access import Team, User
 
 REMEMBERED = 4_096
-_FLOAT_KEY = re.compile(r"(\d+)\.0")
+_FLOAT_KEY = re.compile(r"^(\d+)\.0$")
 
 
 class Staged(NamedTuple):
@@ -33,42 +31,90 @@ class Staged(NamedTuple):
     key: str | None
     field: str | None = None
     reason: str | None = None
+    step: str = ""  # the reference under which a row brings this along; of the row itself nothing
 
 
 class RowReader:
-    """Reads rows as a plan says. `remarks` counts what was taken otherwise than it was written."""
+    """Reads rows as a plan says. `remarks` counts what was taken otherwise than it was written.
 
-    def __init__(self, plan: Plan, face: Face, table: Table) -> None:
-        known = {landing.name: landing for landing in landings(face)}
-        self.remarks: Counter[str] = Counter()
-        self._face, self._plan = face, plan
+    Raises PlanRefused for a value for all rows that can't be one.
+    """
+
+    def __init__(self, plan: Plan, face: Face, table: Table, *, remarks: Counter[str] | None = None) -> None:
+        self.remarks: Counter[str] = Counter() if remarks is None else remarks
+        own, known = plan.own, {landing.name: landing for landing in own_landings(face)}
+        self._face, self._plan = face, own
         self._rules = rules_of(face)
-        self._people: dict[str, int] | None = None
-        self._mapped = frozenset(plan.columns.values())
-        self._required = [
-            landing.field for landing in known.values() if landing.field.required and landing.embed is None
-        ]
+        self._keys = matchable(face)
+        self._mapped = frozenset(own.names)
+        self._brought = {reference: RowReader(part, brought_face(face, reference), table, remarks=self.remarks)
+                         for reference, part in plan.brought().items()}  # fmt: skip
+        filled = self._rules.fills(self._mapped)
+        self._required = [landing for landing in known.values() if landing.field.required and landing.embed is None
+                          and landing.name not in filled]  # fmt: skip
         # Phones are read last: the country of their row completes them.
-        ordered = sorted(plan.columns.items(), key=lambda item: known[item[1]].field.kind == "phone")
+        ordered = sorted(own.columns.items(), key=lambda item: known[item[1]].field.kind == "phone")
         self._columns = [
             (
                 number,
                 table.columns[number].name,
                 known[name],
-                self._reader(known[name], plan.styles.get(number), repeats=_repeats(table.columns[number].values)),
+                self._reader(known[name], own.styles.get(number), repeats=_repeats(table.columns[number].values)),
             )
             for number, name in ordered
         ]
-        self._match_key = known[plan.match].key if plan.match in known else None
+        self._same = self._constants(known)
+        self._words = {
+            name: {word.casefold(): meant for word, meant in words.items()} for name, words in own.words.items()
+        }
+        self._match_key = known[own.match].key if own.match in known else None
 
-    def read(self, row: Row) -> Staged:
-        """Values or refusal of one row; never raises for what stands in it."""
+    def _constants(self, known: dict[str, Landing]) -> dict[str, Any]:
+        """The values that are the same in every row, as they are staged."""
+        data: dict[str, Any] = {}
+        for name, given in self._plan.constants.items():
+            try:
+                self._reader(known[name], _constant_style(known[name]), repeats=False)(given, data)
+            except ValueError as fault:
+                raise PlanRefused(f"{known[name].field.label} for all rows: {_sentence(given, str(fault))}") from None
+        return data
+
+    def read(self, row: Row) -> list[Staged]:
+        """Values or refusal of one row, then of what it brings along; never raises for what stands in it."""
         if row.problem:
-            return Staged(row.number, None, None, None, row.problem)
+            return [Staged(row.number, None, None, None, row.problem)]
+        data, fields, reasons = self._values(row)
+        brought: list[Staged] = []
+        for reference, reader in self._brought.items():
+            if not reader.has_values(row):
+                continue
+            first, *others = reader.read(row)
+            brought += [one._replace(step=_below(reference, one.step)) for one in (first, *others)]
+            if first.reason:
+                label = self._face.fields[reference].label
+                fields.append(first.field or "")
+                reasons.append(f"{label}: {first.reason}")
+        if not reasons:
+            self._complete(data, {one.step for one in brought}, fields, reasons)
+        if reasons:
+            told = ", ".join(dict.fromkeys(fields))[:255], "; ".join(reasons)[:2000]
+            return [Staged(row.number, data or None, None, *told)]
+        key = data.get(self._match_key) if self._match_key else None
+        return [Staged(row.number, data, key), *brought]
+
+    def has_values(self, row: Row) -> bool:
+        """Whether the row says anything of this record."""
+        return any(clean(row.cells[number]) is not None for number, *_ in self._columns) or any(
+            reader.has_values(row) for reader in self._brought.values()
+        )
+
+    def _values(self, row: Row) -> tuple[dict[str, Any], list[str], list[str]]:
         data: dict[str, Any] = {}
         fields, reasons = [], []
         for number, header, landing, read in self._columns:
             raw = clean(row.cells[number])
+            if raw is not None and landing.name in self._words:
+                raw = self._words[landing.name].get(raw.casefold(), raw) or None
             if raw is None:
                 continue
             try:
@@ -76,22 +122,18 @@ class RowReader:
             except ValueError as fault:
                 fields.append(header)
                 reasons.append(f"{landing.field.label}: {_sentence(raw, str(fault))}")
-        if not reasons:
-            self._complete(data, fields, reasons)
-        if reasons:
-            return Staged(row.number, data or None, None, ", ".join(fields)[:255], "; ".join(reasons)[:2000])
-        key = data.get(self._match_key) if self._match_key else None
-        return Staged(row.number, data, key)
+        return {**self._same, **data} if self._same else data, fields, reasons
 
-    def _complete(self, data: dict[str, Any], fields: list[str], reasons: list[str]) -> None:
-        given = bool(data.get("name"))
-        self._face.entity.complete(data)
+    def _complete(self, data: dict[str, Any], brought: set[str], fields: list[str], reasons: list[str]) -> None:
+        given, before = bool(data.get("name")), set(data)
+        self._rules.prepare(self._face, data)
+        data |= {name: _plain(data[name]) for name in data.keys() - before}
         if not given and isinstance(data.get("name"), str):
             data["name"] = data["name"][:255]
-        for declared in self._required:
-            if not data.get(declared.attribute):
-                fields.append(declared.name)
-                reasons.append(f"{declared.label}: is empty")
+        for landing in self._required:
+            if data.get(landing.key) in (None, "") and landing.name not in brought:
+                fields.append(landing.name)
+                reasons.append(f"{landing.field.label}: is empty")
                 return
         try:
             self._rules.complete(data, mapped=self._mapped)
@@ -106,9 +148,10 @@ class RowReader:
         if kind == "email":
             return lambda raw, data: data.update({key: declared.parse(raw), f"{key}_given": raw})
         if kind == "reference":
-            find = self._person if declared.refers_to == "user" else _team
-            return lambda raw, data: data.__setitem__(key, find(raw))
-        convert = _converter(landing, style)
+            return lambda raw, data: data.__setitem__(key, _as_key(one_line(raw))[:255])
+        convert = _converter(landing, style, is_key=landing.name in self._keys)
+        if declared.measured:
+            return lambda raw, data: data.__setitem__(key, self._rounded(declared, as_number(raw, style or "point")))
         if repeats:
             # Countries, states, industries: a few thousand values stand in a million rows.
             convert = lru_cache(maxsize=REMEMBERED)(convert)
@@ -119,6 +162,12 @@ class RowReader:
                 data[key] = value
 
         return read
+
+    def _rounded(self, declared: Field, number: Decimal) -> Any:
+        """What was measured more exactly than it is kept; the report says that."""
+        whole = number.quantize(Decimal(1), ROUND_HALF_UP)
+        self.remarks[f"values of “{declared.label}” were rounded to whole numbers"] += whole != number
+        return declared.parse(whole)
 
     def _phone(self, declared: Field, key: str, raw: str, data: dict[str, Any]) -> None:
         """A number that cannot be brought into the international form is kept as it was written."""
@@ -132,31 +181,12 @@ class RowReader:
             self.remarks["phones kept as written: no country code, or not possible in its country"] += 1
         data[f"{key}_given"] = raw
 
-    def _person(self, raw: str) -> int:
-        if self._people is None:
-            rows = db.session.execute(select(User.id, User.email, User.name).where(User.active).order_by(User.id))
-            self._people = {}
-            for ident, email, name in rows:
-                self._people.setdefault(name.casefold(), ident)
-                self._people[email] = ident
-        found = self._people.get(raw.casefold())
-        if found is None:
-            raise ValueError("is the name or e-mail of no active user")
-        return found
-
-
-def _team(raw: str) -> int:
-    found = db.session.scalars(select(Team.id).where(Team.name == raw)).one_or_none()
-    if found is None:
-        raise ValueError("is the name of no team")
-    return found
-
 
 def _repeats(values: Sequence[str]) -> bool:
     return len(values) > 20 and len(set(values)) < len(values) / 3
 
 
-def _converter(landing: Landing, style: str | None) -> Callable[[str], Any]:
+def _converter(landing: Landing, style: str | None, *, is_key: bool) -> Callable[[str], Any]:
     declared = landing.field
     kind = declared.kind
     if kind in NUMBERS:
@@ -171,11 +201,24 @@ def _converter(landing: Landing, style: str | None) -> Callable[[str], Any]:
         return lambda raw: _choice(declared, raw)
     if kind == "long_text":
         return declared.parse
-    if landing.name == "account_number":
-        # 13085.0 is a number that went through a table with gaps.
-        return lambda raw: declared.parse(_FLOAT_KEY.sub(r"\1", one_line(raw)) if raw.endswith(".0") else one_line(raw))
+    if is_key:
+        return lambda raw: declared.parse(_as_key(one_line(raw)))
     joint = ", " if landing.embed is not None else " "
     return lambda raw: declared.parse(one_line(raw, joint))
+
+
+def _as_key(text: str) -> str:
+    """13085.0 is a number that went through a table with gaps."""
+    return _FLOAT_KEY.sub(r"\1", text) if text.endswith(".0") else text
+
+
+def _constant_style(landing: Landing) -> str | None:
+    kind = landing.field.kind
+    return "ymd" if kind in DATES else "point" if kind in NUMBERS else None
+
+
+def _below(reference: str, step: str) -> str:
+    return f"{reference}{DOT}{step}" if step else reference
 
 
 def _choice(declared: Field, raw: str) -> Any:

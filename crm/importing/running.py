@@ -15,10 +15,11 @@ from sqlalchemy.orm import selectinload
 from crm.core.audit import Acting, acting_as, hand_over
 from crm.core.entity import Face, db, face_named
 from crm.core.jobs import Step
-from crm.importing.loading import Loader, Rights, totals
+from crm.importing.loading import Loader, totals
 from crm.importing.plan import Plan
 from crm.importing.reading import Table, open_table
 from crm.importing.report import SAMPLE, count_remarks, sample_rows, write_refused
+from crm.importing.rights import Rights
 from crm.importing.rows import RowReader
 from crm.importing.staging import clear, mark_repeated, stage, staged_rows
 from crm.importing.storage import uploads
@@ -59,10 +60,10 @@ class _Work:
 def rights_now(face: Face, plan: Plan, user_id: int | None) -> Rights:
     """The rights as they are at this moment, not as they were when the import was asked for. Raises Refused."""
     if user_id is None:
-        return Rights.of_operator()
+        return Rights()
     person = select(User).where(User.id == user_id).options(selectinload(User.roles).selectinload(Role.grants))
     fresh = person.execution_options(populate_existing=True)
-    return Rights.of(face, db.session.scalars(fresh).one_or_none(), plan.columns.values())
+    return Rights.of(face, db.session.scalars(fresh).one_or_none(), plan.names)
 
 
 def run_import(import_id: int, checkpoint: dict[str, Any]) -> Iterator[Step]:
@@ -86,6 +87,7 @@ def run_import(import_id: int, checkpoint: dict[str, Any]) -> Iterator[Step]:
             yield Step(0, checkpoint=kept, message=f"{counts['staged']:,} rows read")
             work.rights()
         total = counts.pop("staged", 0)
+        Loader(db.session.connection, import_id, work.face, work.plan, work.rights).normalise_keys()
         mark_repeated(db.session.connection(), import_id)
         yield Step(0, total, {"total": total, "counts": {}, "remarks": dict(reader.remarks)}, "Rows read")
     loader = Loader(db.session.connection, import_id, work.face, work.plan, work.rights)
@@ -111,7 +113,7 @@ def _finish(work: _Work, counts: Counter[str], remarks: Counter[str]) -> Step:
     _note(work.import_id, counts)
     record = db.session.get_one(Import, work.import_id, populate_existing=True)
     record.refused_name = write_refused(connection, work.import_id, work.table, work.path.parent)
-    record.remarks = "\n".join(count_remarks(connection, work.import_id, remarks)) or None
+    record.remarks = "\n".join(count_remarks(connection, work.import_id, work.face, remarks)) or None
     record.rows = result["rows"]
     clear(connection, work.import_id)
     db.session.flush()
@@ -137,13 +139,14 @@ def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[
     for line, _ in stage(lambda: connection, work.import_id, reader, work.table.rows(), limit=PREVIEWED):
         last = line
         yield 0, None
+    # The first rows' differences are kept: twice the sample, because blank rows leave gaps in the numbers.
+    watch = (work.plan.options.header or 0) + 2 * SAMPLE
+    loader = Loader(lambda: connection, work.import_id, work.face, work.plan, work.rights, watch=watch, alone=False)
+    loader.normalise_keys()
     mark_repeated(connection, work.import_id)
     staged = staged_rows(connection, work.import_id)
     complete = staged < PREVIEWED or next((False for row in work.table.rows() if row.number > last), True)
     counts: Counter[str] = Counter()
-    # The first rows' differences are kept: twice the sample, because blank rows leave gaps in the numbers.
-    watch = (work.plan.options.header or 0) + 2 * SAMPLE
-    loader = Loader(lambda: connection, work.import_id, work.face, work.plan, work.rights, watch=watch, alone=False)
     for _, outcomes in loader.chunks():
         counts += outcomes
         yield sum(counts.values()), None
@@ -152,7 +155,7 @@ def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[
         {
             "counts": totals(counts),
             "rows": sample_rows(connection, work.import_id, work.face),
-            "remarks": count_remarks(connection, work.import_id, reader.remarks),
+            "remarks": count_remarks(connection, work.import_id, work.face, reader.remarks),
             "complete": complete,
         },
     )

@@ -31,17 +31,17 @@ def stage(
     """
     wanted = islice((row for row in rows if row.number > after), limit)
     while chunk := [reader.read(row) for row in islice(wanted, CHUNK)]:
-        _copy(connect(), import_id, chunk)
-        yield chunk[-1].line, len(chunk)
+        _copy(connect(), import_id, [staged for row in chunk for staged in row])
+        yield chunk[-1][0].line, len(chunk)
 
 
 def _copy(connection: Connection, import_id: int, chunk: list[Staged]) -> None:
     cursor = _driver(connection).cursor()
-    columns = "import_id, line, data, match_key, outcome, field, reason"
+    columns = "import_id, line, data, match_key, outcome, field, reason, step"
     with cursor, cursor.copy(f"COPY import_row ({columns}) FROM STDIN") as copy:
-        for line, data, key, field, reason in chunk:
+        for line, data, key, field, reason, step in chunk:
             packed = None if data is None else json.dumps(data, ensure_ascii=False)
-            copy.write_row((import_id, line, packed, key, "refused" if reason else None, field, reason))
+            copy.write_row((import_id, line, packed, key, "refused" if reason else None, field, reason, step))
 
 
 def _driver(connection: Connection) -> Any:
@@ -52,7 +52,7 @@ def _driver(connection: Connection) -> Any:
 _MARK_REPEATED = text(
     """UPDATE import_row r SET same_as = f.first_line
        FROM (SELECT id, line, min(line) OVER (PARTITION BY match_key) AS first_line
-             FROM import_row WHERE import_id = :import AND match_key IS NOT NULL) f
+             FROM import_row WHERE import_id = :import AND step = '' AND match_key IS NOT NULL) f
        WHERE r.id = f.id AND f.first_line < f.line"""
 )
 
@@ -65,7 +65,7 @@ def mark_repeated(connection: Connection, import_id: int) -> None:
 def staged_rows(connection: Connection, import_id: int) -> int:
     return int(
         connection.execute(
-            text("SELECT count(*) FROM import_row WHERE import_id = :import"), {"import": import_id}
+            text("SELECT count(*) FROM import_row WHERE import_id = :import AND step = ''"), {"import": import_id}
         ).scalar_one()
     )
 

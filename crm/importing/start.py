@@ -14,6 +14,7 @@ from crm.core.jobs import Job, JobState, ask, before_retry
 from crm.importing.files import FileRefused, ReadOptions
 from crm.importing.plan import Plan, PlanChanged, PlanRefused, make_plan, open_for
 from crm.importing.reading import Table
+from crm.importing.rows import RowReader
 from crm.importing.running import try_out
 from crm.importing.storage import UPLOAD_LIMIT, Stored, forget, keep, uploads
 from crm.models.access import User
@@ -63,6 +64,7 @@ def draft(
     match: str | None = None,
     options: ReadOptions | None = None,
     country: str | None = None,
+    system: str | None = None,
     limit: int | None = UPLOAD_LIMIT,
 ) -> tuple[Import, Table]:
     """Keep the file, look at it, suggest a plan; nothing is loaded. Raises FileRefused, AlreadyImported."""
@@ -71,7 +73,7 @@ def draft(
         before = None if again else imported_before(face, stored.sha256)
         if before is not None:
             raise AlreadyImported(before)
-        record, table = _draft(face, stored, file_name, by, duplicates, match, options, country)
+        record, table = _draft(face, stored, file_name, by, duplicates, match, options, country, system)
         if again:
             record.plan = {**record.plan, AGAIN: True}
         return record, table
@@ -89,10 +91,13 @@ def _draft(
     match: str | None,
     options: ReadOptions | None,
     country: str | None,
+    system: str | None,
 ) -> tuple[Import, Table]:
     table = open_for(face, uploads() / stored.name, options)
     person = None if by is None else db.session.get(User, by)
-    plan = make_plan(face, table, duplicates=duplicates, match=match, country=country, complete=False, actor=person)
+    plan = make_plan(
+        face, table, duplicates=duplicates, match=match, country=country, system=system, complete=False, actor=person
+    )
     record = Import(
         file_name=_shown(file_name),
         entity=face.name,
@@ -139,8 +144,14 @@ def replan(
     if record.job_id is not None:
         raise Refused("it has been started already")
     old = Plan.from_data(record.plan)
-    kept: dict[str, Any] = {"duplicates": old.duplicates, "match": old.match, "country": old.country} | more
+    names = ("duplicates", "match", "country", "constants", "system", "words")
+    kept: dict[str, Any] = {name: getattr(old, name) for name in names}
+    if columns is not None and old.match not in columns.values():
+        kept["match"] = None
+    kept |= more
     plan = make_plan(face, table, columns=columns, complete=complete, actor=record.asked_by, **kept)
+    if complete:
+        RowReader(plan, face, table)  # says what of the values for all rows can't be read
     _put(record, plan)
     db.session.flush()
     return plan
@@ -272,10 +283,17 @@ def import_file(
     again: bool = False,
     dry_run: bool = False,
     country: str | None = None,
+    system: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    named_by: Mapping[str, str] | None = None,
+    constants: Mapping[str, str] | None = None,
+    words: Mapping[str, Mapping[str, str]] | None = None,
     by: int | None = None,
 ) -> tuple[Import, Job | None, dict[str, Any] | None]:
     """A file from the command line: the same engine without questions.
 
+    `mapping` says of columns, by their names, what they become ('' for nothing) where that isn't what is suggested,
+    `named_by` by what a column names other records.
     Answers the import with its job; with `dry_run` the import (the caller rolls back) and the findings.
     Raises FileRefused, PlanRefused, AlreadyImported.
     """
@@ -293,10 +311,16 @@ def import_file(
             duplicates=duplicates,
             match=match,
             country=country,
+            system=system,
             limit=None,
         )
     try:
-        replan(record, face, table, Plan.from_data(record.plan).columns)
+        told = by_number(table, mapping or {})
+        columns = {number: name for number, name in Plan.from_data(record.plan).columns.items()
+                   if name not in told.values()} | told  # fmt: skip
+        columns = {number: name for number, name in columns.items() if name}
+        replan(record, face, table, columns, match=match, styles=by_number(table, named_by or {}), constants=constants,
+               words=words)  # fmt: skip
         if dry_run:
             return record, None, check_now(record)
         return record, start(record, by=by), None
@@ -306,3 +330,14 @@ def import_file(
     finally:
         if dry_run:
             forget(record.stored_name)
+
+
+def by_number(table: Table, named: Mapping[str, str]) -> dict[int, str]:
+    """The numbers of columns instead of their names. Raises PlanRefused for a name that isn't there, or is there twice."""
+    found = {}
+    for header, value in named.items():
+        numbers = [column.index for column in table.columns if column.name.casefold() == header.strip().casefold()]
+        if len(numbers) != 1:
+            raise PlanRefused(f"the file has {len(numbers) or 'no'} columns “{header[:60]}”")
+        found[numbers[0]] = value.strip()
+    return found

@@ -16,25 +16,27 @@ from sqlalchemy import inspect
 from sqlalchemy.dialects import postgresql
 
 from crm.core.entity import Embed, Entity, Face
-from crm.importing.plan import Plan
-from crm.importing.targets import Landing, embed_key, embedded_entity, landings, rules_of
+from crm.importing.keys import EXTERNAL
+from crm.importing.plan import Plan, matchable
+from crm.importing.rules import rules_of
+from crm.importing.targets import Landing, embed_key, embedded_entity, own_landings
+from crm.models.external_ids import ExternalId
 from crm.models.imports import Duplicates
 
 _DIALECT = postgresql.dialect()
-CHUNK_SCOPE = "r.import_id = :import AND r.line > :after AND r.line <= :upto"
 OPEN = "r.outcome IS NULL"
 
 
-def _type(column: Any) -> str:
+def type_of(column: Any) -> str:
     return str(column.type.compile(dialect=_DIALECT))
 
 
-def _default(column: Any) -> str | None:
+def default_of(column: Any) -> str | None:
     """The server default of a NOT NULL column as SQL; None where it is a trigger that fills in."""
     argument = getattr(column.server_default, "arg", None)
     if column.nullable or argument is None:
         return None
-    return f"'{argument}'" if isinstance(argument, str) else str(argument.text)
+    return f"'{argument}'" if isinstance(argument, str) else str(argument.compile(dialect=_DIALECT))
 
 
 @dataclass(frozen=True)
@@ -85,24 +87,22 @@ def _changed(new: str, old: str) -> str:
 
 
 class Statements:
-    """All statements of one import."""
+    """All statements of one kind of record of an import: of the rows themselves, or (`step`) of what they bring along."""
 
-    def __init__(self, face: Face, plan: Plan, *, reached: str, sets_owner: bool) -> None:
-        self.face, self.plan, self._reached = face, plan, reached
+    def __init__(self, face: Face, plan: Plan, *, reached: str, sets_owner: bool, step: str = "") -> None:
+        self.face, self.plan, self._reached = face, plan.own, reached
+        self.step = step
         self.table = face.entity.__tablename__
         self.rules = rules_of(face)
-        known = {landing.name: landing for landing in landings(face)}
-        mapped = [known[name] for name in plan.columns.values()]
+        known = {landing.name: landing for landing in own_landings(face)}
+        mapped = [known[name] for name in self.plan.names]
         self.condition = " AND ".join(str(condition) for condition in face.where()) or "true"
         self._sets_owner = sets_owner and "owner_id" in face.entity.__table__.c
-        self._own = self._own_columns(mapped)
-        self._updatable = [
-            name for name in self._own if name not in self.rules.only_new or name in {landing.key for landing in mapped}
-        ]
+        self.own = self._own_columns(mapped, [face.fields[name].attribute for name in plan.brought()])
+        given = {landing.field.attribute for landing in mapped if landing.embed is None}
+        self._updatable = [name for name in self.own if name not in self.rules.only_new or name in given]
         self._derived = {
-            name: rule
-            for name, rule in self.rules.derived.items()
-            if name not in {landing.key for landing in mapped} and name in self._own
+            name: rule for name, rule in self.rules.derived.items() if name not in given and name in self.own
         }
         self.parts = self._parts(mapped)
         self.unique = [
@@ -112,21 +112,32 @@ class Statements:
             and face.entity.__table__.c.get(landing.key) is not None
             and face.entity.__table__.c[landing.key].unique
         ]
-        self._names = {landing.key: landing.name for landing in mapped}
+        self._names = {landing.key if landing.embed else landing.field.attribute: landing.name for landing in mapped}
         self.values = self._record()
 
-    def _own_columns(self, mapped: Iterable[Landing]) -> list[str]:
+    @property
+    def chunk(self) -> str:
+        """The condition of a whole chunk."""
+        return f"{self.rows} AND r.line > :after AND r.line <= :upto"
+
+    @property
+    def rows(self) -> str:
+        return f"r.import_id = :import AND r.step = '{self.step}'"
+
+    def _own_columns(self, mapped: Iterable[Landing], brought: Iterable[str]) -> list[str]:
         columns = self.face.entity.__table__.c
-        names = dict.fromkeys(landing.key for landing in mapped if landing.embed is None)
+        names = dict.fromkeys(landing.field.attribute for landing in mapped if landing.embed is None)
         for landing in mapped:
             if landing.field.keeps_given:
-                names[f"{landing.key}_given"] = None
+                names[f"{landing.field.attribute}_given"] = None
             if landing.name == "status":
                 names |= dict.fromkeys(("lifecycle", "block_state", "block_reason", "blocked_at", "archived_at"))
         names |= dict.fromkeys(
-            landing.key for landing in landings(self.face) if landing.field.required and not landing.embed
+            landing.field.attribute
+            for landing in own_landings(self.face)
+            if landing.field.required and not landing.embed
         )
-        names |= dict.fromkeys(name for name in ("kind",) if name in columns)
+        names |= dict.fromkeys((*brought, *self.rules.filled))
         return [name for name in names if name in columns and columns[name].computed is None]
 
     def _parts(self, mapped: Iterable[Landing]) -> list[Part]:
@@ -149,9 +160,9 @@ class Statements:
 
     def _record(self) -> str:
         columns = self.face.entity.__table__.c
-        types = {name: _type(columns[name]) for name in self._own}
+        types = {name: type_of(columns[name]) for name in self.own}
         for part in self.parts:
-            types |= {key: _type(part.entity.__table__.c[name]) for name, key in part.columns}
+            types |= {key: type_of(part.entity.__table__.c[name]) for name, key in part.columns}
         types |= {name: kind for name, kind in self.rules.more.items() if name not in types}
         listed = ", ".join(f"{name} {kind}" for name, kind in types.items())
         return f"CROSS JOIN LATERAL jsonb_to_record(r.data) AS v({listed})"
@@ -171,10 +182,50 @@ class Statements:
                            || array_to_string((array_agg({self._title()} ORDER BY {self.table}.id))[1:5],', ')
                             WHEN :skip THEN min({self._title()}) || ' has {self._key_label()} already'
                          END AS reason
-                  FROM import_row r JOIN {self.table} ON {self.table}.{self.plan.match} = r.match_key
+                  FROM import_row r {self._known()}
                   WHERE {scope} AND {OPEN} AND {self.condition} AND {self.rules.matched_with}
                   GROUP BY r.id) m
             WHERE r.id = m.id"""
+
+    def _known(self) -> str:
+        """The records that have the key of a row, beside it."""
+        key = matchable(self.face).get(self.plan.match or "")
+        if key is not None:
+            return f"JOIN {self.table} ON {self.table}.{key.column} = r.match_key"
+        return (
+            f"JOIN {ExternalId.__tablename__} e ON e.system = :system AND e.entity = '{self.table}' "
+            f"AND e.external_id = r.match_key JOIN {self.table} ON {self.table}.id = e.record"
+        )
+
+    def normalise_keys(self) -> str | None:
+        """Bring the keys of the staged rows into the form in which the table has them."""
+        key = matchable(self.face).get(self.plan.match or "")
+        if (
+            key is None or key.of == "{}" or self.face.fields[key.name].kind == "email"
+        ):  # that was done when it was read
+            return None
+        return f"UPDATE import_row r SET match_key = {key.sql('r.match_key')} WHERE {self.rows} AND r.match_key IS NOT NULL"
+
+    def keep_external(self, scope: str) -> str | None:
+        """Remember what the source system calls the records, so that its next file finds them by it."""
+        if EXTERNAL not in self.plan.names:
+            return None
+        return f"""
+            INSERT INTO {ExternalId.__tablename__} (system, external_id, entity, record)
+            SELECT :system, r.data->>'{EXTERNAL}', '{self.table}', r.record_id FROM import_row r
+            WHERE {scope} AND r.record_id IS NOT NULL AND r.outcome IN ('created', 'updated', 'unchanged', 'skipped')
+            AND r.data ? '{EXTERNAL}' ORDER BY r.line ON CONFLICT DO NOTHING"""
+
+    def fill(self, scope: str) -> str | None:
+        """What new records get from others, where the file says nothing."""
+        filled = self.rules.fill(self.face)
+        if filled is None:
+            return None
+        return f"""
+            UPDATE import_row r SET data = f.data || r.data FROM (
+                SELECT r.id, filled.data FROM import_row r CROSS JOIN LATERAL ({filled}) filled(data)
+                WHERE {scope} AND {OPEN} AND r.record_id IS NULL) f
+            WHERE r.id = f.id"""
 
     def skip_repeated(self, scope: str) -> str:
         return f"""
@@ -197,11 +248,11 @@ class Statements:
                   WHERE {scope} AND {OPEN} AND r.data ? '{column}') repeated
             WHERE first_line < line"""
 
-    def settle_taken(self, scope: str, column: str) -> str:
+    def settle_taken(self, scope: str, column: str, policy: Duplicates) -> str:
         """What becomes of them: skipped, refused, or (another one is wanted) taken without the number."""
-        if self.plan.duplicates is Duplicates.CREATE:
+        if policy is Duplicates.CREATE:
             action = f"data = r.data - '{column}', field = '{column}', reason = t.reason"
-        elif self.plan.duplicates is Duplicates.SKIP:
+        elif policy is Duplicates.SKIP:
             action = "outcome = 'skipped', reason = t.reason"
         else:
             action = f"outcome = 'refused', field = '{column}', reason = t.reason || :advice"
@@ -283,7 +334,7 @@ class Statements:
             )
         return _changed(new, old)
 
-    def _new_value(self, name: str) -> str:
+    def new_value(self, name: str) -> str:
         old, new = f"{self.table}.{name}", f"v.{name}"
         if name in self._derived:
             condition, value = self._derived[name]
@@ -297,7 +348,7 @@ class Statements:
     def update(self, scope: str) -> str | None:
         if not self._updatable:
             return None
-        sets = ", ".join(f"{name} = {self._new_value(name)}" for name in self._updatable)
+        sets = ", ".join(f"{name} = {self.new_value(name)}" for name in self._updatable)
         differs = " OR ".join(self._differs(name) for name in self._updatable)
         return f"""
             UPDATE {self.table} SET {sets} FROM import_row r {self.values}
@@ -314,11 +365,11 @@ class Statements:
     def insert(self, scope: str) -> str:
         columns = self.face.entity.__table__.c
         values = {"id": "r.record_id"}
-        for name in self._own:
-            default = _default(columns[name])
+        for name in self.own:
+            default = default_of(columns[name])
             values[name] = f"coalesce(v.{name}, {default})" if default else f"v.{name}"
         for name in self.face.defaults:
-            given = f"CAST(:default_{name} AS {_type(columns[name])})"
+            given = self.given_default(name) or "NULL"
             values[name] = f"coalesce(nullif(v.{name}, '{{}}'), {given})" if name in values else given
         if self._sets_owner:
             values["owner_id"] = "coalesce(v.owner_id, :actor)" if "owner_id" in values else ":actor"
@@ -327,11 +378,17 @@ class Statements:
             FROM import_row r {self.values} WHERE {scope} AND r.outcome = 'created' ORDER BY r.line
             ON CONFLICT DO NOTHING"""
 
+    def given_default(self, name: str) -> str | None:
+        """SQL: what a new record of the face gets in this column."""
+        column = self.face.entity.__table__.c[name]
+        return f"CAST(:default_{self.face.name}_{name} AS {type_of(column)})" if name in self.face.defaults else None
+
     def refuse_lost(self, scope: str) -> str:
         """Somebody else took a unique number in the very moment."""
         return f"""
             UPDATE import_row r
-            SET outcome = 'refused', record_id = NULL, reason = 'a unique number of it is taken already'
+            SET outcome = 'refused', record_id = NULL,
+                reason = 'another record says the same already, where only one may'
             WHERE {scope} AND r.outcome = 'created'
             AND NOT EXISTS (SELECT FROM {self.table} WHERE {self.table}.id = r.record_id)"""
 
@@ -364,7 +421,8 @@ class Statements:
         return f"{self.table}.code" if "code" in columns else f"('{self.face.label} ' || {self.table}.id)"
 
     def _key_label(self) -> str:
-        label = self.face.fields[self.plan.match].label.lower() if self.plan.match else "key"
+        key = matchable(self.face).get(self.plan.match or "")
+        label = key.label.lower() if key is not None else "number"
         return f"this {label}".replace("'", "''")
 
 

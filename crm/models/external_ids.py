@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import BigInteger, UniqueConstraint
 from sqlalchemy.orm import Mapped
 
+from crm.core.about import SYSTEM
 from crm.core.entity import About, Entity, Face, Section, db, entities, face_named
 from crm.core.fields import declare, text_field
-from crm.core.permissions import SYSTEM
 
 
 class ExternalId(Entity):

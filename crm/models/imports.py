@@ -160,12 +160,15 @@ class ImportRow(Entity):
     # The first row of the file with the same key, when this is a later one.
     same_as: Mapped[int | None] = integer_field(editable=False)
     record_id: Mapped[int | None] = mapped_column(BigInteger)
+    # What the row brings along, such as the order of a line, is staged beside it under the reference to it.
+    step: Mapped[str] = mapped_column(Text, server_default="")
     outcome: Mapped[Outcome | None] = choice_field(Outcome, editable=False)
     field: Mapped[str | None] = text_field(editable=False)
     reason: Mapped[str | None] = long_text_field(editable=False)
     changes: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
-    __table_args__ = (UniqueConstraint("import_id", "line"),)
+    __table_args__ = (UniqueConstraint("import_id", "step", "line"),
+                      Index("ix_import_row_brought", "import_id", "step", "match_key", postgresql_where=text("step <> ''")))  # fmt: skip
 
 
 class ExportFormat(Choice):

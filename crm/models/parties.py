@@ -325,6 +325,14 @@ class Contact(Entity):
     notes: Mapped[str | None] = long_text_field(field_class=FieldClass.PERSONAL)
     party: Mapped[Party] = relationship(back_populates="contacts")
 
+    @classmethod
+    def complete(cls, values: dict[str, Any]) -> None:
+        """A name from its parts, where only those were given."""
+        if not values.get("name"):
+            values["name"] = " ".join(
+                str(values[part]).strip() for part in ("first_name", "last_name") if values.get(part)
+            )
+
     def created(self) -> None:
         """The first one of a party is its primary one."""
         one_at_a_time(self.party_id)

@@ -67,7 +67,7 @@ PARTY = About(
              "income_level", "life_stage", "tags", "created_at", "updated_at", "date_of_birth", "name", "account_number",
              "tax_id", "status_code", "status_at", "data_quality"),
     sort=("name", "data_quality", "created_at", "updated_at"),
-    search_related=("contacts",), within=("owner",), importable=True, archived="archived_at",
+    search_related=("contacts",), within=("owner",), archived="archived_at",
     related=tuple(name for tab in _TABS for name in tab.fields), tabs=_TABS,
     embeds=(Embed("addresses", _ADDRESS, where=(("is_default", True),)),
             Embed("addresses", _ADDRESS, "billing_", (("kind", AddressKind.BILLING),)),

@@ -32,7 +32,7 @@ class Document(Entity):
     """A paper of a party: what it is, how long it is valid, who has seen it. Each of its versions is a file."""
 
     about = About(
-        area="Customers", icon="file-text", title="words", delete=True,
+        area="Customers", icon="file-text", title="words", delete=True, importable=False,
         columns=("words", "kind", "party", "number", "expires_on", "verified_at", "version"),
         search=("label",),
         filters=("party", "kind", "expires_on", "issued_on", "verified_at", "number", "created_at"), sort=("created_at",),

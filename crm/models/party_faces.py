@@ -21,19 +21,19 @@ Customer = add_face(
 )  # fmt: skip
 Vendor = add_face(
     Face(Party, "vendor", "vendors",
-         replace(PARTY, area="Partners", icon="truck", label="Vendor", importable=False, help="Those you buy from.",
+         replace(PARTY, area="Partners", icon="truck", label="Vendor", help="Those you buy from.",
                  screen=True),
          _shows("vendor"), {"roles": ["vendor"], "code_letter": "V"})
 )  # fmt: skip
 Partner = add_face(
     Face(Party, "partner", "partners",
-         replace(PARTY, area="Partners", icon="handshake", label="Partner", importable=False,
+         replace(PARTY, area="Partners", icon="handshake", label="Partner",
                  help="Partners and dealers you work with.", screen=True),
          _shows("partner"), {"roles": ["partner"], "code_letter": "P"})
 )  # fmt: skip
 EndCustomer = add_face(
     Face(Party, "end_customer", "end-customers",
-         with_figures(PARTY, label="End customer", icon="user", importable=False, help="Those who drive the vehicles.",
+         with_figures(PARTY, label="End customer", icon="user", help="Those who drive the vehicles.",
                  screen=True),
          _shows("end_customer"), {"roles": ["end_customer"], "code_letter": "E"})
 )  # fmt: skip
@@ -41,7 +41,7 @@ EndCustomer = add_face(
 Everybody = add_face(
     Face(
         Party, "party", "parties",
-        replace(PARTY, area="Partners", icon="users-round", label="Party", label_plural="Everybody", importable=False,
+        replace(PARTY, area="Partners", icon="users-round", label="Party", label_plural="Everybody",
                 create=False, edit=False, api=False, help="Everybody you know, whatever they are to you.", screen=True),
         through=("customer", "vendor", "partner", "end_customer"),
     )

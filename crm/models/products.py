@@ -39,7 +39,7 @@ class ProductCategory(Entity):
 
     about = About(
         area="Products", icon="layers", label="Category", label_plural="Categories", columns=("name", "parent", "description"),
-        search=("name",), filters=("parent", "name"), sort=("name",), delete=True, importable=False,
+        search=("name",), filters=("parent", "name"), sort=("name",), delete=True,
         related=("children", "products"), sections=(Section("Category", ("name", "parent", "description")),),
         help="What kinds of things you sell. Customers' preferred category comes from here.",
     )  # fmt: skip
@@ -79,7 +79,7 @@ class Product(Entity):
 
     about = About(
         area="Products", icon="package", columns=("name", "sku", "kind", "category", "price", "currency", "active"),
-        search=("name", "sku", "brand", "model"), sort=("name", "created_at"), delete=True,
+        search=("name", "sku", "brand", "model"), sort=("name", "created_at"), delete=True, brings=("category",),
         filters=("kind", "category", "active", "brand", "model", "price", "currency", "tax_rate", "sku", "name", "created_at"),
         sections=(Section("Product", ("name", "sku", "kind", "category", "brand", "model", "description", "active")),
                   Section("Price", ("price", "currency", "unit_cost", "tax_rate"),

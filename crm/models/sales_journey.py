@@ -184,7 +184,7 @@ class Onboarding(Entity):
     about = About(
         area="Customers", icon="clipboard-check", title="summary",
         columns=("summary", "customer", "template", "started_on", "remarks"), filters=("customer", "template", "started_on"),
-        sort=("started_on",), within=("customer", "owner"), related=("steps",), delete=True,
+        sort=("started_on",), within=("customer", "owner"), related=("steps",), delete=True, importable=False,
         sections=(Section("Onboarding", ("customer", "template", "started_on", "remarks")),),
         help="What is still to be done for new customers.",
     )  # fmt: skip

@@ -108,15 +108,15 @@ class Order(Entity):
     deal_id: Mapped[int | None] = reference_field("deal", table="deal")
     quote_id: Mapped[int | None] = reference_field("quote", table="quote")
     ordered_at: Mapped[dt.datetime] = datetime_field(label="Ordered", column={"server_default": func.now()},
-        synonyms=("order date", "purchase date", "invoice date"))  # fmt: skip
+        synonyms=("order date", "purchase date", "invoice date", "order date key"))  # fmt: skip
     state: Mapped[OrderState] = choice_field(OrderState, label="Order status", column={"server_default": "pending"},
                                              synonyms=("status",))  # fmt: skip
     currency: Mapped[str] = currency_field(required=True)
     exchange_rate: Mapped[Decimal] = decimal_field(**EXCHANGE_RATE)
     payment_method: Mapped[PaymentMethod | None] = choice_field(PaymentMethod)
     delivery_method: Mapped[DeliveryMethod | None] = choice_field(DeliveryMethod, synonyms=("ship mode",))
-    due_on: Mapped[dt.date | None] = date_field(label="Promised for", synonyms=("due date",))
-    shipped_on: Mapped[dt.date | None] = date_field(label="Shipped", synonyms=("ship date",))
+    due_on: Mapped[dt.date | None] = date_field(label="Promised for", synonyms=("due date", "due date key"))
+    shipped_on: Mapped[dt.date | None] = date_field(label="Shipped", synonyms=("ship date", "ship date key"))
     satisfaction: Mapped[int | None] = integer_field(**SATISFACTION)
     remarks: Mapped[str | None] = long_text_field(synonyms=("notes",))
 
@@ -154,7 +154,7 @@ class OrderLine(Line):
         area="Sales", icon="shopping-bag", label="Purchase", plural="purchases",
         columns=("name", "customer", "order", "sku", "quantity", "unit_price", "discount", "tax", "total", "currency",
                  "ordered_at", "order_state", "return_state"),
-        search=("name", "sku"), sort=("created_at", "total"), delete=True,
+        search=("name", "sku"), sort=("created_at", "total"), delete=True, brings=("order",),
         filters=("order", "product", "sku", "quantity", "unit_price", "discount", "total", "return_state", "created_at"),
         within=("order", "customer", "owner"), also_within=("order", "owner"),
         sections=(Section("Purchase", ("order", *WHAT, "unit_cost", "return_state", "remarks")),),
@@ -276,6 +276,7 @@ class ReturnLine(Entity):
         area="Sales", icon="list", title="what", columns=("what", "sales_return", "order_line", "quantity", "amount", "remarks"),
         filters=("sales_return", "order_line", "quantity", "amount"), sort=("created_at",),
         within=("sales_return", "order", "customer", "owner"), also_within=("sales_return", "order", "owner"), delete=True,
+        brings=("sales_return",),
         sections=(Section("Line", ("sales_return", "order_line", "quantity", "amount", "remarks")),),
     )  # fmt: skip
 

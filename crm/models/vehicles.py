@@ -26,7 +26,7 @@ from crm.core.fields import (
     reference_field,
     text_field,
 )  # fmt: skip
-from crm.core.rules import in_order, rule, with_currency
+from crm.core.rules import Doubt, in_order, rule, with_currency
 from crm.models.access import User
 from crm.models.parties import Party
 from crm.models.products import Product
@@ -93,7 +93,7 @@ class Vehicle(Entity):
     engine: Mapped[Engine | None] = choice_field(Engine, synonyms=("engine type", "fuel", "fuel type"))
     color: Mapped[str | None] = text_field(max_length=60, label="Colour", synonyms=("color",))
     product_id: Mapped[int | None] = reference_field("product", table="product", help="As it stands in the catalogue")
-    mileage: Mapped[int | None] = integer_field(minimum=0, help="The last known, in kilometres",
+    mileage: Mapped[int | None] = integer_field(minimum=0, measured=True, help="The last known, in kilometres",
                                                 synonyms=("odometer", "kilometres"))  # fmt: skip
     mileage_on: Mapped[dt.date | None] = date_field(label="Mileage read on")
     registered_on: Mapped[dt.date | None] = date_field(label="First registered")
@@ -120,6 +120,13 @@ class Vehicle(Entity):
     vendor: Mapped[Party | None] = relationship(foreign_keys=vendor_id)
     dealer: Mapped[Party | None] = relationship(foreign_keys=dealer_id)
     advisor: Mapped[User | None] = relationship()
+
+    doubts = (
+        Doubt("lower(brand) IN ('tesla', 'polestar', 'rivian', 'lucid') AND engine <> 'electric'",
+              "have another engine than their brand builds"),
+        Doubt("mileage > 1500000", "have gone more than 1,500,000 km"),
+        Doubt("year > extract(year FROM now()) + 1", "are of a model year that is still to come"),
+    )  # fmt: skip
 
     __table_args__ = (
         Index("uq_vehicle_vin", "vin_key", unique=True), Index("ix_vehicle_model", "brand", "model", "year"),

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from crm.core.entity import db, face_named
+from crm.core.jobs import JobState
+from crm.importing import loading
 from crm.importing.mapping import Target
+from crm.importing.running import run_import
+from crm.importing.start import by_number, draft, replan, start
+from crm.models.imports import Import
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
 
@@ -94,3 +100,43 @@ def workbook(rows_xml: str, *, sheets: int = 1, extra: dict[str, bytes] | None =
         for name, data in (extra or {}).items():
             archive.writestr(name, data)
     return made.getvalue()
+
+
+@pytest.fixture
+def bring(session):
+    """Imports bytes into a face and answers the record with its counts."""
+
+    def run(data: bytes | str | Path, into="customer", *, columns=None, by=None, name="file.csv", **more) -> Import:
+        face = face_named(into)
+        later = {key: more.pop(key) for key in ("styles", "constants", "words") if key in more}
+        stream = (
+            data.open("rb") if isinstance(data, Path) else io.BytesIO(data.encode() if isinstance(data, str) else data)
+        )
+        with stream:
+            record, table = draft(face, stream, name, by=by, again=True, **more)
+        plan = record.plan
+        if columns and not all(isinstance(key, int) for key in columns):
+            columns = by_number(table, columns)
+        if "styles" in later:
+            later["styles"] = by_number(table, later["styles"])
+        replan(record, face, table, columns or {int(number): name for number, name in plan["columns"].items()}, **later)
+        job = start(record, by=by)
+        db.session.commit()
+        for _ in run_import(record.id, {}):
+            db.session.commit()
+        job.state = JobState.DONE
+        db.session.commit()
+        return record
+
+    return run
+
+
+def counts(record: Import) -> dict[str, int]:
+    found = {name: getattr(record, f"rows_{name}") for name in loading.OUTCOMES}
+    assert sum(found.values()) == record.rows, "the counts must add up to the rows"
+    return {name: number for name, number in found.items() if number}
+
+
+@pytest.fixture
+def face(session):
+    return face_named("customer")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,7 +11,6 @@ from sqlalchemy import make_url, select, text
 from crm.commands.access import create_user
 from crm.core.command import Refused
 from crm.core.entity import db, face_named
-from crm.core.jobs import JobState
 from crm.core.spreadsheets import neutral, plain
 from crm.importing import loading, running, staging
 from crm.importing.plan import Plan, PlanChanged, PlanRefused
@@ -32,40 +30,7 @@ from crm.models.access import AuditEntry, RoleGrant, User, UserRole
 from crm.models.imports import Duplicates, Import, ImportRow
 from crm.models.parties import Address, Party
 from tests.conftest import _named
-
-
-@pytest.fixture
-def face(session):
-    return face_named("customer")
-
-
-@pytest.fixture
-def bring(face):
-    """Imports bytes and answers the record with its counts."""
-
-    def run(data: bytes | str | Path, *, columns=None, by=None, name="file.csv", **more) -> Import:
-        stream = (
-            data.open("rb") if isinstance(data, Path) else io.BytesIO(data.encode() if isinstance(data, str) else data)
-        )
-        with stream:
-            record, table = draft(face, stream, name, by=by, again=True, **more)
-        plan = record.plan
-        replan(record, face, table, columns or {int(number): name for number, name in plan["columns"].items()})
-        job = start(record, by=by)
-        db.session.commit()
-        for _ in run_import(record.id, {}):
-            db.session.commit()
-        job.state = JobState.DONE
-        db.session.commit()
-        return record
-
-    return run
-
-
-def counts(record: Import) -> dict[str, int]:
-    found = {name: getattr(record, f"rows_{name}") for name in loading.OUTCOMES}
-    assert sum(found.values()) == record.rows, "the counts must add up to the rows"
-    return {name: number for name, number in found.items() if number}
+from tests.importing.conftest import counts
 
 
 def party(email: str) -> Party:

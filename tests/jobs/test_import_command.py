@@ -79,7 +79,7 @@ def test_without_waiting_it_says_which_job_does_it(bring, desk):
     [
         ("", {}, "the file is empty"),
         ("colour,size\nred,5\n", {}, "no column becomes Display name"),
-        (FILE, {"entity": "users"}, "can't be imported; use one of: customers"),
+        (FILE, {"entity": "users"}, "can't be imported; use one of: contacts, .*customers"),
         (FILE, {"country": "Atlantis"}, "not the two-letter code"),
         ('name,email\n"Ann,ann@x.org\n', {"dry_run": True}, "never ends"),
     ],

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import re
+from decimal import Decimal
 
 import pytest
+from sqlalchemy import select
 
-from crm.core.entity import db
+from crm.core.entity import db, face_named
 from crm.core.jobs import Job, JobState
 from crm.importing import start as starting
 from crm.importing.running import run_import
 from crm.models.access import User, UserRole
 from crm.models.imports import Import
 from crm.models.parties import Party
+from crm.models.sales_orders import Order
+from tests.factories import make
 
 HEADER = "name,email,phone,industry,website,address,status"
 FILE = f"{HEADER}\nAnn Smith,ann@x.org,+60123456789,Steel,x.org,Jalan 1,active\n".encode()
@@ -87,7 +91,7 @@ def test_from_the_upload_to_the_report(app, as_user):
     number = draft_id(upload(person))
     page = person.client.get(f"/admin/imports/map/?id={number}")
     assert page.status_code == 200
-    assert page.text.count("selected>E-mail<") == 1
+    assert page.text.count("selected>E-mail<") == 2, "what a column becomes, and what known records are found by"
     columns = {f"column_{place}": name for place, name in enumerate(HEADER.split(","))}
     answer = person.client.post(f"/admin/imports/map/?id={number}", data={"do": "next", **columns})
     assert answer.status_code == 303
@@ -386,3 +390,39 @@ def test_a_check_that_runs_is_its_persons_too(app, as_user):
     assert as_user("admin").client.post(f"/admin/imports/cancel/?id={number}").location == "/admin/"
     with app.app_context():
         assert db.session.get_one(Job, job_id).state is JobState.CANCELLED
+
+
+def test_orders_with_their_lines_come_in_from_the_button_of_the_list(app, as_user):
+    """One row is one line; its order and what is the same for all come with it."""
+    person = as_user("admin")
+    assert 'href="/admin/imports/new/?entity=purchases"' in person.client.get("/admin/purchases/").text
+    shown = person.client.get("/admin/imports/new/?entity=purchases").text
+    assert re.search(r'<option value="order_line" selected data-template="/admin/imports/template/purchases/"', shown)
+    with app.app_context():
+        made = make(face_named("customer"), name="Ann Smith", account_number="77")
+        db.session.commit()
+        customer = made.id
+    file = b"order number,customer no,product name,quantity,price\nA-1,77,Tyre,4,99.50\nA-1,77,Fitting,1,20\nA-2,78,Tyre,1,99.50\n"
+    number = draft_id(upload(person, file, "lines.csv", entity="order_line"))
+    columns = ("order.number", "order.customer", "name", "quantity", "unit_price")
+    form = {"do": "next", **{f"column_{place}": name for place, name in enumerate(columns)}}
+    answer = person.client.post(f"/admin/imports/map/?id={number}", data=form)
+    assert answer.status_code == 422
+    assert "no column becomes Order: Currency" in answer.text
+    assert '<option value="order.currency" selected>' in answer.text, "what is lacking is asked for"
+    form |= {"same_field_0": "order.currency", "same_value_0": "eur", "style_1": "account_number"}
+    answer = person.client.post(f"/admin/imports/map/?id={number}", data=form)
+    assert answer.status_code == 303, answer.text
+    page = person.client.get(f"/admin/imports/preview/?id={number}").text
+    assert "there is no customer with the account number “78”" in page
+    assert "1 orders came with the rows" in page
+    assert "Import 2 purchases" in page
+    run(person, number)
+    end(app, number)
+    with app.app_context():
+        order = db.session.scalars(select(Order)).one()
+        assert (order.number, order.customer_id, order.currency) == ("A-1", customer, "EUR")
+        assert [(line.name, line.total) for line in order.lines] == [
+            ("Tyre", Decimal("398")),
+            ("Fitting", Decimal("20")),
+        ]

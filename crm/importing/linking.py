@@ -1,0 +1,176 @@
+"""The SQL that finds the records a file names: other records by their keys, and what the rows themselves brought along."""
+
+# ruff: noqa: S608 - statements are put together from declarations; what a person gave is always bound
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crm.core.entity import Face, face_named
+from crm.importing.keys import EXTERNAL, NUMBER, Key, name_of_record
+from crm.importing.plan import Plan
+from crm.importing.rights import Rights
+from crm.importing.rules import rules_of
+from crm.importing.statements import OPEN
+from crm.importing.targets import Landing, own_landings
+from crm.models.external_ids import ExternalId
+
+_SHOWN = 5
+_NUMBER_HERE = "[1-9][0-9]{0,17}$"
+
+
+@dataclass(frozen=True)
+class Link:
+    """A column that names a record of `face`: by one key, or by the first of several that finds anything."""
+
+    landing: Landing
+    face: Face
+    by: str = ""
+
+    @property
+    def table(self) -> str:
+        name: str = self.face.entity.__tablename__
+        return name
+
+    def find(self, scope: str, rights: Rights, *, system: str | None) -> str:
+        """Put the number of the one record that is named into each row; none refuses the row, several are ambiguous."""
+        keys = [key for key in rights.keys(self.face) if self.by in ("", key.name)]
+        ways = [self._by_external()] if system and self.by in ("", EXTERNAL) else []
+        ways += [self._by_key(key) for key in keys]
+        ways += [self._by_number("#?" if self.by == NUMBER else "#")] if self.by in ("", NUMBER) else []
+        reached = f"({rights.linkable(self.face)}) AND {rules_of(self.face).matched_with}"
+        found = " UNION ALL ".join(
+            f"SELECT given.value, {rank} AS rank, {self.table}.id, {name_of_record(self.face)} AS who "
+            f"FROM given {join} WHERE {reached}"
+            for rank, join in enumerate(ways)
+        )
+        name = self.landing.key
+        return f"""
+            WITH given AS MATERIALIZED (
+                SELECT DISTINCT r.data->>'{name}' AS value FROM import_row r WHERE {scope} AND {OPEN} AND r.data ? '{name}'),
+            found AS ({found}),
+            best AS (SELECT *, min(rank) OVER (PARTITION BY value) AS first FROM found),
+            meant AS (SELECT value, count(DISTINCT id) AS number, min(id) AS id,
+                             array_to_string((array_agg(DISTINCT who))[1:{_SHOWN}], ', ') AS who
+                      FROM best WHERE rank = first GROUP BY value)
+            UPDATE import_row r SET
+                data = CASE WHEN m.number = 1 THEN r.data || jsonb_build_object('{self.landing.field.attribute}', m.id)
+                            ELSE r.data END,
+                outcome = CASE WHEN m.number > 1 THEN 'ambiguous' WHEN m.number IS NULL THEN 'refused' END,
+                field = CASE WHEN m.number = 1 THEN r.field ELSE :header END,
+                reason = CASE WHEN m.number > 1 THEN {self._several()} WHEN m.number IS NULL THEN {self._none(keys, system)}
+                              ELSE r.reason END
+            FROM given LEFT JOIN meant m ON m.value = given.value
+            WHERE {scope} AND {OPEN} AND r.data->>'{name}' = given.value"""
+
+    def _by_key(self, key: Key) -> str:
+        return f"JOIN {self.table} ON {self.table}.{key.column} = {key.sql('given.value')}"
+
+    def _by_external(self) -> str:
+        return (
+            f"JOIN {ExternalId.__tablename__} e ON e.system = :system AND e.entity = '{self.table}' "
+            f"AND e.external_id = given.value JOIN {self.table} ON {self.table}.id = e.record"
+        )
+
+    def _by_number(self, sign: str) -> str:
+        number = f"CASE WHEN given.value ~ '^{sign}{_NUMBER_HERE}' THEN CAST(ltrim(given.value, '#') AS bigint) END"
+        return f"JOIN {self.table} ON {self.table}.id = {number}"
+
+    def _several(self) -> str:
+        noun = self.face.label_plural.lower()
+        text = _quoted(f"{self.landing.field.label}: ")
+        return f"{text} || '“' || left(m.value, 60) || '” are ' || m.number || {_quoted(f' {noun}: ')} || m.who"
+
+    def _none(self, keys: Sequence[Key], system: str | None) -> str:
+        names = [key.label if key.label[1:2].isupper() else key.label[:1].lower() + key.label[1:] for key in keys]
+        if system and self.by in ("", EXTERNAL):
+            names.insert(0, "number there")
+        if self.by == NUMBER or not names:
+            names.append("number here (#7)")
+        by = " or ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]
+        first = _quoted(f"{self.landing.field.label}: there is no {self.face.label.lower()} with the {by} “")
+        last = _quoted("” that can be linked: bring it in first, or mend the value")
+        return f"{first} || left(given.value, 60) || {last}"
+
+
+def links_of(face: Face, plan: Plan) -> list[Link]:
+    """The references of the rows themselves that the file names."""
+    known = {landing.name: landing for landing in own_landings(face)}
+    styles = {name: plan.styles.get(number, "") for number, name in plan.columns.items()}
+    return [
+        Link(known[name], face_named(known[name].field.refers_to), styles.get(name, ""))
+        for name in plan.own.names
+        if known[name].is_link
+    ]
+
+
+# What rows bring along. `r` is what is brought, `m` the row that brings it.
+
+
+def leave_with_their_rows(above: str, step: str, lines: str) -> str:
+    """What a row brings along stays out with it."""
+    return f"""
+        UPDATE import_row r SET outcome = 'refused', reason = 'its row is not taken' FROM import_row m
+        WHERE r.import_id = :import AND r.step = '{step}' AND {lines} AND {OPEN} AND m.import_id = r.import_id
+        AND m.step = '{above}' AND m.line = r.line AND m.outcome IS NOT NULL"""
+
+
+def gather(scope: str) -> str:
+    """Of several rows with the same key the first one speaks."""
+    return f"""
+        UPDATE import_row r SET outcome = 'skipped', same_as = f.first
+        FROM (SELECT r.id, r.line, min(r.line) OVER (PARTITION BY r.match_key) AS first FROM import_row r
+              WHERE {scope} AND {OPEN} AND r.record_id IS NULL AND r.match_key IS NOT NULL) f
+        WHERE r.id = f.id AND f.first < f.line"""
+
+
+def keep_known(scope: str) -> str:
+    """A known record is taken as it is."""
+    return f"UPDATE import_row r SET outcome = 'unchanged' WHERE {scope} AND {OPEN} AND r.record_id IS NOT NULL"
+
+
+def share(scope: str) -> str:
+    """What became of the first row counts for those that say the same."""
+    return f"""
+        UPDATE import_row r SET record_id = f.record_id, outcome = CASE WHEN f.record_id IS NULL THEN f.outcome ELSE 'unchanged' END,
+            field = f.field, reason = CASE WHEN f.record_id IS NULL THEN 'row ' || f.line || ': ' || f.reason END
+        FROM import_row f WHERE {scope} AND r.outcome = 'skipped' AND r.record_id IS NULL
+        AND f.import_id = r.import_id AND f.step = r.step AND f.line = r.same_as"""
+
+
+def take(above: str, step: str, lines: str, attribute: str, label: str) -> str:
+    """Hand the numbers of what was brought to the rows that brought it, or the reason why there is none."""
+    return f"""
+        UPDATE import_row r SET
+            data = CASE WHEN b.record_id IS NULL THEN r.data
+                        ELSE r.data || jsonb_build_object('{attribute}', b.record_id) END,
+            outcome = CASE WHEN b.record_id IS NULL THEN b.outcome ELSE r.outcome END,
+            field = CASE WHEN b.record_id IS NULL THEN b.field ELSE r.field END,
+            reason = CASE WHEN b.record_id IS NULL THEN {_quoted(f"{label}: ")} || b.reason ELSE r.reason END
+        FROM import_row b WHERE r.import_id = :import AND r.step = '{above}' AND {lines} AND {OPEN}
+        AND b.import_id = r.import_id AND b.step = '{step}' AND b.line = r.line"""
+
+
+def is_part_of(face: Face, reference: str) -> bool:
+    """Whether a record is a part of what it refers to: it goes with that."""
+    column = face.entity.__table__.c[face.fields[reference].attribute]
+    return any(key.ondelete == "CASCADE" for key in column.foreign_keys)
+
+
+def skip_parts_of_known(above: str, step: str, lines: str, label: str, face: Face) -> str:
+    """Rows that are parts of something that was there before this import are left out, as it is."""
+    table = face.entity.__tablename__
+    return f"""
+        UPDATE import_row r SET outcome = 'skipped', reason = {_quoted(f"{label} ")} || {name_of_record(face)} || ' is there already'
+        FROM import_row b JOIN {table} ON {table}.id = b.record_id
+        WHERE r.import_id = :import AND r.step = '{above}' AND {lines} AND {OPEN}
+        AND b.import_id = :import AND b.step = '{step}' AND {lines.replace("r.", "b.")} AND b.line = r.line
+        AND b.outcome = 'unchanged'
+        AND NOT EXISTS (SELECT FROM import_row c WHERE c.import_id = b.import_id AND c.step = b.step
+                        AND c.match_key = b.match_key AND c.outcome = 'created')"""
+
+
+def _quoted(text: str) -> str:
+    """Words of a declaration as SQL text; a colon would begin a bound value."""
+    return "'" + text.replace("'", "''").replace(":", "\\:") + "'"
