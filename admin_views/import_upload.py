@@ -18,6 +18,7 @@ from admin_views.cells import asking, moment, pill
 from crm.core.entity import Face, all_faces, db, face_named
 from crm.importing import access, start
 from crm.importing.files import MIB, FileRefused
+from crm.importing.plan import PlanRefused
 from crm.importing.reading import Table
 from crm.importing.storage import UPLOAD_LIMIT
 from crm.importing.targets import importable, template
@@ -62,7 +63,7 @@ class UploadRoutes:
                 again=given.get("again") == "1",
                 duplicates=Duplicates(policy) if policy in tuple(Duplicates) else Duplicates.SKIP,
             )
-        except FileRefused as refusal:
+        except (FileRefused, PlanRefused) as refusal:
             return self._upload_page(faces, face.name, errors=[error("file", file.filename or "File", str(refusal))])
         except start.AlreadyImported as fault:
             url = url_for(".progress_view", id=fault.before.id) if watchable(fault.before) else None

@@ -113,8 +113,9 @@ class About:
 
     @property
     def imports(self) -> bool:
-        """Whether files of it can be brought in: what a person may make and change, so no log, ledger or system record."""
-        return self.importable and self.create and self.edit and self.area != SYSTEM
+        """Whether files of it can be brought in: what a person may make, so no log, no ledger that keeps itself and no
+        system record. What is never changed comes in as new alone."""
+        return self.importable and self.create and self.area != SYSTEM
 
     @property
     def paths(self) -> tuple[tuple[str, ...], ...]:

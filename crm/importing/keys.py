@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import UniqueConstraint
 
-from crm.core.entity import Face
+from crm.core.entity import Face, face_named
 from crm.core.fields import Field
 from crm.core.permissions import Actor, accesses
 
@@ -39,6 +39,19 @@ def _rank(face: Face, key: Key) -> int:
     """People share a name more often than an e-mail, and that more often than a number."""
     kind = face.fields[key.name].kind
     return 0 if kind == "code" else 2 if kind == "email" else 3 if key.name == face.about.title else 1
+
+
+def owner_of(face: Face) -> tuple[Face, str, str] | None:
+    """Whose one and only record this is, with the column that says so, and SQL of when it counts: an account is named by
+    whatever names its customer."""
+    by_column = {field.attribute: field for field in face.fields.values() if field.kind == "reference"}
+    for index in face.entity.__table__.indexes:
+        names = [str(column.name) for column in index.columns]
+        condition = index.dialect_options["postgresql"]["where"]
+        # A flag says that one of several comes first, not that there is one.
+        if index.unique and len(names) == 1 and names[0] in by_column and str(condition) not in face.entity.__table__.c:
+            return face_named(by_column[names[0]].refers_to), names[0], "true" if condition is None else str(condition)
+    return None
 
 
 def usable(face: Face, actor: Actor | None) -> list[Key]:

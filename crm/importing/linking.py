@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crm.core.entity import Face, face_named
-from crm.importing.keys import EXTERNAL, NUMBER, Key, name_of_record
+from crm.importing.keys import EXTERNAL, NUMBER, Key, name_of_record, owner_of
 from crm.importing.plan import Plan
 from crm.importing.rights import Rights
 from crm.importing.rules import rules_of
@@ -36,8 +36,12 @@ class Link:
     def find(self, scope: str, rights: Rights, *, system: str | None) -> str:
         """Put the number of the one record that is named into each row; none refuses the row, several are ambiguous."""
         keys = [key for key in rights.keys(self.face) if self.by in ("", key.name)]
-        ways = [self._by_external()] if system and self.by in ("", EXTERNAL) else []
+        ways = [self._by_external(self.table)] if system and self.by in ("", EXTERNAL) else []
         ways += [self._by_key(key) for key in keys]
+        owner = owner_of(self.face) if not self.by else None
+        if owner is not None:
+            found = self._by_owner(*owner, rights, system=system)
+            ways, keys = ways + found[0], keys + found[1]
         ways += [self._by_number("#?" if self.by == NUMBER else "#")] if self.by in ("", NUMBER) else []
         reached = f"({rights.linkable(self.face)}) AND {rules_of(self.face).matched_with}"
         found = " UNION ALL ".join(
@@ -64,13 +68,28 @@ class Link:
             FROM given LEFT JOIN meant m ON m.value = given.value
             WHERE {scope} AND {OPEN} AND r.data->>'{name}' = given.value"""
 
+    def _by_owner(
+        self, owner: Face, column: str, condition: str, rights: Rights, *, system: str | None
+    ) -> tuple[list[str], list[Key]]:
+        """Ways to a record by what names the one that it belongs to, and those names."""
+        table = owner.entity.__tablename__
+        reached = f"(({rights.linkable(owner)}) AND {rules_of(owner).matched_with})"
+        one = f"(SELECT * FROM {self.table} WHERE {condition}) {self.table}"
+        mine = f"JOIN {one} ON {self.table}.{column} = {table}.id AND {reached}"
+        keys = rights.keys(owner)
+        ways = [self._by_external(table)] if system else []
+        ways += [f"JOIN {table} ON {table}.{key.column} = {key.sql('given.value')}" for key in keys]
+        return [f"{way} {mine}" for way in ways], [
+            replace(key, label=f"{owner.label}'s {_small(key.label)}") for key in keys
+        ]
+
     def _by_key(self, key: Key) -> str:
         return f"JOIN {self.table} ON {self.table}.{key.column} = {key.sql('given.value')}"
 
-    def _by_external(self) -> str:
+    def _by_external(self, table: str) -> str:
         return (
-            f"JOIN {ExternalId.__tablename__} e ON e.system = :system AND e.entity = '{self.table}' "
-            f"AND e.external_id = given.value JOIN {self.table} ON {self.table}.id = e.record"
+            f"JOIN {ExternalId.__tablename__} e ON e.system = :system AND e.entity = '{table}' "
+            f"AND e.external_id = given.value JOIN {table} ON {table}.id = e.record"
         )
 
     def _by_number(self, sign: str) -> str:
@@ -83,7 +102,7 @@ class Link:
         return f"{text} || '“' || left(m.value, 60) || '” are ' || m.number || {_quoted(f' {noun}: ')} || m.who"
 
     def _none(self, keys: Sequence[Key], system: str | None) -> str:
-        names = [key.label if key.label[1:2].isupper() else key.label[:1].lower() + key.label[1:] for key in keys]
+        names = [_small(key.label) for key in keys]
         if system and self.by in ("", EXTERNAL):
             names.insert(0, "number there")
         if self.by == NUMBER or not names:
@@ -92,6 +111,11 @@ class Link:
         first = _quoted(f"{self.landing.field.label}: there is no {self.face.label.lower()} with the {by} “")
         last = _quoted("” that can be linked: bring it in first, or mend the value")
         return f"{first} || left(given.value, 60) || {last}"
+
+
+def _small(label: str) -> str:
+    """A label within a sentence; VIN and SKU stay as they are."""
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
 def links_of(face: Face, plan: Plan) -> list[Link]:

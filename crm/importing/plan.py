@@ -182,6 +182,8 @@ def make_plan(
     same = {name: given.strip() for name, given in (constants or {}).items() if given.strip()}
     _check_columns(face, table, chosen, known, same, complete=complete)
     _check_source(system, chosen)
+    if duplicates is Duplicates.UPDATE and not face.about.edit:
+        raise PlanRefused(f"{face.label_plural.lower()} are never changed: choose to skip what is there already")
     if match is None:
         match = best_match(face, chosen.values())
     elif match not in matchable(face, actor):
