@@ -115,9 +115,10 @@ def put_first(face: Face, scope: str) -> list[str]:
     found = []
     for index in face.entity.__table__.indexes:
         flag = str(index.dialect_options["postgresql"]["where"])
-        if not index.unique or flag not in face.entity.__table__.c or len(list(index.columns)) != 1:
+        columns = list(index.columns)
+        if not index.unique or flag not in face.entity.__table__.c or len(columns) != 1 or not columns[0].foreign_keys:
             continue
-        of = next(iter(index.columns)).name
+        of = columns[0].name
         found.append(f"""
             UPDATE {table} SET {flag} = true WHERE {table}.id IN (
                 SELECT DISTINCT ON (n.{of}) n.id FROM import_row r JOIN {table} n ON n.id = r.record_id

@@ -40,8 +40,8 @@ class Link:
         ways += [self._by_key(key) for key in keys]
         owner = owner_of(self.face) if not self.by else None
         if owner is not None:
-            found = self._by_owner(*owner, rights, system=system)
-            ways, keys = ways + found[0], keys + found[1]
+            by_owner = self._by_owner(*owner, rights, system=system)
+            ways, keys = ways + by_owner[0], keys + by_owner[1]
         ways += [self._by_number("#?" if self.by == NUMBER else "#")] if self.by in ("", NUMBER) else []
         reached = f"({rights.linkable(self.face)}) AND {rules_of(self.face).matched_with}"
         found = " UNION ALL ".join(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, true
+from sqlalchemy import literal_column, select, true
 from sqlalchemy.dialects import postgresql
 
 from crm.core.command import Refused
@@ -44,7 +44,7 @@ class Rights:
         """SQL: the known records that may be changed."""
         if self.person is None:
             return "true"
-        return _sql([*row_scope(face, self.person, "import"), *row_scope(face, self.person)])
+        return _sql(face, [*row_scope(face, self.person, "import"), *row_scope(face, self.person)])
 
     def sets_owner(self, face: Face) -> bool:
         """Whether new records become the person's own."""
@@ -52,7 +52,7 @@ class Rights:
 
     def linkable(self, face: Face) -> str:
         """SQL: the records that others may be linked to: those that the person finds in a form as well."""
-        return _sql(face.where() if self.person is None else row_scope(face, self.person, PICK))
+        return _sql(face, face.where() if self.person is None else row_scope(face, self.person, PICK))
 
     def keys(self, face: Face) -> list[Key]:
         """What a file may name these by."""
@@ -63,7 +63,10 @@ def _scopes(face: Face, actor: User) -> tuple[Scope | None, Scope | None]:
     return allowed(actor, f"{face.name}.import"), allowed(actor, f"{face.name}.read")
 
 
-def _sql(conditions: Sequence[Any]) -> str:
+def _sql(face: Face, conditions: Sequence[Any]) -> str:
+    """The conditions as they stand behind WHERE of a query of the face's table: there, and only there, their subqueries
+    mean its row."""
+    query = select(literal_column("1")).select_from(face.entity.__table__).where(true(), *conditions)
     # Nothing in it but names of columns and the number of the user.
-    compiled = and_(true(), *conditions).compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
-    return str(compiled)
+    compiled = str(query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
+    return compiled.partition("\nWHERE ")[2] or "true"

@@ -35,7 +35,7 @@ class CreditRequest(Entity):
         columns=("code", "account", "customer", "amount", "limit_then", "exposure_then", "status", "requested_by", "created_at"),
         search=("code",), sort=("amount", "created_at"),
         filters=("account", "status", "amount", "limit_then", "exposure_then", "requested_by", "created_at"),
-        within=("account", "party", "owner"), edit=False, related=("decisions",),
+        within=("account", "party", "owner"), edit=False, importable=False, related=("decisions",),
         sections=(Section("Request", ("account", "amount", "terms", "reason"), "Somebody else will decide."),),
         detail=(Section("Request", ("code", "account", "customer", "amount", "terms", "reason", "status", "requested_by", "created_at")),
                 Section("When it was asked", ("limit_then", "exposure_then", "oldest_overdue_then"))),
