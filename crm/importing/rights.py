@@ -66,7 +66,7 @@ def _scopes(face: Face, actor: User) -> tuple[Scope | None, Scope | None]:
 def _sql(face: Face, conditions: Sequence[Any]) -> str:
     """The conditions as they stand behind WHERE of a query of the face's table: there, and only there, their subqueries
     mean its row."""
-    query = select(literal_column("1")).select_from(face.entity.__table__).where(true(), *conditions)
+    query: Any = select(literal_column("1")).select_from(face.entity.__table__).where(true(), *conditions)
     # Nothing in it but names of columns and the number of the user.
     compiled = str(query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
     return compiled.partition("\nWHERE ")[2] or "true"

@@ -41,7 +41,7 @@ class DuplicateCandidate(Entity):
         area="Customers", icon="copy", title="words", label="Possible duplicate", label_plural="Possible duplicates", plural="duplicates", edit=False,
         columns=("words", "first_party", "second_party", "state", "reasons", "created_at"),
         filters=("state", "score", "first_party", "second_party", "decided_by", "decided_at", "created_at"),
-        sort=("score", "created_at"), within=("first_party", "owner"), also_within=("second_party", "owner"),
+        sort=("score", "created_at"), importable=False, within=("first_party", "owner"), also_within=("second_party", "owner"),
         sections=(Section("The two", ("first_party", "second_party", "reasons")),),
         detail=(Section("The two", ("first_party", "second_party", "score", "reasons", "state")),
                 Section("Decision", ("decided_by", "decided_at"))),
