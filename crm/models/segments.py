@@ -38,7 +38,7 @@ class Segment(Entity):
     """A group of customers: chosen by hand, by a rule, or found in how they behave."""
 
     about = About(
-        area="Marketing", icon="chart-pie", columns=("name", "type", "priority", "owner", "valid_until", "updated_at"),
+        area="Marketing", icon="chart-pie", importable=False, columns=("name", "type", "priority", "owner", "valid_until", "updated_at"),
         search=("name", "description"),
         filters=("type", "priority", "owner", "valid_from", "valid_until", "rule", "created_at", "updated_at"),
         sort=("name", "priority", "created_at"), delete=True,

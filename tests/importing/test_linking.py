@@ -160,3 +160,17 @@ def test_a_contact_belongs_to_whoever_it_names_whatever_that_is(bring, session):
     found = session.scalars(select(Contact).where(Contact.party_id == party.id).order_by(Contact.id)).all()
     assert [(one.name, one.is_primary) for one in found] == [("Ann Smith", True), ("Bob Jones", False)]
     assert db.session.scalar(select(Contact.id).where(Contact.name == "")) is None
+
+
+def test_an_account_is_named_by_what_names_its_customer_and_what_is_never_changed_is_not_updated(bring, session):
+    ann = make(face_named("customer"), name="Ann", account_number="A-7")
+    account = make(face_named("credit_account"), party_id=ann.id)
+    file = "customer no,number,amount,currency\nA-7,I-1,100.50,EUR\nA-8,I-2,1,EUR\n"
+    columns = {"customer no": "account", "number": "number", "amount": "amount", "currency": "currency"}
+    record = bring(file, "invoices", columns=columns)
+    assert counts(record) == {"created": 1, "refused": 1}
+    assert session.execute(text("SELECT account_id, amount FROM invoice")).all() == [(account.id, Decimal("100.5"))]
+    assert "customer's account number" in reasons(record)["A-8"]
+    assert counts(bring(file, "invoices", columns=columns)) == {"skipped": 1, "refused": 1}
+    with pytest.raises(PlanRefused, match="never changed"):
+        bring(file, "invoices", columns=columns, duplicates=Duplicates.UPDATE)
