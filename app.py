@@ -44,7 +44,6 @@ from crm.core.transaction import run_in_transaction
 from crm.doctor import examine
 from crm.models.access import User
 from crm.models.automation import Webhook
-from crm.models.imports import Duplicates
 from crm.queries.audit import read_known, sealed, verify
 from crm.queries.coverage import refresh
 from crm.queries.figures import wrong_figures
@@ -52,7 +51,7 @@ from crm.servers import Servers, attach, running
 from crm.supervisor import run as supervise
 from jobs import queue, schedule
 from jobs import worker as workers
-from jobs.import_command import ImportNotPossible, cli_import
+from jobs.import_command import ImportNotPossible, cli_import, import_options, in_pairs
 from migrations import database
 
 csrf = CSRFProtect()
@@ -396,52 +395,15 @@ def demo(customers: int, seed: int, parties_only: bool, as_json: bool) -> None:
 
 @main.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--entity", "--into", default="customers", show_default=True, help="What the rows are, such as orders")
-@click.option("--match", default=None, help="What known records are found by, such as email")
-@click.option(
-    "--map",
-    "mapping",
-    multiple=True,
-    metavar="COLUMN=FIELD",
-    help="What a column becomes; with nothing behind the sign it stays out",
-)
-@click.option(
-    "--by",
-    "named_by",
-    multiple=True,
-    metavar="COLUMN=KEY",
-    help="By what a column names other records, such as CustomerKey=account_number",
-)
-@click.option(
-    "--set", "constants", multiple=True, metavar="FIELD=VALUE", help="A value for where the file says nothing"
-)
-@click.option("--value", "words", multiple=True, metavar="FIELD:WORD=VALUE", help="What a word of the file means")
-@click.option("--system", default=None, help="Where the file comes from: its numbers are kept under this name")
-@click.option(
-    "--duplicates", type=click.Choice([str(each.value) for each in Duplicates]), default="skip", show_default=True
-)
-@click.option("--country", default=None, help="Two-letter code: the country of phone numbers that name none")
-@click.option("--dry-run", is_flag=True, help="Say what would happen, write nothing")
-@click.option("--wait", is_flag=True, help="Wait for the end; works here where no worker does")
-@click.option("--again", is_flag=True, help="Also when this file was imported before")
-@click.option("--json", "as_json", is_flag=True, help="Only the JSON line")
-def import_(file: Path, entity: str, match: str | None, duplicates: str, country: str | None, dry_run: bool, wait: bool,
-            again: bool, as_json: bool, system: str | None, **pairs: tuple[str, ...]) -> None:  # fmt: skip
+@import_options
+def import_(file: Path, entity: str, as_json: bool, **chosen: Any) -> None:
     """Import a file of records; ends with one line of JSON with the counts."""
     with desk():
         try:
-            code = cli_import(file, entity, match=match, duplicates=Duplicates(duplicates), country=country, system=system,
-                              **{name: _pairs(given) for name, given in pairs.items()}, dry_run=dry_run, wait=wait, again=again, quiet=as_json)  # fmt: skip
+            code = cli_import(file, entity, quiet=as_json, **in_pairs(chosen))
         except ImportNotPossible as fault:
             raise click.ClickException(str(fault)) from None
     click.get_current_context().exit(code)
-
-
-def _pairs(given: tuple[str, ...]) -> dict[str, str]:
-    """Each `a=b` as a pair."""
-    if wrong := next((text for text in given if "=" not in text), None):
-        raise click.UsageError(f"“{wrong}” needs a = between its two halves")
-    return {name: value for name, _, value in (text.partition("=") for text in given)}
 
 
 @main.command()

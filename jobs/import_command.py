@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
 from crm.core.entity import Face, all_faces, db
 from crm.core.jobs import Job, JobState, bell
 from crm.core.transaction import run_in_transaction
@@ -19,6 +21,44 @@ from crm.models.imports import Duplicates, Import
 from jobs.runner import see_to_end
 
 ALREADY_IMPORTED = 3
+_OPTIONS = (
+    click.option("--entity", "--into", default="customers", show_default=True, help="What the rows are, such as orders"),
+    click.option("--match", default=None, help="What known records are found by, such as email"),
+    click.option("--map", "mapping", multiple=True, metavar="COLUMN=FIELD",
+                 help="What a column becomes; with nothing behind the sign it stays out"),
+    click.option("--by", "named_by", multiple=True, metavar="COLUMN=KEY",
+                 help="By what a column names other records, such as CustomerKey=account_number"),
+    click.option("--set", "constants", multiple=True, metavar="FIELD=VALUE", help="A value for where the file says nothing"),
+    click.option("--value", "words", multiple=True, metavar="FIELD:WORD=VALUE", help="What a word of the file means"),
+    click.option("--system", default=None, help="Where the file comes from: its numbers are kept under this name"),
+    click.option("--duplicates", type=click.Choice([str(each.value) for each in Duplicates]), default="skip", show_default=True),
+    click.option("--country", default=None, help="Two-letter code: the country of phone numbers that name none"),
+    click.option("--dry-run", is_flag=True, help="Say what would happen, write nothing"),
+    click.option("--wait", is_flag=True, help="Wait for the end; works here where no worker does"),
+    click.option("--again", is_flag=True, help="Also when this file was imported before"),
+    click.option("--json", "as_json", is_flag=True, help="Only the JSON line"),
+)  # fmt: skip
+
+
+def import_options(command: Any) -> Any:
+    """Give a command the options of an import."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def in_pairs(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as `cli_import` takes them: `a=b` as a pair. Raises click.UsageError."""
+    given: dict[str, Any] = {
+        name: _pairs(value) if isinstance(value, tuple) else value for name, value in chosen.items()
+    }
+    return given | {"duplicates": Duplicates(chosen["duplicates"])}
+
+
+def _pairs(given: tuple[str, ...]) -> dict[str, str]:
+    if wrong := next((text for text in given if "=" not in text), None):
+        raise click.UsageError(f"“{wrong}” needs a = between its two halves")
+    return {name: value for name, _, value in (text.partition("=") for text in given)}
 
 
 class ImportNotPossible(Exception):
