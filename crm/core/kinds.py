@@ -1,7 +1,6 @@
 """Kinds of field: what a value may be, how it is read from text or JSON, and how it is written back.
 
-A field is declared once, on its column. Forms, the API, imports, filters and exports all read a value with
-`Field.parse`, so the same input gets the same answer everywhere.
+Declared once, on a column. Forms, API, imports, filters and exports all read with `Field.parse`: one input, one answer.
 """
 
 from __future__ import annotations

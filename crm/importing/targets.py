@@ -57,7 +57,8 @@ class Landing:
         if self.is_link:
             names = dict.fromkeys(word.replace("_", " ") for word in (self.field.name, self.field.refers_to))
             synonyms += tuple(f"{name} {by}" for name in names for by in _NAMED_BY)
-            synonyms += _PARTIES if face_named(self.field.refers_to).entity is Party else ()
+            if self.field.required and face_named(self.field.refers_to).entity is Party:
+                synonyms += _PARTIES
         common = not self.noun or self.field.field_class is FieldClass.CONTACT or self.field.refers_to == "user"
         return Target(self.name, self.field.label, self.field.kind, self.field.required, synonyms, options, noun=self.noun,
                       common=common)  # fmt: skip
