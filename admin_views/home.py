@@ -11,7 +11,7 @@ from flask_admin import AdminIndexView, expose
 from flask_login import current_user
 
 from admin_views.cells import asking, initials, moment, title_of, tone_of, zone
-from admin_views.lists import endpoint, may
+from admin_views.lists import counted, endpoint, may
 from admin_views.rights import RightsRoutes
 from crm.commands.demo import ask_for_demo
 from crm.core.command import Refused
@@ -69,7 +69,7 @@ class HomeView(RightsRoutes, AdminIndexView):
         words = {"all": ("Customers", ""), "active": ("Active", "flt_status_eq=active"),
                  "new": ("New in 7 days", "flt_created_at_within_last=7 days"),
                  "blocked": ("Blocked", "flt_status_in=blocked,blacklisted")}  # fmt: skip
-        figures = [{"label": label, "value": _said(*counts[name]), "hint": "", "spark": None,
+        figures = [{"label": label, "value": counted(*counts[name], more=">", about="≈"), "hint": "", "spark": None,
                     "url": f"{base}?{query}" if query else base} for name, (label, query) in words.items() if name in counts]  # fmt: skip
         weeks = new_per_week(asking(), dt.datetime.now(zone()).date())
         recent = [{"title": title_of(customers, party), "url": url_for(endpoint(customers, "details_view"), id=party.id),
@@ -78,10 +78,6 @@ class HomeView(RightsRoutes, AdminIndexView):
                   for party in recent_customers(asking())]  # fmt: skip
         return {"figures": figures, "chart": [(f"{monday:%-d %b}", number) for monday, number in weeks],
                 "chart_title": "New customers per week", "recent": recent, "recent_url": base}  # fmt: skip
-
-
-def _said(number: int, exact: bool) -> str:
-    return f"{number:,}" if exact else f"≈ {round(number, -max(0, len(str(number)) - 2)):,}"
 
 
 def _waits(one: Waiting) -> dict[str, Any]:

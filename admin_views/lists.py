@@ -16,7 +16,7 @@ from crm.core.entity import Face, face_named
 from crm.core.fields import Field
 from crm.core.permissions import PICK, allowed
 from crm.queries.conditions import WITHOUT_VALUE, operator_word
-from crm.queries.listing import BadQuery, Filter, ListQuery, Page, read_query
+from crm.queries.listing import COUNTED_EXACTLY, BadQuery, Filter, ListQuery, Page, read_query
 from crm.queries.saved_views import views_of
 from crm.queries.scope import find
 
@@ -67,7 +67,7 @@ def context(
 ) -> dict[str, Any]:
     base = url_for(endpoint(face, "index_view"))
     names = columns_of(face, query.columns)
-    words = f"{number:,}" if exact else f"about {_rounded(number):,}"
+    words = counted(number, exact)
     pairs = query.parameters()
     offered = [made for made in commands_of(face) if may(face, made.verb)]
     narrowed = bool(query.search or query.filters)
@@ -101,10 +101,13 @@ def context(
     return shown
 
 
-def _rounded(number: int) -> int:
-    """An estimate, to two places: it must not look counted."""
-    places = max(0, len(str(number)) - 2)
-    return round(number, -places)
+def counted(number: int, exact: bool, *, more: str = "more than", about: str = "about") -> str:
+    """How many: an estimate to two places, as it must not look counted."""
+    if exact:
+        return f"{number:,}"
+    if number == COUNTED_EXACTLY + 1:
+        return f"{more} {COUNTED_EXACTLY:,}"
+    return f"{about} {round(number, -max(0, len(str(number)) - 2)):,}"
 
 
 def _query(pairs: list[tuple[str, str]]) -> str:
@@ -194,7 +197,7 @@ def _pager(page: Page, base: str, pairs: list[tuple[str, str]], number: int, exa
     first = page.first_row
     text = f"{len(page.rows):,} rows"
     if first is not None and page.rows:
-        total = f"{number:,}" if exact else f"about {_rounded(number):,}"
+        total = counted(number, exact)
         text = f"{first:,}–{first + len(page.rows) - 1:,} of {total}"
     return {"text": text, "newer_url": base + _query([*pairs, ("before", page.newer)]) if page.newer else None,
             "older_url": base + _query([*pairs, ("after", page.older)]) if page.older else None}  # fmt: skip

@@ -44,8 +44,8 @@ from crm.queries.scope import belongs_to, related_face, row_scope, visible
 
 PAGE_SIZE = 50
 DEEPEST_ROW = 10_000  # `page=` reaches this far; beyond it a cursor is the way
-COUNTED_EXACTLY = 10_000
-FAR_MORE = 2 * COUNTED_EXACTLY
+COUNTED_EXACTLY = 2_000
+FAR_MORE = 20_000
 
 
 class BadQuery(ValueError):
@@ -322,9 +322,10 @@ def _as_searched(term: str) -> str:
 
 
 def count(face: Face, query: ListQuery, actor: Actor, page: Page | None = None) -> tuple[int, bool]:
-    """(how many match, whether that is exact): what a `page` that holds them all says, else counted up to a bound.
+    """(how many match, whether that is exact): what a `page` that holds them all says, else counted up to a bound; one
+    more than the bound where there are more, as far from the truth as the planner's guess of several filters may lie.
 
-    Beyond it, and where the planner is sure that there are far more, its estimate.
+    Where the planner is sure that there are far more, its estimate.
     """
     if page is not None and page.first_row is not None and page.older is None and (page.rows or page.first_row == 1):
         return page.first_row - 1 + len(page.rows), True
@@ -333,9 +334,7 @@ def count(face: Face, query: ListQuery, actor: Actor, page: Page | None = None) 
         return estimated, False
     capped = matching(face, query, actor).with_only_columns(face.entity.id).limit(COUNTED_EXACTLY + 1).subquery()
     number = db.session.execute(select(func.count()).select_from(capped)).scalar_one()
-    if number <= COUNTED_EXACTLY:
-        return number, True
-    return max(estimated, COUNTED_EXACTLY + 1), False
+    return number, number <= COUNTED_EXACTLY
 
 
 def counts_up_to(asked: Iterable[Select[Any]], most: int) -> Select[Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from admin_views import lists
 from crm.core.entity import face_named
 from crm.models.access import User
 from crm.models.parties import Party
@@ -80,6 +81,17 @@ def test_where_the_planner_is_sure_of_far_more_nothing_is_counted(
     query = read_query(face, [("limit", "2")])
     page = fetch_page(face, query, admin)
     assert count(face, query, admin, page) == said
+
+
+def test_more_than_are_counted_is_said_as_such(session: Any, admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(session, "a", "b", "c")
+    for module in (listing, lists):
+        monkeypatch.setattr(module, "COUNTED_EXACTLY", 2)
+    monkeypatch.setattr(listing, "_estimate", lambda statement: 1)
+    face = face_named("customer")
+    found = count(face, read_query(face, []), admin)
+    assert (found, lists.counted(*found)) == ((3, False), "more than 2")
+    assert (lists.counted(1234, True), lists.counted(1234567, False)) == ("1,234", "about 1,200,000")
 
 
 def test_a_filter_of_several_values_is_changed_by_clicking_it(as_user):
