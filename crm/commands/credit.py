@@ -189,7 +189,7 @@ def take_back(payment: Payment, *, by: User, reason: str) -> None:
           twice="it was taken back already")  # fmt: skip
 
 
-@command(Payment, "Allocate", icon="split", applies=lambda payment: getattr(payment, "left_amount", 0) > 0)
+@command(Payment, "Allocate", icon="split", applies=lambda payment: (getattr(payment, "left_amount", None) or 0) > 0)
 def allocate(payment: Payment, *, by: User) -> None:
     """Settle open invoices with what is left of it, the oldest first."""
     refuse_archived(payment.account.party)
