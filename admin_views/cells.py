@@ -23,6 +23,7 @@ from markupsafe import Markup, escape
 from crm.core.entity import Face, face_named
 from crm.core.fields import MASK, Choice, Field
 from crm.core.permissions import Access, Asking, accesses, title_for
+from crm.queries.organisation import company_currency
 
 MASKED = Markup('<span class="faint" title="Your roles don’t show this value">{}</span>').format(MASK)
 EMPTY = Markup('<span class="faint">—</span>')
@@ -118,6 +119,13 @@ def _link(address: str, word: str) -> Markup:
     return html('<a href="%s">%s</a>', address, word)
 
 
+def _companys() -> str:
+    """The currency of totals; looked up once per request."""
+    if "company_currency" not in g:
+        g.company_currency = company_currency()
+    return cast(str, g.company_currency)
+
+
 def _money(field: Field, value: Decimal, currency: str | None) -> Markup:
     places = get_currency_precision(currency) if currency else 2
     unit = html(' <span class="unit">%s</span>', currency) if currency else ""
@@ -145,7 +153,9 @@ def render(
             return Markup('<span class="yes">Yes</span>') if value else Markup('<span class="no">No</span>')
         case "money":
             own = getattr(record, f"{field.name}_currency", None)
-            currency = field.currency or own or getattr(record, "currency", None)
+            currency = (
+                field.currency or own or getattr(record, "currency", None) or (_companys() if field.figure else None)
+            )
             return _money(field, value, currency)
         case "integer" | "decimal":
             return html('<span class="num">%s</span>', field.word(value))

@@ -19,6 +19,7 @@ from crm.models.credit_requests import CreditDecision, CreditRequest
 from crm.models.external_ids import ExternalId
 from crm.models.imports import Export, Import
 from crm.models.loyalty_accounts import CashbackEntry, PointAllocation, PointEntry
+from crm.models.organisation import Organisation
 from crm.models.sales_orders import OrderLine, ReturnLine
 
 _counter = itertools.count(1)
@@ -128,6 +129,12 @@ def make(face: Face, **given: Any) -> Any:
     if entity is AuditEntry:
         make(face_named("role"))  # the database writes the entry
         return newest(face)
+    if entity is Organisation:  # there is one
+        record = newest(face)
+        for name, value in given.items():
+            setattr(record, name, value)
+        db.session.flush()
+        return record
     if entity is PointAllocation:
         lot = make(face_named("point_entry"))
         make(face_named("point_entry"), account_id=lot.account_id, points=-1, kind="redeem")

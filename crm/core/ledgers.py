@@ -36,6 +36,7 @@ class Ledger:
     prefers: str
     sign: int = 1
     too_much: str = ""
+    same: str = "account_id"  # what an entry and the lot it takes from have in common besides the account
 
     def triggers(self) -> tuple[Trigger, ...]:
         return (
@@ -98,6 +99,8 @@ BEGIN
   SELECT coalesce(sum(b.{self.amount}), 0) INTO of_lot FROM {self.allocations} b WHERE b.{self.lot} = taken_from.id;
   IF taker.account_id <> taken_from.account_id THEN
     RAISE EXCEPTION 'is of another account' {wrong};
+  ELSIF taker.{self.same} <> taken_from.{self.same} THEN
+    RAISE EXCEPTION 'is of another {self.same}' {wrong};
   ELSIF sign(NEW.{self.amount}) <> sign(takes) OR abs(of_entry) > abs(takes) THEN
     RAISE EXCEPTION 'is more than is left of the entry' {wrong};
   ELSIF of_lot NOT BETWEEN 0 AND taken_from.{self.amount} THEN

@@ -35,6 +35,7 @@ from crm.models.sales_orders import Order
 _LEDGER = Ledger(
     accounts="credit_account", entries="payment", lots="invoice", allocations="payment_allocation", amount="amount",
     entry="payment_id", lot="invoice_id", prefers="invoice_id", is_lot="l.currency = NEW.currency", order="l.due_on, l.id",
+    same="currency",
 )  # fmt: skip
 
 

@@ -232,9 +232,13 @@ def test_payments_settle_the_oldest_first_and_what_is_over_stays_as_credit(accou
     customer = account.party
     db.session.refresh(customer.customer_figures)
     assert (customer.overdue, customer.outstanding) == (50, account.outstanding)
-    with pytest.raises(psycopg.errors.CheckViolation):
-        db.session.connection().connection.cursor().execute(
-            f"INSERT INTO payment_allocation (payment_id, invoice_id, amount) VALUES ({first.id}, {newer.id}, 1)")  # fmt: skip
+    by_hand = "INSERT INTO payment_allocation (payment_id, invoice_id, amount) VALUES (%s, %s, 1)"
+    for taker, taken_from, why in (
+        (first.id, newer.id, "left of the entry"),
+        (pay(9).id, dollars.id, "another currency"),
+    ):
+        with pytest.raises(psycopg.errors.CheckViolation, match=why), db.session.begin_nested():
+            db.session.connection().connection.cursor().execute(by_hand, (taker, taken_from))
 
 
 def test_money_has_the_decimals_of_its_currency(account: Any) -> None:
