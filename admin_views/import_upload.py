@@ -40,7 +40,7 @@ class UploadRoutes:
         if not faces:
             abort(403)
         if request.method == "GET":
-            return self._upload_page(faces, request.args.get("entity", ""))
+            return self._upload_page(faces, request.args.get("entity", "customer"))
         given = request.form
         face = next((face for face in faces if given.get("entity") in (face.name, face.plural)), None)
         file = request.files.get("file")

@@ -22,6 +22,7 @@ from werkzeug.test import TestResponse
 
 from admin_views.base import EntityView
 from crm.api import entering
+from crm.api.below import below, lists_below
 from crm.commands import access
 from crm.commands.access import scope_names
 from crm.commands.delivered_roles import DELIVERED
@@ -29,6 +30,7 @@ from crm.core.command import Command, commands_of
 from crm.core.entity import Face, all_faces, db, entities, face_named
 from crm.core.permissions import Access, Scope, accesses, allowed
 from crm.models.access import ApiKey, User, UserRole
+from crm.queries.scope import related_face
 from tests.factories import as_form, form_values, make, sample
 from tests.untouched import difference, state
 
@@ -51,7 +53,7 @@ WIZARD = {"map_view", "preview_view", "progress_view", "status_view", "cancel_vi
 CHANGES = {"photo_form": "photo_at"}
 # What one made for oneself is nobody else's, whatever the right; the files of documents have tests of their own.
 OWN_ALONE = {"file_view", "thumbnail_view"}
-API = {"api.collection", "api.record", "api.command", "api.nothing"}
+API = {"api.collection", "api.record", "api.command", "api.below_record", "api.nothing"}
 FACES = [face for face in all_faces() if face.about.screen]
 API_FACES = [face for face in FACES if face.about.api]
 # Statuses by which somebody is let in: done, asked, or told what is wrong with what was sent.
@@ -233,6 +235,12 @@ def _api_tries(user: User | None, records: dict[str, int], *, scoped: bool = Tru
             path = f"{place}/{made.verb.replace('_', '-')}"
             yield Try(face, "POST", path, status(face, made.verb), _asked(made))
             yield Try(face, "GET", path, shut)
+        for name in below(face):
+            relation = lists_below(face).get(name)
+            expected = one(face, "read")
+            if expected is IN and relation and _permitted(user, related_face(face, relation), "read") is None:
+                expected = only(403)
+            yield Try(face, "GET", f"{place}/{name}", expected)
     yield Try(None, "GET", "/api/v1/nonsense", only(404) if user is not None else only(401))
 
 

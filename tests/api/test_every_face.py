@@ -105,7 +105,11 @@ def test_list_and_one_show_every_part_and_304_when_unchanged(face, program):
 @each_writable
 def test_every_field_that_may_be_set_is_taken_and_shown(face, program):
     ask = program()
-    body = fitting(face, {field.name: sample(field, ask) for field in face.form_fields if field.kind != "choices"}, ask)
+    body = fitting(
+        face,
+        {field.name: sample(field, ask) for field in face.form_fields if field.required or field.kind != "choices"},
+        ask,
+    )
     for number, name in enumerate(name for name in body if face.field(name).kind == "integer"):
         body[name] = _within(face.field(name), number + 1)  # from lies before to
     answer = ask("POST", f"/{face.plural}", body)

@@ -28,7 +28,7 @@ VIEWS = (
 )
 # What one template draws again and again needs no second look.
 FEW = """() => document.querySelectorAll("tbody, select, .ticks, .docs-body, .docs-nav ul, .filter-list").forEach(
-    list => [...list.children].slice(12).forEach(again => again.remove()))"""
+    list => [...list.children].slice(12).forEach(again => again.selected || again.remove()))"""
 RUN = """async (rule) => {
     const found = await axe.run(document, {resultTypes: ["violations"], preload: false, ...(rule && {runOnly: [rule]})});
     return found.violations.map(fault => `${fault.id} (${fault.help}): ` + fault.nodes.slice(0, 4).map(

@@ -279,7 +279,8 @@ SETS = [
 
 
 def test_every_status_command_has_a_set_form() -> None:
-    assert {made.verb for made, _ in SETS} == {made.verb for made in commands_of(CUSTOMER)} - {"reassign"}
+    own = {made.verb for made in commands_of(CUSTOMER) if made.run.__module__ == parties.__name__}
+    assert {made.verb for made, _ in SETS} == own - {"reassign"}
     assert all(made.set_form is not None for made, _ in SETS)
 
 
