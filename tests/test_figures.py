@@ -85,10 +85,26 @@ def people(own_database: Any, owner_sql: Callable[..., list[Any]]) -> Callable[[
         writers = [History(own_database.servers.database_url, seed * 100 + number) for number in range(WRITERS)]
         at_once(lambda number: writers[number].run(TRANSACTIONS), WRITERS)
         assert sum(writer.done for writer in writers) > WRITERS * TRANSACTIONS / 3
-        for amount in range(1, 9):  # rare enough that chance may leave them out
-            owner_sql(APPROVED.replace("%(amount)s", str(amount)))
+        for statement in RARE:
+            owner_sql(statement)
 
     return write
+
+
+# What chance may leave out, for the first customer: a limit, points, an invoice whose payment was taken back.
+RARE = (
+    "UPDATE party SET roles = ARRAY['business_customer'] WHERE id = 1",
+    "INSERT INTO credit_account (party_id) VALUES (1) ON CONFLICT DO NOTHING",
+    APPROVED.replace("ORDER BY random() LIMIT 1", "WHERE party_id = 1").replace("%(amount)s", "7"),
+    "INSERT INTO invoice (account_id, number, amount, currency) SELECT id, 'rare', 5, 'EUR' FROM credit_account WHERE party_id = 1",
+    "INSERT INTO payment (account_id, amount, currency, invoice_id) SELECT account_id, 5, 'EUR', id FROM invoice WHERE number = 'rare'",
+    (
+        "INSERT INTO payment (account_id, kind, reverses_id, amount, currency) SELECT p.account_id, 'taken_back', p.id, -5, 'EUR' "
+        "FROM payment p JOIN invoice i ON i.id = p.invoice_id WHERE i.number = 'rare'"
+    ),
+    "INSERT INTO loyalty_account (party_id, program_id) VALUES (1, 1) ON CONFLICT DO NOTHING",
+    "INSERT INTO point_entry (account_id, kind, points, source) SELECT id, 'earn', 7, 'rare' FROM loyalty_account WHERE party_id = 1",
+)
 
 
 def wrong(own: Any) -> list[Any]:
