@@ -18,7 +18,7 @@ from babel.numbers import get_currency_precision
 from flask import g
 from flask_login import current_user
 from markdown_it import MarkdownIt
-from markupsafe import Markup, escape
+from markupsafe import Markup, _escape_inner, escape
 
 from crm.core.entity import Face, face_named
 from crm.core.fields import MASK, Choice, Field
@@ -33,9 +33,10 @@ AVATAR_TONES = 8
 def html(template: str, *parts: Any) -> Markup:
     """A template of our own with the parts escaped. `Markup.format` reads its template anew each time, which on a list
     took more time than all else."""
-    # Most parts have been drawn already.
-    safe = tuple([part if type(part) is Markup or type(part) is int else escape(part) for part in parts])
-    return Markup(template % safe)  # noqa: S704 - every part is escaped
+    # Most parts have been drawn already. `escape` and `Markup` do each in Python what takes a fifth of the time below them.
+    safe = tuple([part if type(part) is Markup or type(part) is int
+                  else _escape_inner(part) if type(part) is str else escape(part) for part in parts])  # fmt: skip
+    return str.__new__(Markup, template % safe)
 
 
 def asking() -> Asking:

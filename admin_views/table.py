@@ -24,6 +24,8 @@ _MENU = ('<td class="cell-menu"><button class="icon-btn row-btn" type="button" p
          'aria-haspopup="menu" aria-label="More for %s">%s</button><div class="menu" id="row-%s" popover data-menu '
          'role="menu" aria-label="More for %s" hx-get="%s" hx-trigger="toggle once"></div></td>')  # fmt: skip
 
+_ALIKE = frozenset(("choice", "boolean", "country", "language"))  # the same value looks the same in each row
+
 Link = Callable[[str, Any], str | None]
 
 
@@ -38,7 +40,7 @@ def rows(face: Face, records: Sequence[Any], names: Sequence[str], *, ticks: boo
     name_of, with_avatar = _name(face, names[0]), has_avatar(face)
     drawn = []
     for record in records:
-        name, number = name_of(record), record.id
+        name, number, fixed = name_of(record), record.id, face.is_archived(record)
         title = escape(name)
         address = html("%s?id=%s", details, number)
         avatar = html(_AVATAR, tone_of(record), " avatar-org" if getattr(record, "kind", None) == "organization" else "",
@@ -48,7 +50,7 @@ def rows(face: Face, records: Sequence[Any], names: Sequence[str], *, ticks: boo
             html('<tr data-row data-id="%s" data-href="%s">', number, address),
             html(_TICK, number, title) if ticks else "",
             html(_NAME, avatar, address, title, title, html(_CODE, code) if code else ""),
-            *(cell(record) for cell in cells),
+            *[cell(record, fixed) for cell in cells],
             html(_MENU, number, title, more, number, title, html("%s?id=%s", menu, number)), "</tr>\n",
         ]  # fmt: skip
     return Markup("".join(drawn))  # noqa: S704 - all of them are drawn by `html` or of what it drew
@@ -75,18 +77,26 @@ def _pages() -> Link:
     return url_of
 
 
-def _cell(face: Face, name: str, url_of: Link, *, quick: bool) -> Callable[[Any], str]:
+def _cell(face: Face, name: str, url_of: Link, *, quick: bool) -> Callable[[Any, bool], str]:
+    """Draws the cell of a record; of one that is `fixed` it can't be changed."""
     declared = face.field(name)
     value, numeric = _value(face, name), "num" if declared.family == "number" else ""
     start = html('<td class="%s" data-label="%s">', numeric, declared.label)
     changing = html('<td class="%s" data-label="%s" data-edit="%s">', numeric, declared.label, name) if quick else start
 
     if not fields_of(face)[name].shows:
-        return lambda record: f"{start}{EMPTY if value(record) in (None, '', []) else MASKED}</td>"
+        return lambda record, fixed: f"{start}{EMPTY if value(record) in (None, '', []) else MASKED}</td>"
 
-    def cell(record: Any) -> str:
-        shown = render(declared, value(record), record=record, url_of=url_of)
-        return f"{start if face.is_archived(record) else changing}{shown}</td>"  # all of them are safe by type
+    alike: dict[Any, Markup] | None = {} if declared.kind in _ALIKE else None
+
+    def cell(record: Any, fixed: bool) -> str:
+        given = value(record)
+        shown = alike.get(given) if alike else None
+        if shown is None:
+            shown = render(declared, given, record=record, url_of=url_of)
+            if alike is not None:
+                alike[given] = shown
+        return f"{start if fixed else changing}{shown}</td>"  # all of them are safe by type
 
     return cell
 

@@ -65,7 +65,7 @@ def test_a_page_that_holds_everything_says_how_many_without_counting(
 ) -> None:
     add(session, "a", "b", "c")
     face = face_named("customer")
-    monkeypatch.setattr(listing, "_estimate", lambda statement: pytest.fail("it was counted all the same"))
+    monkeypatch.setattr(listing, "_estimated", lambda *_: pytest.fail("it was counted all the same"))
     query = read_query(face, [])
     assert count(face, query, admin, fetch_page(face, query, admin)) == (3, True)
 
@@ -75,7 +75,7 @@ def test_where_the_planner_is_sure_of_far_more_nothing_is_counted(
     session: Any, admin: User, monkeypatch: pytest.MonkeyPatch, estimated: int, said: tuple[int, bool]
 ) -> None:
     add(session, "a", "b", "c")
-    monkeypatch.setattr(listing, "_estimate", lambda statement: estimated)
+    monkeypatch.setattr(listing, "_estimated", lambda *_: estimated)
     monkeypatch.setattr(listing, "FAR_MORE", 5)
     face = face_named("customer")
     query = read_query(face, [("limit", "2")])
@@ -87,7 +87,7 @@ def test_more_than_are_counted_is_said_as_such(session: Any, admin: User, monkey
     add(session, "a", "b", "c")
     for module in (listing, lists):
         monkeypatch.setattr(module, "COUNTED_EXACTLY", 2)
-    monkeypatch.setattr(listing, "_estimate", lambda statement: 1)
+    monkeypatch.setattr(listing, "_estimated", lambda *_: 1)
     face = face_named("customer")
     found = count(face, read_query(face, []), admin)
     assert (found, lists.counted(*found)) == ((3, False), "more than 2")
