@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, distinct, extract, func, select
+from sqlalchemy import BigInteger, Numeric, Select, Text, bindparam, cast, distinct, extract, func, literal, select, union_all
 
 from crm.core.entity import db, face_named
 from crm.core.permissions import Actor, Asking
@@ -36,35 +36,49 @@ class Habits:
 
 
 def habits_of(party_id: int, actor: Actor) -> Habits:
-    most_bought, often_bought, categories, by_month, channels = (
-        [tuple(row) for row in db.session.execute(statement, {"party": party_id})] for statement in _asked(Asking.of(actor)))  # fmt: skip
-    months = {int(number): count for number, count in by_month}
-    return Habits(most_bought, often_bought, [name for (name,) in categories],
-                  [months.get(number, 0) for number in range(1, 13)] if months else [], channels)  # fmt: skip
+    found: dict[str, list[Any]] = {name: [] for name in ("bought", "often", "category", "month", "channel")}
+    for row in db.session.execute(_asked(Asking.of(actor)), {"party": party_id}):
+        found[row.what].append(row)
+    months = {int(row.name): int(row.number) for row in found["month"]}
+    return Habits(
+        most_bought=[(row.name, row.number) for row in found["bought"]],
+        often_bought=[(row.name, int(row.number)) for row in found["often"]],
+        categories=[row.name for row in found["category"]],
+        seasons=[months.get(number, 0) for number in range(1, 13)] if months else [],
+        channels=[(Channel(row.name), int(row.number)) for row in found["channel"]],
+    )
 
 
-@lru_cache(maxsize=256)  # to put them together takes longer than to ask them
-def _asked(actor: Asking) -> tuple[Any, ...]:
-    """The questions, in the order of `Habits`."""
+@lru_cache(maxsize=256)  # to put it together takes longer than to ask it
+def _asked(actor: Asking) -> Any:
+    """One question for all of them: what it is about, a name, how many; of each what there is most of first."""
     party = bindparam("party", type_=BigInteger())
     orders = visible(face_named("order"), actor).where(
         Order.customer_id == party, Order.state == OrderState.COMPLETED).order_by(Order.ordered_at.desc())  # fmt: skip
-    bought = orders.with_only_columns(Order.id, Order.ordered_at).limit(NEWEST).subquery()
+    bought = orders.with_only_columns(Order.id, Order.ordered_at).limit(NEWEST).cte("bought")
     lines = select(OrderLine).join(bought, bought.c.id == OrderLine.order_id)
     quantity, often = func.sum(OrderLine.quantity), func.count(distinct(OrderLine.order_id))
-    named = lines.group_by(OrderLine.name).limit(SHOWN)
-    category = (lines.join(Product, Product.id == OrderLine.product_id).join(ProductCategory, ProductCategory.id == Product.category_id)
-                .with_only_columns(ProductCategory.name).group_by(ProductCategory.name)
-                .order_by(often.desc(), ProductCategory.name).limit(SHOWN))  # fmt: skip
-    month = extract("month", bought.c.ordered_at)
+    products = lines.join(Product, Product.id == OrderLine.product_id)
+    categories = products.join(ProductCategory, ProductCategory.id == Product.category_id)
     newest = (visible(face_named("interaction"), actor).where(Interaction.party_id == party,
               Interaction.state == InteractionState.DONE).order_by(Interaction.occurred_at.desc(), Interaction.id.desc())
               .with_only_columns(Interaction.channel, Interaction.occurred_at).limit(NEWEST).subquery())  # fmt: skip
-    number, last = func.count(), func.max(newest.c.occurred_at)
-    return (
-        named.with_only_columns(OrderLine.name, quantity).order_by(quantity.desc(), OrderLine.name),
-        named.with_only_columns(OrderLine.name, often).order_by(often.desc(), OrderLine.name),
-        category,
-        select(month, func.count()).group_by(month),
-        select(newest.c.channel, number).group_by(newest.c.channel).order_by(number.desc(), last.desc()),
+    month = extract("month", bought.c.ordered_at)
+    parts = (
+        _counted(lines, "bought", OrderLine.name, quantity, OrderLine.name).limit(SHOWN),
+        _counted(lines, "often", OrderLine.name, often, OrderLine.name).limit(SHOWN),
+        _counted(categories, "category", ProductCategory.name, often, ProductCategory.name).limit(SHOWN),
+        _counted(select(bought), "month", month, func.count(), month),
+        _counted(select(newest), "channel", newest.c.channel, func.count(), func.max(newest.c.occurred_at).desc()),
     )
+    told = union_all(*(select(part.subquery()) for part in parts)).subquery()
+    return select(told.c.what, told.c.name, told.c.number).order_by(told.c.what, told.c.place)
+
+
+def _counted(rows: Select[Any], what: str, name: Any, number: Any, then: Any) -> Select[Any]:
+    """How many of each name, most first, then by `then`."""
+    order = (number.desc(), then)
+    place = func.row_number().over(order_by=order).label("place")
+    return (rows.with_only_columns(literal(what).label("what"), cast(name, Text).label("name"),
+                                   cast(number, Numeric).label("number"), place)
+            .group_by(name).order_by(*order))  # fmt: skip
