@@ -10,7 +10,20 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Numeric, Select, Text, bindparam, cast, distinct, extract, func, literal, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    Numeric,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    distinct,
+    extract,
+    func,
+    literal,
+    select,
+    union_all,
+)
 
 from crm.core.entity import db, face_named
 from crm.core.permissions import Actor, Asking
