@@ -23,14 +23,20 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of a stranger's file we are ready to look at. Sizes are bytes, times are seconds."""
+    """How much of a stranger's file we are ready to look at. Sizes are bytes, of `cell` and `row` characters; times are
+    seconds.
+
+    Text is read in this process, a row at a time: these limits keep its memory flat. A workbook has to be unpacked as
+    a whole, so a process of its own does that.
+    """
 
     unpacked: int = 8 * 1024 * MIB
     ratio: int = 200
     ratio_matters_from: int = 32 * MIB
     columns: int = 1_000
     cell: int = MIB
-    line: int = 8 * MIB
+    row: int = 8 * MIB
+    workbook_parts: int = 10_000
     workbook_unpacked: int = 600 * MIB
     workbook_memory: int = 448 * MIB
     workbook_seconds: int = 120
@@ -86,9 +92,13 @@ class ReadOptions:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> ReadOptions:
         """Back from :meth:`as_data`; unknown names are an error, not ignored."""
-        unknown = set(data) - {f.name for f in fields(cls)}
-        if unknown:
-            raise FileRefused(f"unknown reading option '{sorted(unknown)[0]}'")
+        kinds = {"header": (int, "a number"), "repair": (bool, "true or false")}
+        for name, value in data.items():
+            if name not in {f.name for f in fields(cls)}:
+                raise FileRefused(f"unknown reading option '{name}'")
+            kind, told = kinds.get(name, (str, "text"))
+            if value is not None and type(value) is not kind:
+                raise FileRefused(f"the reading option '{name}' must be {told}")
         return cls(**data)
 
     def filled(self, **found: Any) -> ReadOptions:

@@ -107,9 +107,9 @@ def open_table(
             options = options.filled(sheet=name)
         elif options.sheet not in book.heads:
             raise FileRefused(f"the workbook has no sheet '{options.sheet}'")
-        found = Found(kind, packed, reasons, sheets=book.sheets)
+        found = Found(kind, packed, reasons, sheets=book.sheets, notes=book.notes)
 
-    first = _first_rows(raw_rows(path, found, options, limits))
+    first = _first_rows(raw_rows(path, found, options, limits), limits.row)
     if options.header is None:
         number, reasons["header"] = header_row(first, words)
         options = options.filled(header=number)
@@ -159,29 +159,40 @@ def raw_rows(path: Path, found: Found, options: ReadOptions, limits: Limits = LI
 
 
 class _Lines:
-    """The lines of a text file for the csv module; remembers whether one needs a closer look."""
+    """The lines of a text file for the csv module; remembers whether one needs a closer look, and how long the row is
+    that they make up."""
 
     def __init__(self, text: io.TextIOWrapper, limit: int, repair: bool) -> None:
         self._text = text
         self._limit = limit
         self._repair = repair
         self._ended = False
+        self._length = 0
         self.number = 0
+        self.started = 1
         self.doubtful = False
+
+    def next_row(self) -> None:
+        """The row is whole: what comes is another."""
+        self.started, self._length, self.doubtful = self.number + 1, 0, False
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
         line = self._text.readline(self._limit)
+        self._length += len(line)
         if not line:
             if self._ended:
                 raise StopIteration
             self._ended = True
             return _END
         self.number += 1
-        if len(line) >= self._limit:
-            raise FileRefused(f"line {self.number:,} is longer than {self._limit:,} characters: is this a table?")
+        if self._length >= self._limit:
+            # Of many lines too: quotes that are closed and opened again could make one row of the whole file.
+            raise FileRefused(
+                f"the row that begins in line {self.started:,} is longer than {self._limit:,} characters: is this a table?"
+            )
         if not line.isascii():
             if self._repair:
                 line = repaired(line)
@@ -196,7 +207,7 @@ def _text_rows(path: Path, found: Found, options: ReadOptions, limits: Limits) -
         open_bytes(path, packed=found.packed, limits=limits) as stream,
         io.TextIOWrapper(stream, options.encoding or "utf-8", "customer_desk_mark", newline="") as text,
     ):
-        lines = _Lines(text, limits.line, options.repair)
+        lines = _Lines(text, limits.row, options.repair)
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE
         reader = csv.reader(
             lines,
@@ -205,22 +216,19 @@ def _text_rows(path: Path, found: Found, options: ReadOptions, limits: Limits) -
             quoting=quoting,
             strict=False,
         )
-        number, started = 0, 1
+        number = 0
         try:
             for cells in reader:
                 if cells and cells[-1].endswith(_END):
                     if len(cells) > 1 or len(cells[0]) > len(_END):
-                        raise FileRefused(_unclosed(started, options.quote))
+                        raise FileRefused(_unclosed(lines.started, options.quote))
                     return
                 number += 1
+                problem = _problem(cells) if lines.doubtful else None
+                lines.next_row()
                 if number == 1 and _is_sep_line(cells, options.delimiter or ","):
                     # Excel's 'sep=;' is a note on how to read the file, and counted as a row by Excel too.
-                    started = lines.number + 1
                     continue
-                problem = None
-                if lines.doubtful:
-                    lines.doubtful = False
-                    problem = _problem(cells)
                 if len(cells) > limits.columns:
                     if any(cell.strip() for cell in cells[limits.columns :]):
                         raise FileRefused(
@@ -230,10 +238,9 @@ def _text_rows(path: Path, found: Found, options: ReadOptions, limits: Limits) -
                     cells = cells[: limits.columns]
                 if any(cells):
                     yield Row(number, cells, problem)
-                started = lines.number + 1
         except csv.Error as error:
             if "field larger" in str(error):
-                raise FileRefused(_unclosed(started, options.quote, limits.cell)) from error
+                raise FileRefused(_unclosed(lines.started, options.quote, limits.cell)) from error
             raise FileRefused(f"line {lines.number:,} cannot be read: {error}") from error
         except (UnicodeError, LookupError) as error:
             raise FileRefused(f"line {lines.number + 1:,} is not written in {options.encoding}") from error
@@ -258,11 +265,13 @@ def _problem(cells: Sequence[str]) -> str | None:
     return None
 
 
-def _first_rows(rows: Iterator[Row]) -> list[list[str]]:
-    """The first rows at their places: a blank row of the file is an empty list."""
+def _first_rows(rows: Iterator[Row], most: int) -> list[list[str]]:
+    """The first rows at their places, up to so many characters: a blank row of the file is an empty list."""
     first: list[list[str]] = []
+    length = 0
     for row in islice(rows, SAMPLE_ROWS):
-        if row.number > SAMPLE_ROWS + 1_000:
+        length += sum(map(len, row.cells))
+        if row.number > SAMPLE_ROWS + 1_000 or (first and length > most):
             break
         while len(first) < row.number - 1:
             first.append([])

@@ -152,7 +152,7 @@ class RowReader:
         convert = _converter(landing, style, is_key=landing.name in self._keys)
         if declared.measured:
             return lambda raw, data: data.__setitem__(key, self._rounded(declared, as_number(raw, style or "point")))
-        if repeats:
+        if repeats and kind not in ("long_text", "json"):
             # Countries, states, industries: a few thousand values stand in a million rows.
             convert = lru_cache(maxsize=REMEMBERED)(convert)
 

@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from crm.importing.files import Row
+from crm.importing.files import MIB, Row
 from crm.importing.rows import RowReader, Staged
 
 CHUNK = 5_000
+CHUNK_TEXT = 16 * MIB  # characters: long rows go in smaller chunks
 
 
 def stage(
@@ -29,13 +30,25 @@ def stage(
 
     `connect` answers the connection that counts now: the caller may commit after each chunk.
     """
-    wanted = islice((row for row in rows if row.number > after), limit)
-    while chunk := [reader.read(row) for row in islice(wanted, CHUNK)]:
-        _copy(connect(), import_id, [staged for row in chunk for staged in row])
-        yield chunk[-1][0].line, len(chunk)
+    for chunk in _chunks(islice((row for row in rows if row.number > after), limit)):
+        _copy(connect(), import_id, (staged for row in chunk for staged in reader.read(row)))
+        yield chunk[-1].number, len(chunk)
 
 
-def _copy(connection: Connection, import_id: int, chunk: list[Staged]) -> None:
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
+    length = 0
+    for row in rows:
+        chunk.append(row)
+        length += sum(map(len, row.cells))
+        if len(chunk) == CHUNK or length > CHUNK_TEXT:
+            yield chunk
+            chunk, length = [], 0
+    if chunk:
+        yield chunk
+
+
+def _copy(connection: Connection, import_id: int, chunk: Iterable[Staged]) -> None:
     cursor = _driver(connection).cursor()
     columns = "import_id, line, data, match_key, outcome, field, reason, step"
     with cursor, cursor.copy(f"COPY import_row ({columns}) FROM STDIN") as copy:

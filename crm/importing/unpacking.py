@@ -133,22 +133,47 @@ def open_bytes(path: Path, *, packed: bool, limits: Limits = LIMITS) -> BinaryIO
 _ROW = re.compile(rb'<(?:\w+:)?row\b[^>]*?\br="(\d{1,9})"')
 _ANY_ROW = re.compile(rb"<(?:\w+:)?row\b")
 _WIDE_CELL = re.compile(rb'\br="([A-Z]{3,})\d+"')
+_FAR_CELL = re.compile(rb'\br="[A-Z]{1,3}(\d{5,9})"')
+# A formula whose result was not kept: the program that wrote it has never worked it out.
+_NO_RESULT = re.compile(rb"</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></(?:\w+:)?v>)?\s*</(?:\w+:)?c>")
+FAR, LONELY = 10_000, 100  # below this row a cell is far when there are so many times fewer rows
+_END_OF_ZIP, _END_OF_ZIP64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+_PART = 1_024  # bytes of the directory for one part of a workbook
 
 
-def check_workbook(path: Path, limits: Limits = LIMITS) -> None:
-    """Look at an .xlsx before anything parses it: what its directory says and how far out its cells lie."""
+def check_workbook(path: Path, limits: Limits = LIMITS) -> int:
+    """Look at an .xlsx before anything parses it: what its directory says and how far out its cells lie.
+
+    Answers how many formulas it has that were never worked out: their cells read as empty.
+    """
+    without_result = 0
     try:
+        _check_size_of_directory(path, limits)
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             _check_directory(path, entries, limits)
             for entry in entries:
                 if entry.filename.startswith("xl/worksheets/") and entry.filename.endswith(".xml"):
                     with archive.open(entry) as sheet:
-                        _check_cells(sheet, limits)
+                        without_result += _check_cells(sheet, limits)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         if isinstance(error, RuntimeError) and "password" in str(error):
             raise FileRefused("it is locked with a password: save it without one") from error
         raise FileRefused("the workbook is damaged or cut off") from error
+    return without_result
+
+
+def _check_size_of_directory(path: Path, limits: Limits) -> None:
+    """Before it is read: the directory of a zip may be as large as the file, and takes ten times that of memory."""
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 66_000), io.SEEK_END)
+        tail = file.read()
+    end, end64 = tail.rfind(_END_OF_ZIP), tail.rfind(_END_OF_ZIP64)
+    size = int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else 0
+    if end64 >= 0 and tail[end - 20 : end - 16] == _LOCATOR_64:  # a large directory is described there
+        size = int.from_bytes(tail[end64 + 40 : end64 + 48], "little")
+    if size > limits.workbook_parts * _PART:
+        raise FileRefused("the workbook is made of too many parts")
 
 
 def _check_directory(path: Path, entries: list[zipfile.ZipInfo], limits: Limits) -> None:
@@ -159,7 +184,7 @@ def _check_directory(path: Path, entries: list[zipfile.ZipInfo], limits: Limits)
         inside = next((n for n in sorted(names) if n.lower().endswith((".csv", ".tsv", ".txt", ".xlsx"))), None)
         hint = f": unpack it and send '{inside[:80]}'" if inside else ""
         raise FileRefused(f"this is a zip archive, not an Excel workbook{hint}")
-    if len(entries) > 10_000:
+    if len(entries) > limits.workbook_parts:
         raise FileRefused("the workbook is made of too many parts")
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > limits.workbook_unpacked:
@@ -172,8 +197,8 @@ def _check_directory(path: Path, entries: list[zipfile.ZipInfo], limits: Limits)
         raise FileRefused(f"the workbook unpacks to {unpacked // size:,} times its size: that is a bomb, not a table")
 
 
-def _check_cells(sheet: IO[bytes], limits: Limits) -> None:
-    last_row, rows, carried, read = 0, 0, b"", 0
+def _check_cells(sheet: IO[bytes], limits: Limits) -> int:
+    last_row, rows, carried, read, without_result = 0, 0, b"", 0, 0
     while block := sheet.read(STEP):
         read += len(block)
         if read > limits.workbook_unpacked:
@@ -185,13 +210,18 @@ def _check_cells(sheet: IO[bytes], limits: Limits) -> None:
         rows += len(_ANY_ROW.findall(text))
         for number in _ROW.findall(text):
             last_row = max(last_row, int(number))
+        if rows * LONELY < limits.workbook_rows:
+            # A cell may say another row than the one it stands in; where there are more rows, none is lonely.
+            last_row = max([last_row, *map(int, _FAR_CELL.findall(text))])
+        without_result += len(_NO_RESULT.findall(text))
         for letters in _WIDE_CELL.findall(text):
             if _column_number(letters) > limits.columns:
                 raise FileRefused(f"it has cells out in column {letters.decode()}; at most {limits.columns:,} columns")
     if last_row > limits.workbook_rows:
         raise FileRefused(f"it has cells in row {last_row:,}; a sheet has at most {limits.workbook_rows:,}")
-    if last_row > 10_000 and last_row > rows * 100:
+    if last_row > FAR and last_row > rows * LONELY:
         raise FileRefused(f"it has a lone cell far below its data, in row {last_row:,}: remove it or save it as CSV")
+    return without_result
 
 
 def _column_number(letters: bytes) -> int:

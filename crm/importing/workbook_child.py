@@ -1,7 +1,8 @@
 """Run as a process of its own: prints one Excel workbook as JSON lines, within memory and time limits.
 
 It imports nothing of ours, so that it starts fast and a workbook that kills it takes nothing else along.
-Usage: workbook_child.py (describe | rows) PATH MEMORY_BYTES SECONDS [SHEET]
+Usage: workbook_child.py (describe | rows) PATH MEMORY_BYTES SECONDS CELL ROW [SHEET]
+What stands in a cell is cut off behind CELL characters; a row of more than ROW ends it, and so many go out of all heads.
 """
 
 import datetime
@@ -44,16 +45,16 @@ def limit(what: int, value: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    task, path, memory, seconds, *sheets = arguments
+    task, path, memory, seconds, cell, row, *sheets = arguments
     limit(resource.RLIMIT_AS, int(memory))
     limit(resource.RLIMIT_CPU, int(seconds))
     limit(resource.RLIMIT_CORE, 0)
     try:
         workbook = python_calamine.CalamineWorkbook.from_path(path)
         if task == "describe":
-            describe(workbook)
-        else:
-            rows(workbook, sheets[0])
+            describe(workbook, int(row))
+        elif not rows(workbook, sheets[0], int(cell), int(row)):
+            return 7
     except MemoryError:
         return 3
     except python_calamine.PasswordError:
@@ -66,7 +67,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def describe(workbook: Any) -> None:
+def describe(workbook: Any, most: int) -> None:
     for meta in workbook.sheets_metadata:
         if meta.typ != python_calamine.SheetTypeEnum.WorkSheet:
             continue
@@ -75,7 +76,11 @@ def describe(workbook: Any) -> None:
         for number, row in enumerate(sheet.iter_rows(), start=1):
             if number > HEAD_ROWS:
                 break
-            head.append([text(cell)[:2000] for cell in row])
+            cells = [text(cell)[:2000] for cell in row]
+            most -= sum(map(len, cells)) + len(cells)
+            if most < 0:
+                break
+            head.append(cells)
         print(
             json.dumps(
                 {
@@ -90,14 +95,19 @@ def describe(workbook: Any) -> None:
         del sheet
 
 
-def rows(workbook: Any, name: str) -> None:
+def rows(workbook: Any, name: str, longest: int, most: int) -> bool:
+    """False when a row is too long to go on."""
     sheet = workbook.get_sheet_by_name(name)
     del workbook
     write = sys.stdout.write
     encode = json.JSONEncoder(ensure_ascii=True, check_circular=False).encode
     for row in sheet.iter_rows():
-        write(encode([text(cell) for cell in row]) + "\n")
+        cells = [text(cell)[: longest + 1] for cell in row]
+        if sum(map(len, cells)) > most:
+            return False
+        write(encode(cells) + "\n")
     sys.stdout.flush()
+    return True
 
 
 if __name__ == "__main__":

@@ -23,12 +23,21 @@ class Workbook:
     path: Path
     sheets: tuple[Sheet, ...]
     heads: dict[str, list[list[str]]]
+    notes: tuple[str, ...] = ()
 
 
 def open_workbook(path: Path, kind: str, limits: Limits = LIMITS) -> Workbook:
     """Check and look over a workbook; FileRefused when it is a bomb, damaged, locked or too large."""
+    notes: tuple[str, ...] = ()
     if kind == "xlsx":
-        check_workbook(path, limits)
+        empty = check_workbook(path, limits)
+        if empty:
+            what = (
+                "formula has no result in the file and reads"
+                if empty == 1
+                else "formulas have no result in the file and read"
+            )
+            notes = (f"{empty:,} {what} as empty: open it in a spreadsheet and save it, to have them worked out",)
     elif path.stat().st_size > limits.workbook_unpacked:
         raise FileRefused(f"it is larger than {limits.workbook_unpacked // MIB:,} MiB: save it as CSV")
     sheets, heads = [], {}
@@ -44,7 +53,7 @@ def open_workbook(path: Path, kind: str, limits: Limits = LIMITS) -> Workbook:
         heads[told["name"]] = head
     if not sheets:
         raise FileRefused("the workbook has no sheet with cells")
-    return Workbook(path, tuple(sheets), heads)
+    return Workbook(path, tuple(sheets), heads, notes)
 
 
 def choose_sheet(book: Workbook, words: Collection[str]) -> tuple[str, str]:
@@ -81,6 +90,7 @@ def _problem(cells: list[str], limits: Limits) -> str | None:
     for cell in cells:
         if "\0" in cell:
             return "it holds a NUL character"
+        # The child has cut it off there.
         if len(cell) > limits.cell:
             return f"a value is longer than {limits.cell:,} characters"
         if not cell.isascii() and any("\ud800" <= sign <= "\udfff" for sign in cell):
@@ -90,7 +100,8 @@ def _problem(cells: list[str], limits: Limits) -> str | None:
 
 def _child(task: str, path: Path, limits: Limits, *more: str) -> Iterator[str]:
     command = [sys.executable, "-I", str(CHILD), task, str(path.absolute())]
-    command += [str(limits.workbook_memory), str(limits.workbook_seconds), *more]
+    numbers = (limits.workbook_memory, limits.workbook_seconds, limits.cell, limits.row)
+    command += [*map(str, numbers), *more]
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -115,6 +126,8 @@ def _child(task: str, path: Path, limits: Limits, *more: str) -> Iterator[str]:
         raise FileRefused("it is locked with a password: save it without one")
     if code == 5:
         raise FileRefused(f"the workbook has no sheet '{more[0]}'")
+    if code == 7:
+        raise FileRefused(f"it has a row longer than {limits.row:,} characters: is this a table?")
     if code == 6:
         raise FileRefused("the workbook is damaged or no Excel workbook")
     if code in (-24, -9, 152):
