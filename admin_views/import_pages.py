@@ -97,7 +97,8 @@ def map_context(record: Import, face: Face, table: Table, plan: Plan) -> dict[st
     return {
         "file": file_of(record),
         "detected": reading.detected(table, plan, reasons, repair) + reading.styles(table, plan, known),
-        "found_by": reading.found_by(face, plan, known, table),
+        "ladder": reading.ladder(face, plan),
+        "found_by": reading.found_by(plan, known, table),
         "system": plan.system or "",
         "same": reading.for_all_rows(face, plan, known),
         "columns": columns,

@@ -12,7 +12,8 @@ from crm.core.entity import Face, face_named
 from crm.core.fields import countries
 from crm.importing.files import DELIMITERS, Found, ReadOptions
 from crm.importing.keys import EXTERNAL
-from crm.importing.plan import Plan, column_styles, matchable, missing, named_by
+from crm.importing.matching import matchable, offered
+from crm.importing.plan import Plan, column_styles, missing, named_by
 from crm.importing.reading import Table
 from crm.importing.targets import Landing
 
@@ -115,27 +116,31 @@ def styles(table: Table, plan: Plan, known: Mapping[str, Landing]) -> list[dict[
     return shown
 
 
-def found_by(face: Face, plan: Plan, known: Mapping[str, Landing], table: Table) -> list[dict[str, Any]]:
-    """By what the records are recognised, and by what columns name others."""
-    keys = {name: key.label if key else "Number in the source system" for name, key in matchable(face, asking()).items()
-            if name in plan.columns.values()}  # fmt: skip
+def ladder(face: Face, plan: Plan) -> list[dict[str, Any]]:
+    """The steps by which known records can be found, in their usual order unless another was chosen."""
+    steps = matchable(face, asking())
+    given = offered(face, plan.names, asking())
+    chosen = [name for name in plan.match if name in steps]
+    usual = chosen == [name for name in steps if name in chosen]
+    names = [*steps] if usual else [*chosen, *(name for name in steps if name not in chosen)]
+    return [{"name": name, "label": steps[name].label, "ticked": name in chosen,
+             "text": "" if name in given else "The file has no column for it yet"} for name in names]  # fmt: skip
+
+
+def found_by(plan: Plan, known: Mapping[str, Landing], table: Table) -> list[dict[str, Any]]:
+    """By what columns name other records."""
     shown = []
-    if keys:
-        best = {"": "The surest that the file has"} | keys
-        shown.append(
-            _choice("match", "Known records are found by", plan.match or "", "E-mail or a number of their own", best)
-        )
     for number, name in plan.columns.items():
         landing = known[name]
         if not landing.is_link:
             continue
         other = face_named(landing.field.refers_to)
-        offered = named_by(other, asking())
+        ways = named_by(other, asking())
         if not plan.system:
-            offered.pop(EXTERNAL)
+            ways.pop(EXTERNAL)
         told = _choice(f"style_{number}", f"{landing.field.label} in “{table.columns[number].name}”", plan.styles.get(number, ""),
                        f"Each row is linked to the one {other.label.lower()} that it names; none is guessed",
-                       {"": "Whichever fits first"} | offered)  # fmt: skip
+                       {"": "Whichever fits first"} | ways)  # fmt: skip
         shown.append(told)
     return shown
 

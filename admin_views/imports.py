@@ -18,6 +18,7 @@ from crm.core.entity import Face, db, face_named
 from crm.core.jobs import bell, cancel
 from crm.importing import access, start
 from crm.importing.files import FileRefused, ReadOptions
+from crm.importing.matching import as_ladder
 from crm.importing.plan import Plan, PlanChanged, PlanRefused, suggested_columns
 from crm.importing.reading import Table
 from crm.importing.report import refused_file
@@ -289,4 +290,5 @@ def _chosen() -> dict[str, Any]:
     """What was chosen besides the columns."""
     given = request.form
     return {"styles": read_styles(given), "constants": read_constants(given),
-            **{name: given.get(name, "").strip() or None for name in ("country", "match", "system")}}  # fmt: skip
+            "match": as_ladder(given.getlist("match")),
+            **{name: given.get(name, "").strip() or None for name in ("country", "system")}}  # fmt: skip

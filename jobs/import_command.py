@@ -23,7 +23,7 @@ from jobs.runner import see_to_end
 ALREADY_IMPORTED = 3
 _OPTIONS = (
     click.option("--entity", "--into", default="customers", show_default=True, help="What the rows are, such as orders"),
-    click.option("--match", default=None, help="What known records are found by, such as email"),
+    click.option("--match", default=None, help="What known records are found by, such as email, or one after the other: email,phone,name+postal_code"),
     click.option("--map", "mapping", multiple=True, metavar="COLUMN=FIELD",
                  help="What a column becomes; with nothing behind the sign it stays out"),
     click.option("--by", "named_by", multiple=True, metavar="COLUMN=KEY",
@@ -144,7 +144,9 @@ def _try(file: Path, face: Face, say: Callable[[str], None], chosen: dict[str, A
 
 def _tell_plan(record: Import, say: Callable[[str], None]) -> None:
     plan = Plan.from_data(record.plan)
-    say(f"{record.file_name}: {', '.join(plan.columns.values())}; known records are found by {plan.match or 'nothing'}")
+    say(
+        f"{record.file_name}: {', '.join(plan.columns.values())}; known records are found by {', then '.join(plan.match) or 'nothing'}"
+    )
 
 
 def _end(job: Job, import_id: int, say: Callable[[str], None]) -> int:

@@ -102,10 +102,13 @@ class Loader:
                    for reference, other in plan.brought().items()}  # fmt: skip
         return _Part(sql, plan, links_of(face, plan), brought)
 
-    def normalise_keys(self) -> None:
-        """Before the first chunk: bring the keys of the rows into the form in which the tables have them."""
+    def compare_keys(self) -> None:
+        """Before the first chunk: find the rows that mean the same record, and bring the keys of what they bring along into
+        the form in which the tables have them."""
         for part in self._main.all:
             self._run(part.sql.normalise_keys())
+        if self._plan.match and self._plan.duplicates is not Duplicates.CREATE:
+            self._run(self._main.sql.ladder.mark_repeated())
 
     def chunks(self, after: int = 0) -> Iterator[tuple[int, Counter[str]]]:
         """Load what lies below line `after`; yields (last line, outcomes) per chunk; the caller commits."""
@@ -143,20 +146,23 @@ class Loader:
         )
         if end is None or self._plan.duplicates is not Duplicates.UPDATE:
             return None if end is None else int(end)
-        crowded = (
-            self._connect()
-            .execute(
-                text(
-                    "SELECT min(line) FROM (SELECT line, "
-                    "row_number() OVER (PARTITION BY match_key ORDER BY line) AS place "
-                    "FROM import_row WHERE import_id = :import AND step = '' AND line > :after AND line <= :end "
-                    "AND match_key IS NOT NULL AND same_as IS NOT NULL) placed WHERE place > :most"
-                ),
-                {**wanted, "end": end, "most": MOST_ROUNDS},
-            )
-            .scalar()
-        )
+        # Where one key stands too often, the range ends before it.
+        places = self._places(f"{self._main.sql.rows} AND r.line > :after AND r.line <= :upto", after=after, upto=end)
+        crowded = min((line for line, place in places.items() if place > MOST_ROUNDS), default=None)
         return int(end if crowded is None else crowded - 1)
+
+    def _places(self, scope: str, **more: Any) -> dict[int, int]:
+        """Of rows that share a key with an earlier one of the scope: how many have to go before them."""
+        if not self._plan.match:
+            return {}
+        last: dict[str, int] = {}
+        places: dict[int, int] = {}
+        for line, keys in self._run(self._main.sql.ladder.shared(scope), **more):
+            place = 1 + max(last.get(key, 0) for key in keys)
+            last |= dict.fromkeys(keys, place)
+            if place > 1:
+                places[line] = place
+        return places
 
     def _load_range(self, after: int, upto: int) -> None:
         """Load one range. When a rule of the database refuses it, look for the row to blame, by halves."""
@@ -202,34 +208,36 @@ class Loader:
         main, rows = self._main, "r.line > :after AND r.line <= :upto"
         scope = f"{main.sql.rows} AND {rows}"
         if self._plan.duplicates is Duplicates.UPDATE:
-            for narrowed, lines in self._rounds(rows):
-                self._values["lines"] = lines
-                self._update_or_create(main, narrowed)
+            self._in_turn(rows)
             return
         if self._plan.duplicates is Duplicates.SKIP and self._plan.match:
-            self._run(main.sql.match(scope), skip=True)
-            self._run(main.sql.skip_repeated(scope))
+            self._run(main.sql.ladder.match(scope), skip=True)
+            self._run(main.sql.ladder.skip_repeated(scope))
         self._settle_unique(main, scope, self._plan.duplicates)
         self._link(main, rows)
         self._create(main, rows)
 
-    def _rounds(self, rows: str) -> Iterator[tuple[str, list[int]]]:
-        """Rows with the same key one after the other, so that each finds what the one before has left."""
-        repeated = self._run(
-            f"""SELECT line, place FROM (
-                    SELECT r.line, row_number() OVER (PARTITION BY r.match_key ORDER BY r.line) AS place
-                    FROM import_row r WHERE {self._main.sql.rows} AND {rows} AND {OPEN} AND r.match_key IS NOT NULL) placed
-                WHERE place > 1"""
-        ).all()
-        yield f"{rows} AND r.line <> ALL (CAST(:lines AS integer[]))", [line for line, _ in repeated]
-        for wanted in sorted({place for _, place in repeated}):
-            chosen = [line for line, place in repeated if place == wanted]
-            yield f"{rows} AND r.line = ANY (CAST(:lines AS integer[]))", chosen
+    def _in_turn(self, rows: str) -> None:
+        """Rows that mean the same record one after the other, so that each finds what the one before has left."""
+        places = self._places(f"{self._main.sql.rows} AND {rows}")
+        turns = [[line for line, place in places.items() if place == turn] for turn in sorted(set(places.values()))]
+        chosen, lines = f"{rows} AND r.line <> ALL (CAST(:lines AS integer[]))", [*places]
+        while True:
+            self._values["lines"] = lines
+            waiting = self._update_or_create(self._main, chosen)
+            turns = [waiting, *turns] if waiting else turns
+            if not turns:
+                return
+            chosen, lines, *turns = f"{rows} AND r.line = ANY (CAST(:lines AS integer[]))", *turns
 
-    def _update_or_create(self, part: _Part, rows: str) -> None:
+    def _update_or_create(self, part: _Part, rows: str) -> list[int]:
+        """Answers the lines of rows that found the record of another one of these, and are still to come."""
         sql, scope = part.sql, f"{part.sql.rows} AND {rows}"
+        waiting: list[int] = []
         if part.plan.match:
-            self._run(sql.match(scope), skip=False)
+            self._run(sql.ladder.match(scope), skip=False)
+        if len(part.plan.match) > 1:
+            waiting = list(self._run(sql.ladder.let_wait(scope)).scalars())
         self._settle_unique(part, scope, part.plan.duplicates)
         self._run(sql.lock(scope))
         self._run(sql.refuse_updates(scope))
@@ -239,6 +247,9 @@ class Loader:
         for embedded in sql.parts:
             self._run(sql.update_part(embedded, scope))
         self._create(part, rows)
+        if waiting:
+            self._run(sql.ladder.let_go(), waiting=waiting)
+        return waiting
 
     def _link(self, part: _Part, rows: str) -> None:
         """Find what the rows name, bring what they bring along, and refuse those that cannot be records then."""
@@ -258,7 +269,7 @@ class Loader:
         sql, scope, field = part.sql, f"{part.sql.rows} AND {rows}", above.sql.face.fields[reference]
         self._run(linking.leave_with_their_rows(above.sql.step, sql.step, rows))
         if part.plan.match:
-            self._run(sql.match(scope), skip=False)
+            self._run(sql.ladder.match(scope), skip=False)
             self._run(sql.refuse_updates(scope))
             self._run(linking.keep_known(scope))
             self._run(linking.gather(scope))
@@ -274,7 +285,7 @@ class Loader:
     def _settle_unique(self, part: _Part, scope: str, policy: Duplicates) -> None:
         for landing in part.sql.unique:
             # What rows are matched by cannot belong to another record than the one it was matched with.
-            if landing.key != part.plan.match or policy is Duplicates.CREATE:
+            if part.plan.match != (landing.name,) or policy is Duplicates.CREATE:
                 self._run(part.sql.settle_taken(scope, landing.key, policy))
 
     def _create(self, part: _Part, rows: str) -> None:

@@ -130,6 +130,8 @@ def _by_values(column: Column, target: Target, sure: float, reason: str) -> tupl
     if sure and target.name in PLACES and reason.endswith("a place"):
         return (sure + 0.3, f"its values are {target.label.lower()} names") if share > 0.7 else (sure, reason)
     if sure:
+        if target.kind == "code" and share < 1:
+            return 0.0, ""  # the codes of another system
         # A telling name is not believed against its values: 'email' without an address is something else.
         return (min(sure + 0.05, 1.05), reason) if share >= 0.5 else (sure * (0.3 + share), reason)
     if share >= 0.9 and len(values) >= 3:
@@ -145,6 +147,7 @@ def _by_values(column: Column, target: Target, sure: float, reason: str) -> tupl
 
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_CODE = re.compile(r"[A-Za-z]{1,4}-\d{6,}")
 _URL = re.compile(r"(?:https?://)?[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}(?:[/?#:]\S*)?")
 _FORMATTED_PHONE = re.compile(r"\+\d[\d\s().-]{6,}|\(?\d{3}\)?[\s.-]\d{3}[\s.-]\d{4}(?:\s*x\d+)?")
 
@@ -156,6 +159,8 @@ def _share(values: Sequence[str], target: Target) -> float | None:
             fits = [bool(_EMAIL.fullmatch(value)) for value in values]
         case "phone":
             fits = [7 <= sum(sign.isdigit() for sign in value) <= 20 for value in values]
+        case "code":
+            fits = [bool(_CODE.fullmatch(value)) for value in values]
         case "url":
             fits = [bool(_URL.fullmatch(value)) for value in values]
         case "country":

@@ -12,8 +12,9 @@ from crm.core.entity import Face, face_named
 from crm.core.fields import countries
 from crm.core.permissions import Actor
 from crm.importing.files import ReadOptions
-from crm.importing.keys import EXTERNAL, NUMBER, Key, usable
+from crm.importing.keys import EXTERNAL, NUMBER, usable
 from crm.importing.mapping import known_words, suggest
+from crm.importing.matching import as_ladder, best_match, matchable, offered
 from crm.importing.reading import Table, open_table
 from crm.importing.rules import rules_of
 from crm.importing.targets import DOT, Landing, brought_face, landings, own_landings
@@ -40,16 +41,16 @@ class PlanChanged(PlanRefused):
 @dataclass(frozen=True)
 class Plan:
     """`columns` says what each column of the file (by its number) becomes, `styles` how it is written, or by what a
-    column names another record. `constants` are values for where the file says nothing. `system` is where the file
-    comes from: numbers of that system are kept, and other records are found by them. `words` says of a field what the words of
-    the file mean."""
+    column names another record. `match` is the ladder by which known records are found. `constants` are values for where
+    the file says nothing. `system` is where the file comes from: numbers of that system are kept, and other records are
+    found by them. `words` says of a field what the words of the file mean."""
 
     face: str
     options: ReadOptions
     columns: Mapping[int, str]
     styles: Mapping[int, str] = field(default_factory=dict)
     duplicates: Duplicates = Duplicates.SKIP
-    match: str | None = None
+    match: tuple[str, ...] = ()
     country: str | None = None
     constants: Mapping[str, str] = field(default_factory=dict)
     system: str | None = None
@@ -62,7 +63,7 @@ class Plan:
             "duplicates": str(self.duplicates.value),
             "columns": {str(number): name for number, name in self.columns.items()},
             "styles": {str(number): style for number, style in self.styles.items()},
-            "match": self.match,
+            "match": list(self.match),
             "country": self.country,
             "constants": dict(self.constants),
             "system": self.system,
@@ -87,7 +88,7 @@ class Plan:
             columns={int(number): name for number, name in data["columns"].items()},
             styles={int(number): style for number, style in data.get("styles", {}).items()},
             duplicates=Duplicates(data["duplicates"]),
-            match=data.get("match"),
+            match=as_ladder(data.get("match")),
             country=data.get("country"),
             constants=data.get("constants", {}),
             system=data.get("system"),
@@ -122,23 +123,6 @@ class Plan:
         return found
 
 
-def matchable(face: Face, actor: Actor | None = None) -> dict[str, Key | None]:
-    """What known records can be found by, with its key; the number of another system has none. E-mail comes first: who
-    sends a file of people means them by it."""
-    offered = {landing.name for landing in own_landings(face, actor)}
-    keys = [key for key in usable(face, actor) if key.name in offered]
-    keys.sort(key=lambda key: face.fields[key.name].kind != "email")
-    return {EXTERNAL: None} | {key.name: key for key in keys}
-
-
-def best_match(face: Face, names: Any) -> str | None:
-    """What tells best, of these fields, which records are known: none that several may have in common but e-mail."""
-    given = set(names)
-    sure = {name for name, key in matchable(face).items()
-            if key is None or key.unique or face.fields[name].kind == "email"}  # fmt: skip
-    return next((name for name in matchable(face) if name in sure & given), None)
-
-
 def named_by(face: Face, actor: Actor | None) -> dict[str, str]:
     """How a column may name a record of a face, with the words for it."""
     known = {key.name: key.label for key in usable(face, actor)}
@@ -167,7 +151,7 @@ def make_plan(
     *,
     columns: Mapping[int, str] | None = None,
     duplicates: Duplicates = Duplicates.SKIP,
-    match: str | None = None,
+    match: str | Sequence[str] | None = None,
     country: str | None = None,
     styles: Mapping[int, str] | None = None,
     constants: Mapping[str, str] | None = None,
@@ -184,10 +168,7 @@ def make_plan(
     _check_source(system, chosen)
     if duplicates is Duplicates.UPDATE and not face.about.edit:
         raise PlanRefused(f"{face.label_plural.lower()} are never changed: choose to skip what is there already")
-    if match is None:
-        match = best_match(face, chosen.values())
-    elif match not in matchable(face, actor):
-        raise PlanRefused(f"records can't be matched by “{match[:60]}”; use {' or '.join(matchable(face, actor))}")
+    ladder = _ladder(face, match, [*chosen.values(), *same], actor, complete=complete)
     if country is not None and country not in countries():
         raise PlanRefused(f"“{country}” is not the two-letter code of a country")
     found = {number: style.value for number, style in column_styles(table, chosen, known).items()}
@@ -197,8 +178,24 @@ def make_plan(
         landing = known[chosen[number]]
         if landing.is_link and style:
             _check_named_by(face_named(landing.field.refers_to), style, system, actor)
-    return Plan(face.name, table.options, chosen, {**found, **by}, duplicates, match, country, same, system or None,
+    return Plan(face.name, table.options, chosen, {**found, **by}, duplicates, ladder, country, same, system or None,
                 words or {})  # fmt: skip
+
+
+def _ladder(
+    face: Face, match: str | Sequence[str] | None, names: Sequence[str], actor: Actor | None, *, complete: bool
+) -> tuple[str, ...]:
+    """The steps that were chosen and that the file can take; without a choice the best one."""
+    chosen, own = as_ladder(match), [name for name in names if DOT not in name]
+    known = matchable(face, actor)
+    wrong = next((name for name in chosen if name not in known), None)
+    if wrong is not None:
+        raise PlanRefused(f"records can't be matched by “{wrong[:60]}”; use {' or '.join(known)}")
+    possible = offered(face, own, actor)
+    taken = tuple(name for name in chosen if name in possible)
+    if chosen and not taken and complete:
+        raise PlanRefused(f"no column becomes {known[chosen[0]].label}, by which known records are to be found")
+    return taken or best_match(face, own)
 
 
 def _check_source(system: str | None, columns: Mapping[int, str]) -> None:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from crm.core.entity import Face
 from crm.core.fields import Choice, Field
 from crm.importing.files import Row
-from crm.importing.plan import DATES, NUMBERS, Plan, PlanRefused, matchable
+from crm.importing.keys import keys_of
+from crm.importing.plan import DATES, NUMBERS, Plan, PlanRefused
 from crm.importing.reading import Table
 from crm.importing.rules import rules_of
 from crm.importing.targets import DOT, Landing, brought_face, own_landings
@@ -45,7 +46,7 @@ class RowReader:
         own, known = plan.own, {landing.name: landing for landing in own_landings(face)}
         self._face, self._plan = face, own
         self._rules = rules_of(face)
-        self._keys = matchable(face)
+        self._keys = {key.name for key in keys_of(face)}
         self._mapped = frozenset(own.names)
         self._brought = {reference: RowReader(part, brought_face(face, reference), table, remarks=self.remarks)
                          for reference, part in plan.brought().items()}  # fmt: skip
@@ -67,7 +68,8 @@ class RowReader:
         self._words = {
             name: {word.casefold(): meant for word, meant in words.items()} for name, words in own.words.items()
         }
-        self._match_key = known[own.match].key if own.match in known else None
+        # What rows bring along is found by one key.
+        self._match_key = known[own.match[0]].key if own.match and own.match[0] in known else None
 
     def _constants(self, known: dict[str, Landing]) -> dict[str, Any]:
         """The values that are the same in every row, as they are staged."""

@@ -21,7 +21,7 @@ from crm.importing.reading import Table, open_table
 from crm.importing.report import SAMPLE, count_remarks, sample_rows, write_refused
 from crm.importing.rights import Rights
 from crm.importing.rows import RowReader
-from crm.importing.staging import clear, mark_repeated, stage, staged_rows
+from crm.importing.staging import clear, stage, staged_rows
 from crm.importing.storage import uploads
 from crm.models.access import Role, User
 from crm.models.imports import Import
@@ -87,8 +87,7 @@ def run_import(import_id: int, checkpoint: dict[str, Any]) -> Iterator[Step]:
             yield Step(0, checkpoint=kept, message=f"{counts['staged']:,} rows read")
             work.rights()
         total = counts.pop("staged", 0)
-        Loader(db.session.connection, import_id, work.face, work.plan, work.rights).normalise_keys()
-        mark_repeated(db.session.connection(), import_id)
+        Loader(db.session.connection, import_id, work.face, work.plan, work.rights).compare_keys()
         yield Step(0, total, {"total": total, "counts": {}, "remarks": dict(reader.remarks)}, "Rows read")
     loader = Loader(db.session.connection, import_id, work.face, work.plan, work.rights)
     work.sign(db.session.connection())
@@ -142,8 +141,7 @@ def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[
     # The first rows' differences are kept: twice the sample, because blank rows leave gaps in the numbers.
     watch = (work.plan.options.header or 0) + 2 * SAMPLE
     loader = Loader(lambda: connection, work.import_id, work.face, work.plan, work.rights, watch=watch, alone=False)
-    loader.normalise_keys()
-    mark_repeated(connection, work.import_id)
+    loader.compare_keys()
     staged = staged_rows(connection, work.import_id)
     complete = staged < PREVIEWED or next((False for row in work.table.rows() if row.number > last), True)
     counts: Counter[str] = Counter()

@@ -62,19 +62,6 @@ def _driver(connection: Connection) -> Any:
     return connection.connection.driver_connection
 
 
-_MARK_REPEATED = text(
-    """UPDATE import_row r SET same_as = f.first_line
-       FROM (SELECT id, line, min(line) OVER (PARTITION BY match_key) AS first_line
-             FROM import_row WHERE import_id = :import AND step = '' AND match_key IS NOT NULL) f
-       WHERE r.id = f.id AND f.first_line < f.line"""
-)
-
-
-def mark_repeated(connection: Connection, import_id: int) -> None:
-    """Tell each row that repeats the key of an earlier one, which row that is."""
-    connection.execute(_MARK_REPEATED, {"import": import_id})
-
-
 def staged_rows(connection: Connection, import_id: int) -> int:
     return int(
         connection.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +12,7 @@ from crm.core.command import Refused
 from crm.core.entity import Face, db, face_named
 from crm.core.jobs import Job, JobState, ask, before_retry
 from crm.importing.files import FileRefused, ReadOptions
+from crm.importing.matching import offered
 from crm.importing.plan import Plan, PlanChanged, PlanRefused, make_plan, open_for
 from crm.importing.reading import Table
 from crm.importing.rows import RowReader
@@ -61,7 +62,7 @@ def draft(
     by: int | None,
     again: bool = False,
     duplicates: Duplicates = Duplicates.SKIP,
-    match: str | None = None,
+    match: str | Sequence[str] | None = None,
     options: ReadOptions | None = None,
     country: str | None = None,
     system: str | None = None,
@@ -88,7 +89,7 @@ def _draft(
     file_name: str,
     by: int | None,
     duplicates: Duplicates,
-    match: str | None,
+    match: str | Sequence[str] | None,
     options: ReadOptions | None,
     country: str | None,
     system: str | None,
@@ -122,7 +123,7 @@ def _put(record: Import, plan: Plan) -> None:
     # What was found out about the file, and why, stays beside the plan.
     kept = {name: record.plan[name] for name in ("found", AGAIN) if record.plan and name in record.plan}
     record.plan = {**plan.as_data(), **kept}
-    record.duplicates, record.match_by = plan.duplicates, plan.match
+    record.duplicates, record.match_by = plan.duplicates, ", ".join(plan.match)[:64] or None
     record.checked = None
 
 
@@ -146,8 +147,9 @@ def replan(
     old = Plan.from_data(record.plan)
     names = ("duplicates", "match", "country", "constants", "system", "words")
     kept: dict[str, Any] = {name: getattr(old, name) for name in names}
-    if columns is not None and old.match not in columns.values():
-        kept["match"] = None
+    if columns is not None:
+        possible = offered(face, [*columns.values(), *kept["constants"]], record.asked_by)
+        kept["match"] = [name for name in old.match if name in possible]
     kept |= more
     plan = make_plan(face, table, columns=columns, complete=complete, actor=record.asked_by, **kept)
     if complete:
@@ -279,7 +281,7 @@ def import_file(
     face: Face,
     *,
     duplicates: Duplicates = Duplicates.SKIP,
-    match: str | None = None,
+    match: str | Sequence[str] | None = None,
     again: bool = False,
     dry_run: bool = False,
     country: str | None = None,

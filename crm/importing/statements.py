@@ -16,15 +16,16 @@ from sqlalchemy import inspect
 from sqlalchemy.dialects import postgresql
 
 from crm.core.entity import Embed, Entity, Face
-from crm.importing.keys import EXTERNAL
-from crm.importing.plan import Plan, matchable
+from crm.importing import matching
+from crm.importing.keys import EXTERNAL, keys_of
+from crm.importing.plan import Plan
 from crm.importing.rules import rules_of
 from crm.importing.targets import Landing, embed_key, embedded_entity, own_landings
 from crm.models.external_ids import ExternalId
 from crm.models.imports import Duplicates
 
 _DIALECT = postgresql.dialect()
-OPEN = "r.outcome IS NULL"
+OPEN = matching.OPEN
 
 
 def type_of(column: Any) -> str:
@@ -96,7 +97,7 @@ class Statements:
         self.rules = rules_of(face)
         known = {landing.name: landing for landing in own_landings(face)}
         mapped = [known[name] for name in self.plan.names]
-        self.condition = " AND ".join(str(condition) for condition in face.where()) or "true"
+        self.ladder = matching.Ladder(face, self.plan.match, rows=self.rows, title=self._title(), brought=bool(step))
         self._sets_owner = sets_owner and "owner_id" in face.entity.__table__.c
         self.own = self._own_columns(mapped, [face.fields[name].attribute for name in plan.brought()])
         given = {landing.field.attribute for landing in mapped if landing.embed is None}
@@ -111,6 +112,7 @@ class Statements:
             if landing.embed is None
             and face.entity.__table__.c.get(landing.key) is not None
             and face.entity.__table__.c[landing.key].unique
+            and landing.key in self.own
         ]
         self._names = {landing.key if landing.embed else landing.field.attribute: landing.name for landing in mapped}
         self.values = self._record()
@@ -172,34 +174,11 @@ class Statements:
         """Every table that these statements join."""
         return [*dict.fromkeys(["import_row", self.table, *(part.table for part in self.parts)])]
 
-    def match(self, scope: str) -> str:
-        """Find the known record of each row: one is the record, several are ambiguous."""
-        return f"""
-            UPDATE import_row r SET record_id = m.record_id, outcome = m.outcome, reason = m.reason
-            FROM (SELECT r.id, min({self.table}.id) AS record_id,
-                         CASE WHEN count(*) > 1 THEN 'ambiguous' WHEN :skip THEN 'skipped' END AS outcome,
-                         CASE WHEN count(*) > 1 THEN count(*) || ' records have {self._key_label()}: '
-                           || array_to_string((array_agg({self._title()} ORDER BY {self.table}.id))[1:5],', ')
-                            WHEN :skip THEN min({self._title()}) || ' has {self._key_label()} already'
-                         END AS reason
-                  FROM import_row r {self._known()}
-                  WHERE {scope} AND {OPEN} AND {self.condition} AND {self.rules.matched_with}
-                  GROUP BY r.id) m
-            WHERE r.id = m.id"""
-
-    def _known(self) -> str:
-        """The records that have the key of a row, beside it."""
-        key = matchable(self.face).get(self.plan.match or "")
-        if key is not None:
-            return f"JOIN {self.table} ON {self.table}.{key.column} = r.match_key"
-        return (
-            f"JOIN {ExternalId.__tablename__} e ON e.system = :system AND e.entity = '{self.table}' "
-            f"AND e.external_id = r.match_key JOIN {self.table} ON {self.table}.id = e.record"
-        )
-
     def normalise_keys(self) -> str | None:
-        """Bring the keys of the staged rows into the form in which the table has them."""
-        key = matchable(self.face).get(self.plan.match or "")
+        """Bring the keys of what rows bring along into the form in which the table has them."""
+        if not self.step:
+            return None  # the rows themselves have theirs in their values
+        key = next((key for key in keys_of(self.face) if key.name in self.plan.match), None)
         if (
             key is None or key.of == "{}" or self.face.fields[key.name].kind == "email"
         ):  # that was done when it was read
@@ -226,12 +205,6 @@ class Statements:
                 SELECT r.id, filled.data FROM import_row r CROSS JOIN LATERAL ({filled}) filled(data)
                 WHERE {scope} AND {OPEN} AND r.record_id IS NULL) f
             WHERE r.id = f.id"""
-
-    def skip_repeated(self, scope: str) -> str:
-        return f"""
-            UPDATE import_row r
-            SET outcome = 'skipped', reason = 'row ' || r.same_as || ' has {self._key_label()} too'
-            WHERE {scope} AND {OPEN} AND r.same_as IS NOT NULL"""
 
     def taken(self, scope: str, column: str) -> str:
         """Rows whose unique number belongs to another record: (id, reason)."""
@@ -419,11 +392,6 @@ class Statements:
     def _title(self) -> str:
         columns = self.face.entity.__table__.c
         return f"{self.table}.code" if "code" in columns else f"('{self.face.label} ' || {self.table}.id)"
-
-    def _key_label(self) -> str:
-        key = matchable(self.face).get(self.plan.match or "")
-        label = key.label.lower() if key is not None else "number"
-        return f"this {label}".replace("'", "''")
 
 
 def link_of(face: Face, embed: Embed) -> str:

@@ -48,6 +48,11 @@ class Landing:
         return self.field.kind == "reference"
 
     @property
+    def only_finds(self) -> bool:
+        """Whether it tells which record is meant and becomes no value of it: our own code."""
+        return self.field.kind == "code"
+
+    @property
     def is_brought(self) -> bool:
         return DOT in self.name
 
@@ -93,7 +98,7 @@ def landings(face: Face, actor: Actor | None = None, *, above: tuple[Face, ...] 
                 landing, name=f"{reference}{DOT}{landing.name}", group=landing.group if landing.is_brought else group
             )
             for landing in landings(other, actor, above=(face, *above))
-            if landing.name != EXTERNAL
+            if landing.name != EXTERNAL and not landing.only_finds
         ]
     return found
 
@@ -104,7 +109,8 @@ def own_landings(face: Face, actor: Actor | None = None) -> list[Landing]:
     if actor is None:
         return found
     may, kept = accesses(actor, face), rules_of(face).kept_from(face, actor)
-    return [one for one in found if one.name == EXTERNAL or (may[one.name] is Access.WRITE and one.name not in kept)]
+    return [one for one in found if one.name == EXTERNAL or (one.only_finds and may[one.name].shows)
+            or (may[one.name] is Access.WRITE and one.name not in kept)]  # fmt: skip
 
 
 def _own_landings(face: Face) -> list[Landing]:
@@ -123,6 +129,9 @@ def _own_landings(face: Face) -> list[Landing]:
             field = face.field(embed.prefix + name)
             found[field.name] = Landing(field.name, replace(field, attribute=name), group, embed)
     found[EXTERNAL] = Landing(EXTERNAL, _EXTERNAL, "Source", noun=noun)
+    found |= {
+        name: Landing(name, field, "Source", noun=noun) for name, field in face.fields.items() if field.kind == "code"
+    }
     return list(found.values())
 
 
@@ -134,7 +143,9 @@ def importable(faces: list[Face], actor: Actor) -> list[Face]:
 def template(face: Face, actor: Actor) -> list[str]:
     """The header of the template a person can fill in: of parties what nearly everybody has, status last; else all that
     the form has."""
-    names = {landing.name: None for landing in landings(face, actor) if landing.name != EXTERNAL}
+    names = {
+        landing.name: None for landing in landings(face, actor) if landing.name != EXTERNAL and not landing.only_finds
+    }
     if face.entity is Party:
         usual = ("name", "email", "phone", "industry", "website", "address", "status")
         return [name for name in usual if name in names]

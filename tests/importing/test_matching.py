@@ -1,0 +1,127 @@
+"""Which known record a row means: the first step of the ladder that finds anything decides, and nothing is guessed."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from sqlalchemy import select, text
+
+from crm.core.entity import db, face_named
+from crm.importing import loading, matching, staging
+from crm.importing.loading import Loader
+from crm.importing.plan import Plan, PlanRefused
+from crm.importing.rights import Rights
+from crm.importing.start import check_now, draft, replan
+from crm.models.imports import Duplicates
+from crm.models.parties import Party
+from tests.importing.conftest import counts
+
+KNOWN = (
+    "name,email,phone,tax id,account number,postal code\n"
+    "Ann Smith,ann@x.org,+49301234567,DE 123,A-1,10115\n"
+    "Bob Jones,bob@x.org,+49307654321,DE 456,A-2,80331\n"
+    "Bob Jones,bert@x.org,+49307654321,,A-3,50667\n"
+)
+LADDER = "code,tax_id,account_number,email,phone,name+postal_code"
+
+
+@pytest.fixture
+def known(bring):
+    bring(KNOWN)
+    return {party.email: party.code for party in db.session.scalars(select(Party))}
+
+
+def test_the_first_step_that_finds_a_record_decides(known, face):
+    codes = {email.partition("@")[0]: code for email, code in known.items()}
+    header = "name,email,phone,tax id,account number,postal code,code\n"
+    for row, outcome, told in (
+        ("X,,,,,,{ann}", "skipped", "{ann} has this code already"),
+        ("X,new@x.org,,de-123,,,", "skipped", "{ann} has this tax id already"),
+        ("X,ANN@x.org,,,,,", "skipped", "{ann} has this e-mail already"),
+        ("X,new@x.org,030 1234567,,,,", "skipped", "{ann} has this phone already"),
+        ("BOB JONES,new@x.org,,,,80 331,", "skipped", "{bob} has this display name and postal code already"),
+        ("Bob Jones,new@x.org,,,,99999,", "created", None),
+        ("X,,,,,,C-999999", "created", None),
+        # Bob is one of those with the phone.
+        ("X,bob@x.org,030 7654321,,,,", "skipped", "{bob} has this e-mail already"),
+        ("X,new@x.org,030 7654321,,,,", "ambiguous", "2 records have this phone: {bob}, {bert}"),
+        ("X,ann@x.org,,DE456,,,", "ambiguous", "{bob} has this tax id, {ann} has this e-mail"),
+        ("X,bob@x.org,,,A-1,,", "ambiguous", "{ann} has this account number, {bob} has this e-mail"),
+    ):
+        data = header + row.format(**codes) + "\n"
+        record, table = draft(face, io.BytesIO(data.encode()), "f.csv", by=None, country="DE")
+        columns = ("name", "email", "phone", "tax_id", "account_number", "postal_code", "code")
+        replan(record, face, table, dict(enumerate(columns)), match=LADDER)
+        (found,) = check_now(record)["rows"]
+        assert (found["outcome"], found["reason"]) == (outcome, told and told.format(**codes)), row
+
+
+def test_each_step_finds_repetitions_inside_the_file(bring):
+    rows = "name,email,phone\nAnn,a@x.org,+49301234567\nBob,b@x.org,+49301234567\nCyd,b@x.org,\nDan,d@x.org,\n"
+    assert counts(bring(rows, match="email,phone")) == {"created": 2, "skipped": 2}
+    assert db.session.query(Party).count() == 2
+    assert counts(bring(rows.replace(".org", ".net").replace("1234567", "1234568"))) == {"created": 3, "skipped": 1}, \
+        "by default e-mail alone tells"  # fmt: skip
+
+
+@pytest.mark.parametrize("chunk", [5_000, 2])
+def test_updates_of_one_record_are_made_in_the_order_of_the_file(bring, monkeypatch, chunk):
+    """Rows that share a key with each other in a chain, and rows that find one record by different keys."""
+    monkeypatch.setattr(loading, "CHUNK", chunk)
+    monkeypatch.setattr(staging, "CHUNK", chunk)
+    bring("name,email,phone\nAnn,a@x.org,+49301234567\n")
+    record = bring(
+        "name,email,phone,industry\nAnn,a@x.org,,One\nAnn,,+49301234567,Two\nAnn,a@x.org,,Three\n"
+        "Bob,b@x.org,+49307654321,Four\nBob,,+49307654321,Five\nBob,b@x.org,,Six\n",
+        duplicates=Duplicates.UPDATE, match=("email", "phone"),
+    )  # fmt: skip
+    assert counts(record) == {"updated": 5, "created": 1}
+    assert dict(db.session.execute(select(Party.name, Party.industry)).all()) == {"Ann": "Three", "Bob": "Six"}
+
+
+def test_with_create_nothing_is_ambiguous(bring, known):
+    row = "name,email,tax id\nX,ann@x.org,DE456\nX,ann@x.org,DE456\n"
+    assert counts(bring(row, duplicates=Duplicates.CREATE, match="tax_id,email")) == {"created": 2}
+
+
+def test_a_ladder_without_a_column_for_any_step_is_refused(bring, face):
+    record, table = draft(face, io.BytesIO(b"name,email\nAnn,a@x.org\n"), "f.csv", by=None)
+    with pytest.raises(PlanRefused, match="no column becomes Phone, by which"):
+        replan(record, face, table, {0: "name", 1: "email"}, match="phone,tax_id")
+    with pytest.raises(PlanRefused, match="can't be matched by “shoe size”; use .*name\\+postal_code"):
+        bring("name,email\nAnn,a@x.org\n", match="shoe size")
+    record = bring("name,email\nAnn,a@x.org\n", match="phone,email")
+    assert (record.plan["match"], record.match_by) == (["email"], "email"), (
+        "what the file has no column for is left out"
+    )
+
+
+def test_plans_from_before_the_ladder_still_load(face):
+    record, _ = draft(face, io.BytesIO(b"name,email\nAnn,a@x.org\n"), "f.csv", by=None)
+    assert Plan.from_data({**record.plan, "match": "email"}).match == ("email",)
+    assert Plan.from_data({**record.plan, "match": None}).match == ()
+
+
+def test_our_own_codes_are_recognised_and_those_of_others_are_not(face):
+    for codes, found in (("C-000001\nC-000002", "code"), ("K77\nK78", None)):
+        record, _ = draft(
+            face, io.BytesIO(("code,name\n" + codes.replace("\n", ",Ann\n") + ",Bob\n").encode()), "f.csv", by=None
+        )
+        assert Plan.from_data(record.plan).columns.get(0) in (found, "account_number"), codes
+
+
+def test_every_step_looks_records_up_by_an_index(bring, session):
+    """However many records there are, and whatever the planner believes of the tables."""
+    face = face_named("customer")
+    record, table = draft(face, io.BytesIO(KNOWN.encode()), "f.csv", by=None, match=LADDER, system="erp")
+    replan(record, face, table, None, match=LADDER)
+    plan = Plan.from_data(record.plan)
+    loader = Loader(session.connection, record.id, face, plan, lambda: Rights())
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    sql = loader._main.sql
+    values = {**loader._values, "skip": False}
+    told = "\n".join(session.execute(text("EXPLAIN " + sql.ladder.match(sql.chunk)), values).scalars())
+    assert "Seq Scan on party" not in told, told
+    assert "Seq Scan on address" not in told, told
+    assert set(matching.matchable(face)) >= {*LADDER.split(","), "external_id"}
