@@ -45,6 +45,7 @@ class Limits:
 
 LIMITS = Limits()
 
+_NO_TEXT = frozenset(("unicode-escape", "raw-unicode-escape", "punycode", "idna", "undefined"))
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 
@@ -69,8 +70,8 @@ class ReadOptions:
                 codec = codecs.lookup(self.encoding)
             except (LookupError, ValueError) as error:
                 raise FileRefused(f"'{self.encoding}' is no encoding we know") from error
-            # rot13, zip, hex … are codecs too, but no way to write text down.
-            if not getattr(codec, "_is_text_encoding", True):
+            # rot13, zip, hex … are codecs too, but no way to write text down; nor is what a program's source has.
+            if not getattr(codec, "_is_text_encoding", True) or codec.name in _NO_TEXT:
                 raise FileRefused(f"'{self.encoding}' is no encoding of text")
         for name, value in (("delimiter", self.delimiter), ("quote", self.quote)):
             if value is not None and (len(value) > 1 or value in ("\n", "\r", "\0") or not value.isascii()):

@@ -336,6 +336,8 @@ def test_wrong_options_are_refused():
     for options in (
         {"encoding": "klingon"},
         {"encoding": "rot13"},
+        {"encoding": "unicode_escape"},
+        {"encoding": "undefined"},
         {"delimiter": ""},
         {"delimiter": "ab"},
         {"delimiter": "\n"},
