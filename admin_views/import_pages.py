@@ -19,7 +19,7 @@ from crm.core.jobs import Job, JobState
 from crm.importing.access import may_cancel, may_take_refused
 from crm.importing.files import MIB
 from crm.importing.mapping import suggest
-from crm.importing.plan import Plan, missing
+from crm.importing.plan import OVERWRITE, RULES, Plan, missing
 from crm.importing.reading import Table
 from crm.importing.start import asked_already
 from crm.importing.targets import DOT, landings
@@ -75,10 +75,12 @@ def map_context(record: Import, face: Face, table: Table, plan: Plan) -> dict[st
         columns.append(
             {
                 "name": f"column_{column.index}",
+                "number": column.index,
                 "header": column.name,
                 "samples": list(column.samples),
                 "fill": round(100 * column.fill_rate),
                 "target": target,
+                "rule": plan.rules.get(target, OVERWRITE),
                 "note": note[:1].upper() + note[1:],
                 "tone": "info" if target else "muted",
             }
@@ -97,6 +99,8 @@ def map_context(record: Import, face: Face, table: Table, plan: Plan) -> dict[st
     return {
         "file": file_of(record),
         "detected": reading.detected(table, plan, reasons, repair) + reading.styles(table, plan, known),
+        "rules": list(RULES.items()) if plan.duplicates is Duplicates.UPDATE else [],
+        "known_only": plan.known_only,
         "ladder": reading.ladder(face, plan),
         "found_by": reading.found_by(plan, known, table),
         "system": plan.system or "",

@@ -13,7 +13,7 @@ from crm.core.fields import countries
 from crm.importing.files import DELIMITERS, Found, ReadOptions
 from crm.importing.keys import EXTERNAL
 from crm.importing.matching import matchable, offered
-from crm.importing.plan import Plan, column_styles, missing, named_by
+from crm.importing.plan import RULES, Plan, column_styles, missing, named_by
 from crm.importing.reading import Table
 from crm.importing.targets import Landing
 
@@ -160,6 +160,12 @@ def read_constants(given: Mapping[str, str]) -> dict[str, str]:
         if number != name and value.strip() and given.get(f"same_field_{number}"):
             found[given[f"same_field_{number}"]] = value
     return found
+
+
+def read_rules(given: Mapping[str, str]) -> dict[str, str]:
+    """When each field of a known record is changed, as it was chosen beside the column that becomes it."""
+    return {given[f"column_{number}"]: rule for name, rule in given.items()
+            if (number := name.removeprefix("rule_")) != name and rule in RULES and given.get(f"column_{number}")}  # fmt: skip
 
 
 def read_styles(given: Mapping[str, str]) -> dict[int, str]:

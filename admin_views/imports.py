@@ -11,7 +11,7 @@ from flask_login import current_user
 from admin_views import import_pages as pages
 from admin_views.base import EntityView
 from admin_views.cells import asking
-from admin_views.import_reading import read_constants, read_options, read_styles
+from admin_views.import_reading import read_constants, read_options, read_rules, read_styles
 from admin_views.import_upload import MIME, UploadRoutes, allow_upload, error, offered, remember, watchable
 from crm.core.command import Refused
 from crm.core.entity import Face, db, face_named
@@ -290,5 +290,5 @@ def _chosen() -> dict[str, Any]:
     """What was chosen besides the columns."""
     given = request.form
     return {"styles": read_styles(given), "constants": read_constants(given),
-            "match": as_ladder(given.getlist("match")),
+            "rules": read_rules(given), "known_only": given.get("known_only") == "1", "match": as_ladder(given.getlist("match")),
             **{name: given.get(name, "").strip() or None for name in ("country", "system")}}  # fmt: skip

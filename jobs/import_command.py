@@ -30,6 +30,9 @@ _OPTIONS = (
                  help="By what a column names other records, such as CustomerKey=account_number"),
     click.option("--set", "constants", multiple=True, metavar="FIELD=VALUE", help="A value for where the file says nothing"),
     click.option("--value", "words", multiple=True, metavar="FIELD:WORD=VALUE", help="What a word of the file means"),
+    click.option("--rule", "rules", multiple=True, metavar="FIELD=RULE",
+                 help="When the file changes a known record: overwrite, fill (only if blank) or never (only new ones get it)"),
+    click.option("--known-only", is_flag=True, help="With --duplicates update: make no new record"),
     click.option("--system", default=None, help="Where the file comes from: its numbers are kept under this name"),
     click.option("--duplicates", type=click.Choice([str(each.value) for each in Duplicates]), default="skip", show_default=True),
     click.option("--country", default=None, help="Two-letter code: the country of phone numbers that name none"),
@@ -81,6 +84,8 @@ def cli_import(
     named_by: Mapping[str, str] | None = None,
     constants: Mapping[str, str] | None = None,
     words: Mapping[str, str] | None = None,
+    rules: Mapping[str, str] | None = None,
+    known_only: bool = False,
 ) -> int:
     """Import a file and print what became of it. Answers the exit code; raises ImportNotPossible.
 
@@ -89,7 +94,8 @@ def cli_import(
     face = _face(entity)
     say = _silent if quiet else _to_stderr
     chosen: dict[str, Any] = {"duplicates": duplicates, "match": match, "country": country, "again": again, "system": system,
-                              "mapping": mapping, "named_by": named_by, "constants": constants, "words": _by_field(words or {})}  # fmt: skip
+                              "mapping": mapping, "named_by": named_by, "constants": constants, "words": _by_field(words or {}),
+                              "rules": rules, "known_only": known_only}  # fmt: skip
     try:
         if dry_run:
             return _try(file, face, say, chosen)

@@ -238,6 +238,8 @@ class Loader:
             self._run(sql.ladder.match(scope), skip=False)
         if len(part.plan.match) > 1:
             waiting = list(self._run(sql.ladder.let_wait(scope)).scalars())
+        self._run(sql.known_only(scope))
+        self._run(sql.keep_values(scope))
         self._settle_unique(part, scope, part.plan.duplicates)
         self._run(sql.lock(scope))
         self._run(sql.refuse_updates(scope))

@@ -25,6 +25,9 @@ NUMBERS = frozenset(("money", "decimal", "integer"))
 DATES = frozenset(("date", "datetime"))
 STYLES = frozenset(("dmy", "mdy", "ymd", "serial", "point", "comma"))
 SYSTEM_LENGTH = 64
+OVERWRITE, FILL, NEVER = "overwrite", "fill", "never"
+# When the file changes a field of a known record.
+RULES = {OVERWRITE: "Overwrite", FILL: "Only if blank", NEVER: "Only for new records"}
 
 
 class PlanRefused(ValueError):
@@ -43,7 +46,8 @@ class Plan:
     """`columns` says what each column of the file (by its number) becomes, `styles` how it is written, or by what a
     column names another record. `match` is the ladder by which known records are found. `constants` are values for where
     the file says nothing. `system` is where the file comes from: numbers of that system are kept, and other records are
-    found by them. `words` says of a field what the words of the file mean."""
+    found by them. `words` says of a field what the words of the file mean. `rules` says of a field when the file changes
+    it in a known record, where that isn't always; with `known_only` no record is made."""
 
     face: str
     options: ReadOptions
@@ -55,6 +59,8 @@ class Plan:
     constants: Mapping[str, str] = field(default_factory=dict)
     system: str | None = None
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    rules: Mapping[str, str] = field(default_factory=dict)
+    known_only: bool = False
 
     def as_data(self) -> dict[str, Any]:
         return {
@@ -68,6 +74,8 @@ class Plan:
             "constants": dict(self.constants),
             "system": self.system,
             "words": {name: dict(meant) for name, meant in self.words.items()},
+            "rules": dict(self.rules),
+            "known_only": self.known_only,
         }
 
     @property
@@ -93,6 +101,8 @@ class Plan:
             constants=data.get("constants", {}),
             system=data.get("system"),
             words=data.get("words", {}),
+            rules=data.get("rules", {}),
+            known_only=data.get("known_only", False),
         )
 
     @property
@@ -103,6 +113,7 @@ class Plan:
             columns={number: name for number, name in self.columns.items() if DOT not in name},
             constants={name: given for name, given in self.constants.items() if DOT not in name},
             words={name: meant for name, meant in self.words.items() if DOT not in name},
+            rules={name: rule for name, rule in self.rules.items() if DOT not in name},
         )
 
     def brought(self) -> dict[str, Plan]:
@@ -117,7 +128,7 @@ class Plan:
             other = brought_face(face, reference)
             found[reference] = replace(
                 self, face=other.name, columns=columns, constants=constants, words=words,
-                duplicates=Duplicates.SKIP,
+                duplicates=Duplicates.SKIP, rules={}, known_only=False,
                 match=best_match(other, columns.values()),
             )  # fmt: skip
         return found
@@ -157,6 +168,8 @@ def make_plan(
     constants: Mapping[str, str] | None = None,
     system: str | None = None,
     words: Mapping[str, Mapping[str, str]] | None = None,
+    rules: Mapping[str, str] | None = None,
+    known_only: bool = False,
     complete: bool = True,
     actor: Actor | None = None,
 ) -> Plan:
@@ -179,7 +192,14 @@ def make_plan(
         if landing.is_link and style:
             _check_named_by(face_named(landing.field.refers_to), style, system, actor)
     return Plan(face.name, table.options, chosen, {**found, **by}, duplicates, ladder, country, same, system or None,
-                words or {})  # fmt: skip
+                words or {}, _rules(rules or {}, [*chosen.values(), *same]), known_only and duplicates is Duplicates.UPDATE)  # fmt: skip
+
+
+def _rules(given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    wrong = next((rule for rule in given.values() if rule not in RULES), None)
+    if wrong is not None:
+        raise PlanRefused(f"“{wrong[:60]}” doesn't say when the file changes a known record; use {' or '.join(RULES)}")
+    return {name: rule for name, rule in given.items() if name in names and DOT not in name and rule != OVERWRITE}
 
 
 def _ladder(

@@ -145,7 +145,7 @@ def replan(
     if record.job_id is not None:
         raise Refused("it has been started already")
     old = Plan.from_data(record.plan)
-    names = ("duplicates", "match", "country", "constants", "system", "words")
+    names = ("duplicates", "match", "country", "constants", "system", "words", "rules", "known_only")
     kept: dict[str, Any] = {name: getattr(old, name) for name in names}
     if columns is not None:
         possible = offered(face, [*columns.values(), *kept["constants"]], record.asked_by)
@@ -290,6 +290,8 @@ def import_file(
     named_by: Mapping[str, str] | None = None,
     constants: Mapping[str, str] | None = None,
     words: Mapping[str, Mapping[str, str]] | None = None,
+    rules: Mapping[str, str] | None = None,
+    known_only: bool = False,
     by: int | None = None,
 ) -> tuple[Import, Job | None, dict[str, Any] | None]:
     """A file from the command line: the same engine without questions.
@@ -322,7 +324,7 @@ def import_file(
                    if name not in told.values()} | told  # fmt: skip
         columns = {number: name for number, name in columns.items() if name}
         replan(record, face, table, columns, match=match, styles=by_number(table, named_by or {}), constants=constants,
-               words=words)  # fmt: skip
+               words=words, rules=rules, known_only=known_only)  # fmt: skip
         if dry_run:
             return record, None, check_now(record)
         return record, start(record, by=by), None

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql
 from crm.core.entity import Embed, Entity, Face
 from crm.importing import matching
 from crm.importing.keys import EXTERNAL, keys_of
-from crm.importing.plan import Plan
+from crm.importing.plan import FILL, Plan
 from crm.importing.rules import rules_of
 from crm.importing.targets import Landing, embed_key, embedded_entity, own_landings
 from crm.models.external_ids import ExternalId
@@ -26,6 +26,7 @@ from crm.models.imports import Duplicates
 
 _DIALECT = postgresql.dialect()
 OPEN = matching.OPEN
+_STATUS = ("lifecycle", "block_state", "block_reason", "blocked_at", "archived_at")  # what one word of a file says
 
 
 def type_of(column: Any) -> str:
@@ -106,6 +107,7 @@ class Statements:
             name: rule for name, rule in self.rules.derived.items() if name not in given and name in self.own
         }
         self.parts = self._parts(mapped)
+        self._ruled = [landing for landing in mapped if landing.name in self.plan.rules]
         self.unique = [
             landing
             for landing in mapped
@@ -133,7 +135,7 @@ class Statements:
             if landing.field.keeps_given:
                 names[f"{landing.field.attribute}_given"] = None
             if landing.name == "status":
-                names |= dict.fromkeys(("lifecycle", "block_state", "block_reason", "blocked_at", "archived_at"))
+                names |= dict.fromkeys(_STATUS)
         names |= dict.fromkeys(
             landing.field.attribute
             for landing in own_landings(self.face)
@@ -253,6 +255,45 @@ class Statements:
                   FROM import_row r {self.values} JOIN {self.table} ON {self.table}.id = r.record_id
                   WHERE {scope} AND {OPEN}) m
             WHERE r.id = m.id AND m.reason IS NOT NULL"""
+
+    def keep_values(self, scope: str) -> str | None:
+        """Take out of the rows what isn't to change their known records."""
+        if not self._ruled:
+            return None
+        joins = " ".join(part.join(f"{self.table}.id") for part in self.parts)
+        kept = " || ".join(self._kept(landing) for landing in self._ruled)
+        return f"""
+            UPDATE import_row r SET data = r.data - m.kept
+            FROM (SELECT r.id, {kept} AS kept FROM import_row r JOIN {self.table} ON {self.table}.id = r.record_id {joins}
+                  WHERE {scope} AND {OPEN}) m
+            WHERE r.id = m.id"""
+
+    def _kept(self, landing: Landing) -> str:
+        """SQL: the names of what a landing gives a row, where the known record keeps its own."""
+        names, table, column = [landing.key, landing.field.attribute], self.table, landing.field.attribute
+        if landing.field.keeps_given:
+            names.append(f"{landing.key}_given")
+        if landing.name == "status":
+            names += _STATUS
+        if landing.embed is not None:
+            part = next(part for part in self.parts if part.embed == landing.embed)
+            names, table = [landing.key], part.alias
+        keys = f"ARRAY[{', '.join(repr(name) for name in dict.fromkeys(names))}]"
+        if self.plan.rules[landing.name] != FILL:
+            return keys
+        blank = " AND ".join(
+            f"coalesce({table}.{name}::text, '') IN ('', '{{}}')"
+            for name in (column, *((f"{column}_given",) if landing.field.keeps_given else ()))
+        )
+        return f"CASE WHEN {blank} THEN '{{}}'::text[] ELSE {keys} END"
+
+    def known_only(self, scope: str) -> str | None:
+        """Leave out the rows that would become new records."""
+        if not self.plan.known_only or self.step:
+            return None
+        return f"""
+            UPDATE import_row r SET outcome = 'skipped', reason = 'no known record is found, and none is to be made'
+            WHERE {scope} AND {OPEN} AND r.record_id IS NULL"""
 
     def compare(self, scope: str) -> str:
         """Whether a matched row changes anything; up to line `watch` what exactly."""

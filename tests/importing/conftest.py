@@ -108,7 +108,7 @@ def bring(session):
 
     def run(data: bytes | str | Path, into="customer", *, columns=None, by=None, name="file.csv", **more) -> Import:
         face = face_named(into)
-        later = {key: more.pop(key) for key in ("styles", "constants", "words") if key in more}
+        later = {key: more.pop(key) for key in ("styles", "constants", "words", "rules", "known_only") if key in more}
         stream = (
             data.open("rb") if isinstance(data, Path) else io.BytesIO(data.encode() if isinstance(data, str) else data)
         )
