@@ -71,7 +71,7 @@ _SERVICE_PARTS = ("contact", "address", "channel_preference", "relation", "note"
 _OFFERS = ("lead", "deal", "deal_line", "quote", "quote_line", "order", "order_line")
 _ON_ITS_WAY = ("order", "order_line", "return", "return_line", "delivery", "orientation", "service_appointment")
 _CHECKLIST = ("onboarding_step.finish", "onboarding_step.reopen")
-_PRIVACY = ("consent.*", "privacy_request.*", "processing_activity.*")
+_PRIVACY = ("consent.*", "privacy_request.*", "processing_activity.*", "suppression.*")
 _VENDORS = ("performance_score.*", "risk_assessment.*", "relationship_health.*", "contract.*", "contract_obligation.*",
             "compliance_requirement.*", "compliance_record.*")  # fmt: skip
 
@@ -109,7 +109,7 @@ DELIVERED: dict[str, Delivered] = {
         "Sales representative", "Own customers and what belongs to them; reads the team's",
         (*_rows(Scope.TEAM, "Customers.read", "Sales.read", "Service.read", "Vehicles.read", "Insight.read", "consent.read",
                 "privacy_request.read", "Credit.read", "Loyalty.read"),
-         *_rows(Scope.OWN, "Customers.edit", "Customers.delete", "customer.export", "Sales.edit", "Sales.delete",
+         *_rows(Scope.OWN, "Customers.edit", "Customers.delete", "customer.export", "customer.import", "Sales.edit", "Sales.delete",
                 "Sales.export", "Vehicles.edit", "lead.convert", "deal.move", *_CHECKLIST, "customer.activate",
                 "customer.deactivate", "customer.mark_prospect", "customer.mark_churned", "contact.set_primary",
                 "address.set_default", "note.pin", "note.unpin", "relation.end", "interaction.follow_up_done",

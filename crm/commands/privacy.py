@@ -8,11 +8,13 @@ from sqlalchemy import select
 
 from crm.commands.communications import refuse_archived
 from crm.core.command import Refused, command
-from crm.core.entity import db
+from crm.core.entity import db, face_named
 from crm.core.fields import FieldClass, field_of
 from crm.models.access import User
 from crm.models.privacy import Consent, PrivacyRequest
 from crm.models.privacy_choices import ConsentSource, ConsentState, RequestKind, RequestState
+from crm.models.privacy_suppressions import Suppression
+from crm.queries.suppressions import KINDS, all_kept_out, digest
 
 _OPEN = (RequestState.RECEIVED, RequestState.IN_WORK)
 _TEXT = field_of("long_text", required=True, field_class=FieldClass.PERSONAL)
@@ -54,13 +56,25 @@ def check_identity(request: PrivacyRequest, *, by: User, how: str) -> None:
 @command(PrivacyRequest, "Done", tone="good", icon="check", asks={"outcome": _TEXT},
          applies=lambda one: one.state is RequestState.IN_WORK)  # fmt: skip
 def complete(request: PrivacyRequest, *, by: User, outcome: str) -> None:
-    """It was carried out: say what was done and what proves it."""
+    """It was carried out: say what was done and what proves it. After an erasure no file brings the person back."""
     _open(request)
     if request.identity_checked_at is None:
         raise Refused("the person's identity hasn't been checked")
     if request.legal_hold and request.kind is RequestKind.ERASURE:
         raise Refused("the data is under a legal hold")
+    if request.kind is RequestKind.ERASURE:
+        _keep_out(request)
     _finish(request, RequestState.DONE, by, outcome)
+
+
+def _keep_out(request: PrivacyRequest) -> None:
+    """Remember, unreadably, by what a file would name the person again."""
+    face = face_named("party")
+    given = {digest(value): field.label for field in face.fields.values() if field.kind in KINDS
+             if (value := getattr(request.party, field.attribute))}  # fmt: skip
+    known = all_kept_out()
+    db.session.add_all(Suppression(kind=label, digest=found, request_id=request.id)
+                       for found, label in given.items() if found not in known)  # fmt: skip
 
 
 @command(PrivacyRequest, "Refuse", tone="warning", icon="circle-x", asks={"reason": _TEXT},

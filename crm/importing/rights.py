@@ -17,6 +17,8 @@ from crm.importing.targets import landings
 from crm.models.access import User
 from crm.queries.scope import row_scope
 
+OWN_ROWS = 1_000
+
 
 @dataclass(frozen=True)
 class Rights:
@@ -49,6 +51,12 @@ class Rights:
     def sets_owner(self, face: Face) -> bool:
         """Whether new records become the person's own."""
         return self.person is not None and set(_scopes(face, self.person)) != {Scope.ALL}
+
+    def refuse_too_many(self, face: Face, rows: int) -> None:
+        """Who may bring in records of their own only brings few at once. Raises Refused."""
+        if rows > OWN_ROWS and self.person is not None and _scopes(face, self.person)[0] is Scope.OWN:
+            raise Refused(f"the file has more than {OWN_ROWS:,} rows, and you may import into your own records only: "
+                          "split it, or ask a manager")  # fmt: skip
 
     def linkable(self, face: Face) -> str:
         """SQL: the records that others may be linked to: those that the person finds in a form as well."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from crm.importing.reading import Table
 from crm.importing.rules import rules_of
 from crm.importing.targets import DOT, Landing, brought_face, own_landings
 from crm.importing.values import as_datetime, as_number, as_yes_no, clean, one_line
+from crm.queries.suppressions import KINDS, digest
 
 REMEMBERED = 4_096
 _FLOAT_KEY = re.compile(r"^(\d+)\.0$")
@@ -38,17 +39,27 @@ class Staged(NamedTuple):
 class RowReader:
     """Reads rows as a plan says. `remarks` counts what was taken otherwise than it was written.
 
-    Raises PlanRefused for a value for all rows that can't be one.
+    `kept_out` are the digests of persons who were erased: their rows are refused. Raises PlanRefused for a value for all
+    rows that can't be one.
     """
 
-    def __init__(self, plan: Plan, face: Face, table: Table, *, remarks: Counter[str] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        face: Face,
+        table: Table,
+        *,
+        remarks: Counter[str] | None = None,
+        kept_out: Collection[str] = (),
+    ) -> None:
         self.remarks: Counter[str] = Counter() if remarks is None else remarks
+        self._kept_out = kept_out
         own, known = plan.own, {landing.name: landing for landing in own_landings(face)}
         self._face, self._plan = face, own
         self._rules = rules_of(face)
         self._keys = {key.name for key in keys_of(face)}
         self._mapped = frozenset(own.names)
-        self._brought = {reference: RowReader(part, brought_face(face, reference), table, remarks=self.remarks)
+        self._brought = {reference: RowReader(part, brought_face(face, reference), table, remarks=self.remarks, kept_out=kept_out)
                          for reference, part in plan.brought().items()}  # fmt: skip
         filled = self._rules.fills(self._mapped)
         self._required = [landing for landing in known.values() if landing.field.required and landing.embed is None
@@ -86,6 +97,8 @@ class RowReader:
         if row.problem:
             return [Staged(row.number, None, None, None, row.problem)]
         data, fields, reasons = self._values(row)
+        if self._kept_out:
+            self._refuse_erased(data, fields, reasons)
         brought: list[Staged] = []
         for reference, reader in self._brought.items():
             if not reader.has_values(row):
@@ -103,6 +116,13 @@ class RowReader:
             return [Staged(row.number, data or None, None, *told)]
         key = data.get(self._match_key) if self._match_key else None
         return [Staged(row.number, data, key), *brought]
+
+    def _refuse_erased(self, data: dict[str, Any], fields: list[str], reasons: list[str]) -> None:
+        for _, header, landing, _ in self._columns:
+            value = data.get(landing.key) if landing.field.kind in KINDS else None
+            if value and digest(value) in self._kept_out:
+                fields.append(header)
+                reasons.append(f"{landing.field.label}: belongs to somebody who was erased at their request")
 
     def has_values(self, row: Row) -> bool:
         """Whether the row says anything of this record."""

@@ -25,6 +25,7 @@ from crm.importing.staging import clear, stage, staged_rows
 from crm.importing.storage import uploads
 from crm.models.access import Role, User
 from crm.models.imports import Import
+from crm.queries.suppressions import all_kept_out
 
 PREVIEWED = 100_000
 
@@ -75,7 +76,7 @@ def run_import(import_id: int, checkpoint: dict[str, Any]) -> Iterator[Step]:
     if checkpoint.get("ended"):
         return  # killed between its last step and its end
     work = _Work.of(db.session.get_one(Import, import_id))
-    reader = RowReader(work.plan, work.face, work.table)
+    reader = RowReader(work.plan, work.face, work.table, kept_out=all_kept_out())
     reader.remarks.update(checkpoint.get("remarks", {}))
     counts: Counter[str] = Counter(checkpoint.get("counts", {}))
     staged, total = checkpoint.get("staged", 0), checkpoint.get("total")
@@ -87,6 +88,7 @@ def run_import(import_id: int, checkpoint: dict[str, Any]) -> Iterator[Step]:
             yield Step(0, checkpoint=kept, message=f"{counts['staged']:,} rows read")
             work.rights()
         total = counts.pop("staged", 0)
+        work.rights().refuse_too_many(work.face, total)
         Loader(db.session.connection, import_id, work.face, work.plan, work.rights).compare_keys()
         yield Step(0, total, {"total": total, "counts": {}, "remarks": dict(reader.remarks)}, "Rows read")
     loader = Loader(db.session.connection, import_id, work.face, work.plan, work.rights)
@@ -132,7 +134,7 @@ def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[
     `complete` (False when only the first rows were tried).
     """
     work = _Work.of(record)
-    reader = RowReader(work.plan, work.face, work.table)
+    reader = RowReader(work.plan, work.face, work.table, kept_out=all_kept_out())
     clear(connection, work.import_id)
     last = 0
     for line, _ in stage(lambda: connection, work.import_id, reader, work.table.rows(), limit=PREVIEWED):
@@ -143,6 +145,7 @@ def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[
     loader = Loader(lambda: connection, work.import_id, work.face, work.plan, work.rights, watch=watch, alone=False)
     loader.compare_keys()
     staged = staged_rows(connection, work.import_id)
+    work.rights().refuse_too_many(work.face, staged)
     complete = staged < PREVIEWED or next((False for row in work.table.rows() if row.number > last), True)
     counts: Counter[str] = Counter()
     for _, outcomes in loader.chunks():
