@@ -163,6 +163,7 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
         "file": file_of(record, counts["rows"]),
         "counts": count_cards(counts),
         "warnings": warnings,
+        "unfit": reading.unfit(face, Plan.from_data(record.plan), findings.get("unfit", {})),
         "rows": rows,
         "rows_text": more,
         "hidden": hidden(confirmed),

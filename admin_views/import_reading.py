@@ -15,7 +15,8 @@ from crm.importing.keys import EXTERNAL
 from crm.importing.matching import matchable, offered
 from crm.importing.plan import RULES, Plan, column_styles, missing, named_by
 from crm.importing.reading import Table
-from crm.importing.targets import Landing
+from crm.importing.targets import Landing, landings
+from crm.importing.unfit import EMPTY
 
 ENCODINGS = {
     "utf-8": "UTF-8",
@@ -41,6 +42,7 @@ DATE_STYLES = {
     "ymd": "Year first (2024-12-31)",
     "serial": "Excel's numbers of days",
 }
+LONG_LIST = 60  # choices: more are typed, with suggestions
 NUMBER_STYLES = {"point": "1,234.56", "comma": "1.234,56"}
 _SHORT_NUMBER = re.compile(r"[0-9]{1,4}")
 
@@ -150,6 +152,27 @@ def for_all_rows(face: Face, plan: Plan, known: Mapping[str, Landing]) -> list[d
     lacking = [name for name in missing(face, plan.names) if name in known]
     chosen = [*plan.constants.items(), *((name, "") for name in lacking), ("", ""), ("", "")]
     return [{"number": number, "field": name, "value": value} for number, (name, value) in enumerate(chosen)]
+
+
+def unfit(face: Face, plan: Plan, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """By field: the words of the file that fit nothing, and those that a person gave a meaning before."""
+    known = {landing.name: landing for landing in landings(face, asking())}
+    names = [name for name in plan.columns.values() if name in known and (name in found or plan.words.get(name))]
+    shown, number = [], 0
+    for name in names:
+        told, words, landing = found.get(name, {"values": [], "more": 0}), plan.words.get(name, {}), known[name]
+        lines = []
+        for value, times in [*told["values"], *((word, None) for word in words if word not in dict(told["values"]))]:
+            number += 1
+            means = words.get(value)
+            lines.append(
+                {"number": number, "value": value, "times": times, "means": EMPTY if means == "" else means or ""}
+            )
+        options = landing.field.options()
+        shown.append({"name": name, "label": landing.field.label, "lines": lines, "more": told["more"],
+                      "options": [] if len(options) > LONG_LIST else options, "suggested": options if len(options) > LONG_LIST else [],
+                      "free": landing.is_link or len(options) > LONG_LIST})  # fmt: skip
+    return shown
 
 
 def read_constants(given: Mapping[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Response, abort, flash, make_response, redirect, render_template, request, send_file, url_for
@@ -23,6 +24,7 @@ from crm.importing.plan import Plan, PlanChanged, PlanRefused, suggested_columns
 from crm.importing.reading import Table
 from crm.importing.report import refused_file
 from crm.importing.targets import landings
+from crm.importing.unfit import read_words
 from crm.models.imports import Import
 
 
@@ -150,7 +152,7 @@ class ImportView(UploadRoutes, EntityView):
     def preview_view(self) -> Any:
         record, face = self._draft()
         if request.method == "POST":
-            return self._run(record)
+            return self._settle(record, face) if request.form.get("do") in _SETTLING else self._run(record)
         if record.checked is None:
             checking = self._check(record)
             if checking is not None:
@@ -163,6 +165,20 @@ class ImportView(UploadRoutes, EntityView):
             back_url=url_for(".map_view", id=record.id),
             **pages.preview_context(record, face, record.checked),
         )
+
+    def _settle(self, record: Import, face: Face) -> Any:
+        """What a person decided on the page of the check; the rows are checked again."""
+        plan = Plan.from_data(record.plan)
+        try:
+            chosen = _SETTLING[request.form["do"]](plan)
+            start.replan(record, face, start.reopen(record, face), plan.columns, styles=plan.styles, **chosen)
+        except (FileRefused, PlanRefused) as refusal:
+            flash(f"{record.file_name}: {refusal}.", "bad")
+            return redirect(url_for(".map_view", id=record.id), 303)
+        except Refused:
+            flash("It is running already.", "info")
+            return redirect(url_for(".progress_view", id=record.id), 303)
+        return redirect(url_for(".preview_view", id=record.id), 303)
 
     def _check(self, record: Import) -> Any:
         """Small files are checked at once; for large ones a job does it, and this answers its progress."""
@@ -279,6 +295,14 @@ class ImportView(UploadRoutes, EntityView):
         if record.job_id is None:
             abort(redirect(url_for(".map_view", id=record.id), 303))
         return record, face
+
+
+def _words(plan: Plan) -> dict[str, Any]:
+    return {"words": read_words(request.form, plan.columns.values())}
+
+
+# What the page of the check lets a person decide, by the button.
+_SETTLING: dict[str, Callable[[Plan], dict[str, Any]]] = {"words": _words}
 
 
 def _refusal(record: Import) -> int:

@@ -23,6 +23,7 @@ from crm.importing.rights import Rights
 from crm.importing.staging import CHUNK
 from crm.importing.statements import OPEN, Statements
 from crm.importing.targets import DOT, brought_face
+from crm.importing.unfit import not_found
 from crm.models.imports import Duplicates, Outcome
 
 # A key repeated more often within one chunk ends the chunk: each repetition costs a round of statements.
@@ -109,6 +110,15 @@ class Loader:
             self._run(part.sql.normalise_keys())
         if self._plan.match and self._plan.duplicates is not Duplicates.CREATE:
             self._run(self._main.sql.ladder.mark_repeated())
+
+    def not_found(self) -> Iterator[tuple[str, str, int]]:
+        """What the rows call others that aren't there, or are there more than once: (target, name, how often)."""
+        for part in self._main.all:
+            step = part.sql.step
+            for landing in (link.landing for link in part.links):
+                name = f"{step}{DOT}{landing.name}" if step else landing.name
+                found = not_found(self._connect(), self._values["import"], step, landing.key, landing.field.attribute)
+                yield from ((name, value, number) for value, number in found)
 
     def chunks(self, after: int = 0) -> Iterator[tuple[int, Counter[str]]]:
         """Load what lies below line `after`; yields (last line, outcomes) per chunk; the caller commits."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from crm.importing.plan import DATES, NUMBERS, Plan, PlanRefused
 from crm.importing.reading import Table
 from crm.importing.rules import rules_of
 from crm.importing.targets import DOT, Landing, brought_face, own_landings
+from crm.importing.unfit import Unfit
 from crm.importing.values import as_datetime, as_number, as_yes_no, clean, one_line
 from crm.queries.suppressions import KINDS, digest
 
@@ -52,6 +53,7 @@ class RowReader:
         remarks: Counter[str] | None = None,
         kept_out: Collection[str] = (),
     ) -> None:
+        self._unfit = Unfit()
         self.remarks: Counter[str] = Counter() if remarks is None else remarks
         self._kept_out = kept_out
         own, known = plan.own, {landing.name: landing for landing in own_landings(face)}
@@ -124,6 +126,12 @@ class RowReader:
                 fields.append(header)
                 reasons.append(f"{landing.field.label}: belongs to somebody who was erased at their request")
 
+    def unfit(self) -> Iterator[tuple[str, str, int]]:
+        """The values so far that fit no choice: (target, value, how often)."""
+        yield from ((name, value, number) for (name, value), number in self._unfit.values.items())
+        for reference, reader in self._brought.items():
+            yield from ((f"{reference}{DOT}{name}", value, number) for name, value, number in reader.unfit())
+
     def has_values(self, row: Row) -> bool:
         """Whether the row says anything of this record."""
         return any(clean(row.cells[number]) is not None for number, *_ in self._columns) or any(
@@ -134,7 +142,7 @@ class RowReader:
         data: dict[str, Any] = {}
         fields, reasons = [], []
         for number, header, landing, read in self._columns:
-            raw = clean(row.cells[number])
+            cell = raw = clean(row.cells[number])
             if raw is not None and landing.name in self._words:
                 raw = self._words[landing.name].get(raw.casefold(), raw) or None
             if raw is None:
@@ -144,6 +152,7 @@ class RowReader:
             except ValueError as fault:
                 fields.append(header)
                 reasons.append(f"{landing.field.label}: {_sentence(raw, str(fault))}")
+                self._unfit.note(landing, cell or raw)
         return {**self._same, **data} if self._same else data, fields, reasons
 
     def _complete(self, data: dict[str, Any], brought: set[str], fields: list[str], reasons: list[str]) -> None:

@@ -23,6 +23,7 @@ from crm.importing.rights import Rights
 from crm.importing.rows import RowReader
 from crm.importing.staging import clear, stage, staged_rows
 from crm.importing.storage import uploads
+from crm.importing.unfit import as_found
 from crm.models.access import Role, User
 from crm.models.imports import Import
 from crm.queries.suppressions import all_kept_out
@@ -157,6 +158,7 @@ def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[
             "counts": totals(counts),
             "rows": sample_rows(connection, work.import_id, work.face),
             "remarks": count_remarks(connection, work.import_id, work.face, reader.remarks),
+            "unfit": as_found([*reader.unfit(), *loader.not_found()], work.plan.words),
             "complete": complete,
         },
     )

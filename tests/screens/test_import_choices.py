@@ -1,0 +1,118 @@
+"""What a person decides in the import wizard: which ladder finds known records, what each column may change, what words mean."""
+
+from __future__ import annotations
+
+import html
+import re
+
+from crm.core.entity import db, face_named
+from crm.models.access import User
+from crm.models.imports import Import
+from crm.models.parties import Party
+from tests.factories import make
+from tests.screens.test_imports import draft_id, end, mapped, run, upload
+
+
+def lines_of(page: str) -> dict[str, dict[str, str]]:
+    """The values that fit nothing, by target and word, with the number of their line."""
+    pairs = re.findall(
+        r'name="word_field_(\d+)" value="([^"]*)"><input type="hidden" name="word_value_\d+" value="([^"]*)"', page
+    )
+    found: dict[str, dict[str, str]] = {}
+    for number, name, value in pairs:
+        found.setdefault(name, {})[html.unescape(value)] = number
+    return found
+
+
+def settle(person, number: int, means: dict[tuple[str, str], str], **typed: str):
+    page = person.client.get(f"/admin/imports/preview/?id={number}").text
+    form = {"do": "words"}
+    for name, words in lines_of(page).items():
+        for word, line in words.items():
+            form |= {f"word_field_{line}": name, f"word_value_{line}": word}
+            kind = "text" if name in ("country", "owner") and means.get((name, word), "=") != "=" else "means"
+            form[f"word_{kind}_{line}"] = means.get((name, word), "")
+    return person.client.post(f"/admin/imports/preview/?id={number}", data=form)
+
+
+def counts(app, number: int) -> dict[str, int]:
+    with app.app_context():
+        checked = db.session.get_one(Import, number).checked
+        return {name: count for name, count in checked["counts"].items() if count and name != "rows"}
+
+
+def test_values_that_fit_nothing_are_settled_once_for_the_whole_file(app, as_user):
+    person = as_user("manager")
+    with app.app_context():
+        name = db.session.get_one(User, person.user_id).name
+    many = "".join(f"Number {n},n{n}@x.org,=biz <b>,,,,\n" for n in range(300))
+    data = ("name,email,type,gender,country,owner,status\n" + many
+            + "Ann,ann@x.org,odd,man,Germania,the boss,\nBob,bob@x.org,,,,,hot\n").encode()  # fmt: skip
+    number = mapped(person, data)
+    page = person.client.get(f"/admin/imports/preview/?id={number}").text
+    assert counts(app, number) == {"refused": 302}
+    assert {name: set(words) for name, words in lines_of(page).items()} == {
+        "type": {"=biz <b>", "odd"}, "gender": {"man"}, "country": {"Germania"}, "status": {"hot"}}, \
+        "what a row refers to is looked up when the row itself can be read"  # fmt: skip
+    assert "in 300 rows" in page
+    assert "=biz &lt;b&gt;" in page
+    chosen = {
+        ("type", "=biz <b>"): "business",
+        ("type", "odd"): "=",
+        ("gender", "man"): "male",
+        ("country", "Germania"): "Germany",
+    }
+    assert settle(person, number, chosen).status_code == 303
+    page = person.client.get(f"/admin/imports/preview/?id={number}").text
+    assert counts(app, number) == {"created": 300, "refused": 2}
+    assert set(lines_of(page)["owner"]) == {"the boss"}
+    settle(person, number, chosen | {("owner", "the boss"): "nobody"})
+    assert set(lines_of(person.client.get(f"/admin/imports/preview/?id={number}").text)["owner"]) == {"the boss"}, (
+        "what doesn't fit either is told as it stands in the file"
+    )
+    settle(person, number, chosen | {("owner", "the boss"): name, ("status", "hot"): "prospect"})
+    person.client.get(f"/admin/imports/preview/?id={number}")
+    assert counts(app, number) == {"created": 302}
+    run(person, number)
+    end(app, number)
+    with app.app_context():
+        ann = db.session.query(Party).filter_by(email="ann@x.org").one()
+        assert (ann.type, str(ann.gender), ann.addresses[0].country, ann.owner_id) == (
+            None,
+            "male",
+            "DE",
+            person.user_id,
+        )
+        assert db.session.query(Party).filter_by(type="business").count() == 300
+
+
+def test_ladder_and_rules_are_chosen_beside_the_columns(app, as_user):
+    person = as_user("manager")
+    with app.app_context():
+        make(face_named("customer"), name="Ann", email="ann@x.org", phone="+49301234567", industry="Steel")
+        db.session.commit()
+    data = b"name,email,phone,industry\nAnna,new@x.org,+49301234567,Paper\nBob,bob@x.org,,Wood\n"
+    number = draft_id(upload(person, data, duplicates="update"))
+    page = person.client.get(f"/admin/imports/map/?id={number}").text
+    assert page.count('<option value="fill">Only if blank</option>') == 4
+    names = re.findall(r'name="match" value="([^"]+)"', page)
+    assert names == ["external_id", "code", "account_number", "tax_id", "email", "phone", "name+postal_code", "name"]
+    form = {"do": "next", "column_0": "name", "column_1": "email", "column_2": "phone", "column_3": "industry", "rule_0": "never",
+            "rule_3": "fill", "match": ["email", "phone"], "known_only": "1"}  # fmt: skip
+    assert person.client.post(f"/admin/imports/map/?id={number}", data=form).status_code == 303
+    page = person.client.get(f"/admin/imports/map/?id={number}").text
+    assert page.count('<option value="fill" selected>') == 1
+    assert len(re.findall(r'name="match" value="[^"]+" checked', page)) == 2
+    run(person, number)
+    end(app, number)
+    with app.app_context():
+        (ann,) = db.session.query(Party).all()
+        assert (ann.name, ann.email, ann.industry) == ("Ann", "new@x.org", "Steel")
+    form |= {"match": ["phone"], "column_2": ""}
+    again = draft_id(upload(person, data, duplicates="update", again="1"))
+    answer = person.client.post(f"/admin/imports/map/?id={again}", data=form)
+    assert answer.status_code == 422
+    assert "no column becomes Phone, by which known records are to be found" in answer.text
+    assert (
+        "Overwrite" not in person.client.get(f"/admin/imports/map/?id={draft_id(upload(person, data, again='1'))}").text
+    )
