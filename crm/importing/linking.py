@@ -17,7 +17,7 @@ from crm.importing.targets import Landing, own_landings
 from crm.models.external_ids import ExternalId
 
 _SHOWN = 5
-_NUMBER_HERE = "[1-9][0-9]{0,17}$"
+_NUMBER_HERE = "[1-9][0-9]{0,17}"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class Link:
         )
 
     def _by_number(self, sign: str) -> str:
-        number = f"CASE WHEN given.value ~ '^{sign}{_NUMBER_HERE}' THEN CAST(ltrim(given.value, '#') AS bigint) END"
+        # An export writes the name before it.
+        number = f"CAST(substring(given.value FROM '(?\\:^|.* ){sign}({_NUMBER_HERE})$') AS bigint)"
         return f"JOIN {self.table} ON {self.table}.id = {number}"
 
     def _several(self) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy import inspect
 
 from crm.core.entity import Face
 from crm.core.permissions import Actor, accesses
-from crm.importing.keys import EXTERNAL, keys_of, usable
+from crm.importing.keys import EXTERNAL, NUMBER, keys_of, usable
 from crm.importing.rules import rules_of
 from crm.importing.targets import Landing, embedded_entity, own_landings
 from crm.models.external_ids import ExternalId
@@ -46,6 +46,9 @@ def matchable(face: Face, actor: Actor | None = None) -> dict[str, Step]:
     known = {landing.name: landing for landing in own_landings(face, actor)}
     table = face.entity.__tablename__
     steps = [_external(table)]
+    if NUMBER in known:
+        given, found = f"{{}}.data->>'{NUMBER}'", f"FROM {table} WHERE {table}.id = CAST({{}} AS bigint)"
+        steps.append(Step(NUMBER, known[NUMBER].field.label, (NUMBER,), given, found, sure=True))
     last: list[Step] = []
     for key in usable(face, actor):
         if key.name not in known:
@@ -123,7 +126,7 @@ def best_match(face: Face, names: Iterable[str]) -> tuple[str, ...]:
     who sends a file of people means them by their e-mail."""
     steps = offered(face, names)
     sure = [name for name, step in steps.items() if step.sure]
-    sure.sort(key=lambda name: name != EXTERNAL and face.fields[name].kind != "email")
+    sure.sort(key=lambda name: name not in (EXTERNAL, NUMBER) and face.fields[name].kind != "email")
     return tuple(sure[:1])
 
 

@@ -147,13 +147,27 @@ def open_for(face: Face, path: Any, options: ReadOptions | None = None) -> Table
 
 def suggested_columns(face: Face, table: Table, actor: Actor | None, *, system: str | None = None) -> dict[int, str]:
     """The columns that mean something to this person, by number."""
-    targets = [landing.target() for landing in landings(face, actor) if system or landing.name != EXTERNAL]
+    ours = _columns_of_export(face, table, actor)
+    if ours:
+        return ours
+    shut = {NUMBER} if system else {NUMBER, EXTERNAL}
+    targets = [landing.target() for landing in landings(face, actor) if landing.name not in shut]
     found = suggest(table.columns, targets)
     # What comes with the row isn't named as well.
     brought = {one.target.partition(DOT)[0] for one in found if one.target and DOT in one.target}
     if brought:
         found = suggest(table.columns, [target for target in targets if target.name not in brought])
     return {one.column: one.target for one in found if one.target}
+
+
+def _columns_of_export(face: Face, table: Table, actor: Actor | None) -> dict[int, str]:
+    """Those of a file that was exported here: it has our names alone, with the number and the day of making of each
+    record. What can't be set is left alone."""
+    names = {column.index: column.name for column in table.columns}
+    if not {NUMBER, "created_at"} <= set(names.values()) <= {*face.fields, *face.embedded_names}:
+        return {}
+    offered = {landing.name for landing in own_landings(face, actor)}
+    return {number: name for number, name in names.items() if name in offered}
 
 
 def make_plan(

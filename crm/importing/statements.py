@@ -130,7 +130,7 @@ class Statements:
 
     def _own_columns(self, mapped: Iterable[Landing], brought: Iterable[str]) -> list[str]:
         columns = self.face.entity.__table__.c
-        names = dict.fromkeys(landing.field.attribute for landing in mapped if landing.embed is None)
+        names = dict.fromkeys(one.field.attribute for one in mapped if one.embed is None and not one.only_finds)
         for landing in mapped:
             if landing.field.keeps_given:
                 names[f"{landing.field.attribute}_given"] = None
@@ -346,6 +346,9 @@ class Statements:
                 f"(v.{normal} IS NULL AND {new} IS NOT NULL AND {self.table}.{normal} IS NULL "
                 f"AND {new} IS DISTINCT FROM {old})"
             )
+        if type_of(self.face.entity.__table__.c[name]).startswith("TIMESTAMP"):
+            # Spreadsheets keep no fraction of a second: the same second is the same time.
+            return f"({_changed(new, old)} AND {new} IS DISTINCT FROM date_trunc('second', {old}))"
         return _changed(new, old)
 
     def new_value(self, name: str) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import inspect
 from crm.core.entity import Embed, Entity, Face, face_named
 from crm.core.fields import Field, FieldClass
 from crm.core.permissions import Access, Actor, accesses, allowed
-from crm.importing.keys import EXTERNAL
+from crm.importing.keys import EXTERNAL, NUMBER
 from crm.importing.mapping import Target
 from crm.importing.rules import rules_of
 from crm.models.parties import Party
@@ -49,8 +49,8 @@ class Landing:
 
     @property
     def only_finds(self) -> bool:
-        """Whether it tells which record is meant and becomes no value of it: our own code."""
-        return self.field.kind == "code"
+        """Whether it tells which record is meant and becomes no value of it: our own number or code."""
+        return self.field.kind == "code" or self.name == NUMBER
 
     @property
     def is_brought(self) -> bool:
@@ -129,6 +129,7 @@ def _own_landings(face: Face) -> list[Landing]:
             field = face.field(embed.prefix + name)
             found[field.name] = Landing(field.name, replace(field, attribute=name), group, embed)
     found[EXTERNAL] = Landing(EXTERNAL, _EXTERNAL, "Source", noun=noun)
+    found[NUMBER] = Landing(NUMBER, replace(face.fields[NUMBER], label="Number here"), "Source", noun=noun)
     found |= {
         name: Landing(name, field, "Source", noun=noun) for name, field in face.fields.items() if field.kind == "code"
     }

@@ -180,12 +180,15 @@ def _moment(
 
 def _clock(text: str, time: str) -> dt.time:
     half = re.search(r"([AaPp])\.?[Mm]", time)
-    parts = [int(part) for part in re.findall(r"\d+", time)[:3]] + [0]
+    whole, _, fraction = time.partition(".")
+    parts = [int(part) for part in re.findall(r"\d+", whole)] + [0]
     hour, minute, second = parts[0], parts[1], parts[2]
+    digits = re.match(r"\d*", fraction)
+    micro = int((digits[0] if digits else "")[:6].ljust(6, "0"))
     if half:
         hour = hour % 12 + (12 if half[1] in "Pp" else 0)
     try:
-        return dt.time(hour, minute, second)
+        return dt.time(hour, minute, second, micro)
     except ValueError:
         raise ValueError(f"'{text}' has no such time of day") from None
 

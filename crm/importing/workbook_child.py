@@ -28,6 +28,8 @@ def text(value: Any) -> str:
         # Excel computes in 15 digits; the rest is noise of the binary fraction.
         return format(value, ".15g")
     if isinstance(value, datetime.datetime):
+        # A time is a fraction of a day there: whole seconds come out a little off.
+        value = (value + datetime.timedelta(milliseconds=500)).replace(microsecond=0)
         midnight = value.time() == datetime.time()
         return value.date().isoformat() if midnight else value.isoformat(sep=" ", timespec="seconds")
     if isinstance(value, datetime.date | datetime.time):

@@ -124,22 +124,27 @@ def _masked(source: Any) -> Any:
 
 
 def _source(face: Face, field: Field, by: Actor) -> Any:
-    """The column; for a reference what tells a person which record is meant: e-mail, code, a name that only one has, or
-    its number."""
+    """The column; for a reference what tells a person, and an import, which record is meant: code, e-mail, a name that only
+    one has, or its name with its number behind."""
     column = face.column(field.name)
     if field.kind != "reference":
         return (
             func.coalesce(column, getattr(face.entity, f"{field.attribute}_given")) if field.kind == "phone" else column
         )
     target = face_named(field.refers_to)
-    unique = target.entity.__table__.c.get(target.about.title)
-    names = ("code", "email", *([target.about.title] if unique is not None and unique.unique else []))
+    title = target.about.title
+    in_table = target.entity.__table__.c.get(title)
+    names = ("code", "email", *([title] if in_table is not None and in_table.unique else []))
     may = accesses(by, target)
-    name = next((name for name in (*names, "name") if name in target.fields and may[name].shows), None)
-    if name is None:
-        return column
+    name = next((name for name in names if name in target.fields and may[name].shows), None)
     other: Any = aliased(target.entity)
-    return select(getattr(other, target.fields[name].attribute)).where(other.id == column).scalar_subquery()
+    if name is not None:
+        told = getattr(other, target.fields[name].attribute)
+    elif in_table is None or not may[title].shows:
+        return literal("#").concat(cast(column, Text))
+    else:
+        told = func.coalesce(cast(getattr(other, title), Text), "").concat(" #").concat(cast(other.id, Text))
+    return select(told).where(other.id == column).scalar_subquery()
 
 
 def _cell(field: Field, source: Any, form: str) -> Any:
@@ -161,10 +166,10 @@ def _cell(field: Field, source: Any, form: str) -> Any:
 
 
 def _serial(field: Field, source: Any) -> Any:
-    """Days since the epoch of spreadsheets, without a zone: UTC."""
+    """Days since the epoch of spreadsheets, without a zone: UTC, in whole seconds, which a fraction of a day can tell."""
     if field.kind == "date":
         return source - func.date("1899-12-30")
-    return func.date_part("epoch", source) / 86_400 + 25_569
+    return func.floor(func.date_part("epoch", source)) / 86_400 + 25_569
 
 
 def _derive(taken: Extract, part: Sequence[Any], derived: list[tuple[int, Field]]) -> list[list[Any]]:

@@ -139,6 +139,7 @@ def test_dates(text, order, day):
 
 def test_times_of_day_and_zones():
     assert as_datetime("2024-01-05 1:07 PM") == dt.datetime(2024, 1, 5, 13, 7)  # noqa: DTZ001 - as written, without a zone
+    assert as_datetime("2024-01-05T10:00:00.25Z").microsecond == 250_000
     assert as_datetime("2024-01-05T10:00:00+0200").utcoffset() == dt.timedelta(hours=2)
     assert as_datetime("44197.5", "serial") == dt.datetime(2021, 1, 1, 12)  # noqa: DTZ001
 
