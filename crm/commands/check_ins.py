@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from crm.commands.communications import refuse_archived
 from crm.core.command import Refused, command
+from crm.core.days import today
 from crm.core.entity import db
 from crm.core.fields import field_of
 from crm.core.jobs import Job, ask
@@ -60,9 +61,9 @@ def ask_for_rules(by: int | None) -> Job:
 
 def ask_daily() -> int:
     """Once a day, where there are rules or what they left; answers whether it was asked."""
-    today = select(Job.id).where(Job.task == TASK, Job.created_at >= func.current_date()).exists()
+    asked = select(Job.id).where(Job.task == TASK, Job.created_at >= func.current_date()).exists()
     needed = select(CheckInRule.id).exists() | select(CheckIn.id).where(CheckIn.rule_days.is_not(None)).exists()
-    if not db.session.scalar(select(needed & ~today)):
+    if not db.session.scalar(select(needed & ~asked)):
         return 0
     ask_for_rules(None)
     return 1
@@ -85,9 +86,8 @@ def apply(rule: CheckInRule, *, by: User) -> None:
 def done(check_in: CheckIn, *, by: User, on: dt.date | None) -> None:
     """Count a contact that isn't logged elsewhere; the next one is due an interval later."""
     refuse_archived(check_in.party)
-    today = dt.datetime.now(dt.UTC).date()
-    day = on or today
-    if day > today:
+    day = on or today()
+    if day > today():
         raise Refused("that day is still to come")
     if day <= check_in.last_on:
         raise Refused("the last contact is as late already")

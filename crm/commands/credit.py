@@ -13,6 +13,7 @@ from crm.commands.communications import refuse_archived
 from crm.commands.ledger_entries import enter
 from crm.core import figures
 from crm.core.command import Refused, command
+from crm.core.days import today
 from crm.core.entity import db
 from crm.core.fields import FieldClass, field_of
 from crm.models.access import User
@@ -108,7 +109,7 @@ def _close(request: CreditRequest, status: RequestStatus) -> None:
 def hold(account: CreditAccount, *, by: User, scope: HoldScope, reason: str, until: dt.date | None) -> None:
     """Nothing more on credit for the time being."""
     refuse_archived(account.party)
-    if until is not None and until < _today():
+    if until is not None and until < today():
         raise Refused("that day is over")
     db.session.add(CreditHold(account_id=account.id, scope=scope, reason=reason, until=until, by_id=by.id))
     db.session.flush()
@@ -129,14 +130,14 @@ def release(placed: CreditHold, *, by: User, reason: str) -> None:
 def review(account: CreditAccount, *, by: User, next_review_on: dt.date | None) -> None:
     """Note that the account was reviewed today."""
     refuse_archived(account.party)
-    today = _today()
-    if next_review_on is not None and next_review_on < today:
+    day = today()
+    if next_review_on is not None and next_review_on < day:
         raise Refused("the next review can't lie before today")
     if next_review_on is None and account.review_months:
         next_review_on = db.session.scalar(
             select(func.date(func.current_date() + func.make_interval(0, account.review_months)))
         )
-    account.last_review_on, account.next_review_on = today, next_review_on
+    account.last_review_on, account.next_review_on = day, next_review_on
 
 
 @command(CreditAccount, "Close", icon="lock", tone="warning", confirm="The limit counts no more; invoices and payments stay.",
@@ -213,7 +214,3 @@ def allocate(payment: Payment, *, by: User) -> None:
     if not done:
         raise Refused("no invoice in its currency is open")
     db.session.flush()
-
-
-def _today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()

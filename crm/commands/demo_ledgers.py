@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import select
 
 from crm.commands.demo_accounts import CLUB
+from crm.core.days import today
 from crm.core.entity import Entity, db
 from crm.core.figures import settle
 from crm.models.access import User
@@ -41,7 +42,7 @@ def load_programs() -> None:
     if db.session.scalar(select(LoyaltyProgram.id).where(LoyaltyProgram.name == CLUB)) is not None:
         return
     main = db.session.scalar(select(LoyaltyProgram.id).where(LoyaltyProgram.main)) is None
-    started = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=900)
+    started = today() - dt.timedelta(days=900)
     club = _add(LoyaltyProgram, name=CLUB, kinds=["points", "tiers"], main=main, valid_from=started, currency="EUR",
                 eligibility="Everybody who bought a vehicle or a service", notes="Points for cars, parts and services")  # fmt: skip
     fleet = _add(LoyaltyProgram, name=FLEET, kinds=["cashback"], valid_from=started, currency="EUR", by_invitation=True,

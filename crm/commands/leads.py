@@ -7,6 +7,7 @@ from typing import Any
 
 from crm.commands import records
 from crm.core.command import Refused, WrongInput, command
+from crm.core.days import today
 from crm.core.entity import db, face_named
 from crm.core.fields import SHORT_TEXT, field_of
 from crm.core.permissions import PICK, allowed
@@ -99,12 +100,12 @@ def _contact(lead: Lead, party: Party, by: User) -> Contact:
 
 def _deal(lead: Lead, party: Party, contact: Contact, by: User, name: str) -> Deal:
     """With one of what the lead is interested in, for its price; the lead's own budget is the amount."""
-    today, wanted = dt.datetime.now(dt.UTC).date(), lead.interest
+    day, wanted = today(), lead.interest
     currency = lead.currency or (wanted.currency if wanted else None)
     price = wanted.price if wanted and wanted.currency == currency else None
     amount = price if lead.budget is None else lead.budget
     values = {"name": name, "customer": party.id, "contact": contact.id, "owner": lead.owner_id or by.id,
-              "stage": DealStage.QUALIFICATION, "amount": amount, "currency": currency, "opened_on": today,
+              "stage": DealStage.QUALIFICATION, "amount": amount, "currency": currency, "opened_on": day,
               "close_on": lead.buys_by, "source": lead.source.label, "description": lead.description}  # fmt: skip
     made: Deal = _create("deal", values, by)
     if wanted is not None:

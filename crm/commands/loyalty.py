@@ -14,6 +14,7 @@ from crm.commands.communications import refuse_archived
 from crm.commands.ledger_entries import enter
 from crm.core import figures
 from crm.core.command import Refused, command
+from crm.core.days import today
 from crm.core.entity import db
 from crm.core.fields import FieldClass, field_of
 from crm.models.access import User
@@ -114,8 +115,8 @@ def redeem(account: LoyaltyAccount, *, by: User, reward: int | None) -> None:
     wanted = db.session.get(Reward, reward) if reward else None
     if wanted is None or wanted.program_id != account.program_id:
         raise Refused("that is no reward of this program")
-    today = dt.datetime.now(dt.UTC).date()
-    if not wanted.active or wanted.valid_from > today or (wanted.valid_until and wanted.valid_until < today):
+    day = today()
+    if not wanted.active or wanted.valid_from > day or (wanted.valid_until and wanted.valid_until < day):
         raise Refused("the reward can't be had now")
     entry = _enter(
         account, PointKind.REDEEM, -wanted.points, source=_next_source(account, "redeem"), by=by, reason=wanted.name
@@ -163,7 +164,7 @@ def set_tier(account: LoyaltyAccount, *, by: User, tier: int | None, locked: boo
     if tier and (wanted is None or wanted.program_id != account.program_id):
         raise Refused("that is no tier of this program")
     if account.tier_id != (wanted.id if wanted else None):
-        account.tier_id, account.tier_since = (wanted.id, dt.datetime.now(dt.UTC).date()) if wanted else (None, None)
+        account.tier_id, account.tier_since = (wanted.id, today()) if wanted else (None, None)
     account.tier_locked = bool(locked)
 
 
@@ -184,7 +185,7 @@ def resume(account: LoyaltyAccount, *, by: User) -> None:
 def end(account: LoyaltyAccount, *, by: User) -> None:
     """The membership is over."""
     _move(account, Membership.ENDED, Membership.INVITED, Membership.ACTIVE, Membership.PAUSED)
-    account.ended_on = dt.datetime.now(dt.UTC).date()
+    account.ended_on = today()
 
 
 def _move(account: LoyaltyAccount, to: Membership, *states: Membership) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from sqlalchemy import select, update
 
 from crm.core.command import Refused, among, command
+from crm.core.days import today
 from crm.core.entity import db
 from crm.core.fields import field_of
 from crm.models.access import User
@@ -67,7 +68,7 @@ def _blocking(state: BlockState, reason: str, code: ReasonCode | None, until: dt
             return ARCHIVED
         if party.block_state is not BlockState.NONE:
             return f"it is {party.block_state.label.lower()} already"
-        if until is not None and until <= dt.datetime.now(dt.UTC).date():
+        if until is not None and until <= today():
             return "the day it ends lies in the past"
         return None
 

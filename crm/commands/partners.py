@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from crm.commands.communications import refuse_archived
 from crm.core.command import Refused, command
+from crm.core.days import today
 from crm.core.entity import db
 from crm.core.fields import FieldClass, field_of
 from crm.models.access import User
@@ -17,10 +18,6 @@ from crm.models.partner_choices import ComplianceState, ContractState, Obligatio
 
 DRAFT, ACTIVE, SUSPENDED, TERMINATED = ContractState
 _REASON = field_of("long_text", required=True, field_class=FieldClass.PERSONAL)
-
-
-def _today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()
 
 
 def _from(contract: Contract, *states: ContractState) -> None:
@@ -63,14 +60,14 @@ def renew(contract: Contract, *, by: User, until: dt.date) -> None:
 def terminate(contract: Contract, *, by: User, reason: str, on: dt.date | None) -> None:
     """End it before its time."""
     _from(contract, DRAFT, ACTIVE, SUSPENDED)
-    contract.state, contract.terminated_on, contract.termination_reason = TERMINATED, on or _today(), reason
+    contract.state, contract.terminated_on, contract.termination_reason = TERMINATED, on or today(), reason
 
 
 def _settle(obligation: ContractObligation, state: ObligationState, outcome: str | None) -> None:
     refuse_archived(obligation.contract.party)
     if obligation.state is not ObligationState.OPEN:
         raise Refused(f"it is {obligation.state.label.lower()}")
-    obligation.state, obligation.settled_on, obligation.outcome = state, _today(), outcome
+    obligation.state, obligation.settled_on, obligation.outcome = state, today(), outcome
 
 
 def _open(obligation: ContractObligation) -> bool:
@@ -99,7 +96,7 @@ def _decide(record: ComplianceRecord, state: ComplianceState, by: User, reason: 
     refuse_archived(record.party)
     if record.state is state:
         raise Refused(f"it is {state.label.lower()} already")
-    if state is ComplianceState.ACCEPTED and record.valid_until is not None and record.valid_until < _today():
+    if state is ComplianceState.ACCEPTED and record.valid_until is not None and record.valid_until < today():
         raise Refused(f"it was valid until {record.valid_until}")
     record.state, record.reason = state, reason
     record.checked_by_id, record.checked_at = by.id, dt.datetime.now(dt.UTC)
@@ -141,7 +138,7 @@ def retire(policy: Policy, *, by: User) -> None:
     """It need no longer be followed."""
     if policy.state is not PolicyState.IN_FORCE:
         raise Refused("it isn't in force")
-    policy.state, policy.retired_on = PolicyState.RETIRED, _today()
+    policy.state, policy.retired_on = PolicyState.RETIRED, today()
 
 
 @command(Policy, "I have read it", icon="badge-check", confirm="Your name and the time are kept.",

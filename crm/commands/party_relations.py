@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from crm.core.command import Refused, command
+from crm.core.days import today
 from crm.core.fields import field_of
 from crm.models.access import User
 from crm.models.party_relations import Relation
@@ -15,7 +16,7 @@ from crm.models.party_relations import Relation
          applies=lambda relation: relation.valid_until is None)  # fmt: skip
 def end(relation: Relation, *, by: User, until: dt.date | None) -> None:
     """Say that it holds no longer."""
-    last = until or dt.datetime.now(dt.UTC).date()
+    last = until or today()
     if relation.valid_until is not None and relation.valid_until <= last:
         raise Refused("it ends before that day already")
     if relation.valid_from is not None and last < relation.valid_from:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from crm.commands.parties import ARCHIVED
 from crm.core.command import Refused, among, command
+from crm.core.days import today
 from crm.core.entity import db, face_named
 from crm.core.fields import field_of
 from crm.core.permissions import PICK
@@ -31,13 +32,9 @@ def _segment(number: int, by: User | None) -> Segment:
     segment = db.session.get(Segment, number) if by is None else find(face, by, str(number), PICK)
     if segment is None:
         raise Refused("there is no segment with that number that you may see")
-    if segment.valid_until is not None and segment.valid_until < _today():
+    if segment.valid_until is not None and segment.valid_until < today():
         raise Refused(f"the segment “{segment.name}” has ended")
     return segment
-
-
-def _today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()
 
 
 def _only(party: Party, refused: dict[int, str]) -> None:
@@ -56,7 +53,7 @@ def add_to_segment(party: Party, *, by: User | None, segment: int, until: dt.dat
 @add_to_segment.many
 def add_many(ids: Sequence[int], *, by: User | None, segment: int, until: dt.date | None) -> dict[int, str]:
     wanted = _segment(segment, by)
-    if until is not None and until < _today():
+    if until is not None and until < today():
         raise Refused("the last day lies in the past")
     pin = None if wanted.type is SegmentType.STATIC else Pin.IN
     archived = set(db.session.scalars(select(Party.id).where(among(Party.id, ids), Party.archived_at.is_not(None))))
@@ -138,6 +135,6 @@ def unpin(membership: SegmentMembership, *, by: User) -> None:
 def expire(membership: SegmentMembership, *, by: User, until: dt.date | None) -> None:
     """They leave after this day."""
     _refuse_left(membership)
-    if until is not None and until < _today():
+    if until is not None and until < today():
         raise Refused("the last day lies in the past")
     membership.expires_on = until

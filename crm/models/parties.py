@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from crm.core.days import today
 from crm.core.entity import About, Entity, Face, Section, db
 from crm.core.fields import (
     Field,
@@ -242,9 +243,9 @@ class Party(Entity):
         """Whole years today; None where the day of birth isn't known."""
         if self.date_of_birth is None:
             return None
-        today = dt.datetime.now(dt.UTC).date()
-        had_birthday = (today.month, today.day) >= (self.date_of_birth.month, self.date_of_birth.day)
-        return today.year - self.date_of_birth.year - (not had_birthday)
+        day = today()
+        had_birthday = (day.month, day.day) >= (self.date_of_birth.month, self.date_of_birth.day)
+        return day.year - self.date_of_birth.year - (not had_birthday)
 
     @property
     def age_group(self) -> str | None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from sqlalchemy import Index, func, text
 from sqlalchemy.orm import Mapped, backref, relationship
 
+from crm.core.days import today
 from crm.core.entity import About, Entity, Moment, Section
 from crm.core.fields import (
     Choice,
@@ -252,10 +253,10 @@ class Warranty(Entity):
         """Whether it covers today; days move by themselves, so this is never stored."""
         if self.state is not WarrantyState.VALID:
             return self.state.label
-        today = dt.datetime.now(dt.UTC).date()
-        if self.starts_on is not None and today < self.starts_on:
+        day = today()
+        if self.starts_on is not None and day < self.starts_on:
             return "Not begun"
-        return "Valid" if today <= self.ends_on else "Ended"
+        return "Valid" if day <= self.ends_on else "Ended"
 
 
 class WarrantyClaim(Entity):
