@@ -51,7 +51,7 @@ from crm.servers import Servers, attach, running
 from crm.supervisor import run as supervise
 from jobs import queue, schedule
 from jobs import worker as workers
-from jobs.import_command import ImportNotPossible, cli_import, import_options, in_pairs
+from jobs.import_command import ImportNotPossible, cli_import, cli_undo, import_options, in_pairs
 from migrations import database
 
 csrf = CSRFProtect()
@@ -401,6 +401,22 @@ def import_(file: Path, entity: str, as_json: bool, **chosen: Any) -> None:
     with desk():
         try:
             code = cli_import(file, entity, quiet=as_json, **in_pairs(chosen))
+        except ImportNotPossible as fault:
+            raise click.ClickException(str(fault)) from None
+    click.get_current_context().exit(code)
+
+
+@main.command("import-undo")
+@click.argument("number", type=int)
+@click.option("--all", "everything", is_flag=True, help="Put back also what was changed since")
+@click.option("--dry-run", is_flag=True, help="Say what would happen, write nothing")
+@click.option("--wait", is_flag=True, help="Wait for the end; works here where no worker does")
+@click.option("--json", "as_json", is_flag=True, help="Only the JSON line")
+def import_undo(number: int, everything: bool, dry_run: bool, wait: bool, as_json: bool) -> None:
+    """Undo the import of this number; ends with one line of JSON with the counts."""
+    with desk():
+        try:
+            code = cli_undo(number, everything=everything, dry_run=dry_run, wait=wait, quiet=as_json)
         except ImportNotPossible as fault:
             raise click.ClickException(str(fault)) from None
     click.get_current_context().exit(code)

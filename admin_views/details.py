@@ -11,6 +11,7 @@ from typing import Any
 from babel.dates import format_date, format_datetime
 from flask import request, url_for
 from markupsafe import Markup
+from sqlalchemy import select
 
 from admin_views.cells import (
     MASK,
@@ -30,9 +31,11 @@ from admin_views.cells import (
 from admin_views.forms import DeclaredField, DeskForm
 from admin_views.lists import command_items, endpoint, may, page_of
 from admin_views.tabs import tabs_of
-from crm.core.entity import Face, face_named
+from crm.core.entity import Face, db, face_named
 from crm.core.fields import Field
 from crm.core.permissions import PICK
+from crm.importing.access import may_undo, may_watch
+from crm.models.imports import Import
 from crm.queries.history import SHOWN, Change, Event, history, whole_history
 from crm.queries.listing import BadQuery
 from crm.queries.scope import find
@@ -101,17 +104,39 @@ def history_page(face: Face, record: Any) -> dict[str, Any]:
 
 
 def entries_of(face: Face, events: list[Event]) -> list[dict[str, Any]]:
-    shown = []
+    shown, imports = [], _imports_of(events)
     for event in events:
         changes = [_changed(change) for change in event.changes if _is_news(change, event)]
         reason = next((change.after for change in event.changes if change.column == "status_reason"), None)
         shown.append({
             "when_html": moment(event.entry.created_at), "who": _who(event),
             "what": _what(event.face or face, event), "tone": event.action.tone, "icon": ICONS[event.action.value], "changes": changes,
-            "text": f"Reason: {reason}" if reason and reason != MASK else _by_way_of(event.entry.via),
+            "text": imports.get(event.entry.via) or (f"Reason: {reason}" if reason and reason != MASK else _by_way_of(event.entry.via)),
             "request": event.entry.request_id,
         })  # fmt: skip
     return shown
+
+
+_OF_IMPORT = re.compile(r"(undo of )?import ([1-9][0-9]{0,17})")
+
+
+def _imports_of(events: list[Event]) -> dict[str, Markup]:
+    """The words for entries by way of an import, or of its undo: the file, and the way to its report for who may see it."""
+    named = {event.entry.via: found for event in events if (found := _OF_IMPORT.fullmatch(event.entry.via))}
+    ids = {int(found[2]) for found in named.values()}
+    records = {one.id: one for one in db.session.scalars(select(Import).where(Import.id.in_(ids)))} if ids else {}
+    words = {}
+    for via, found in named.items():
+        record = records.get(int(found[2]))
+        if record is None:
+            continue
+        begins = "Undo of the import of" if found[1] else "Import of"
+        page = "imports.undo_view" if found[1] else "imports.progress_view"
+        face, asked = face_named(record.entity), asking()
+        seen = may_undo(record, face, asked) if found[1] else may_watch(record, face, asked)
+        link = Markup('{} <a href="{}">{}</a>').format(begins, url_for(page, id=record.id), record.file_name)
+        words[via] = link if seen else Markup("{} {}").format(begins, record.file_name)
+    return words
 
 
 def _who(event: Event) -> str:
@@ -156,10 +181,10 @@ def _by_way_of(via: str) -> str:
 def _changed(change: Change) -> dict[str, Any]:
     declared = change.field
     label = declared.label if declared else change.column.replace("_", " ").capitalize()
-    return {"label": label, "before": _word(declared, change.before), "after": _word(declared, change.after)}
+    return {"label": label, "before": worded(declared, change.before), "after": worded(declared, change.after)}
 
 
-def _word(declared: Field | None, kept: str | None) -> str | None:
+def worded(declared: Field | None, kept: str | None) -> str | None:
     """The text of the database as a person reads it; as it stands where the field has changed since."""
     if kept in (None, MASK) or declared is None:
         return kept

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,15 +14,16 @@ from admin_views.cells import asking, moment
 from admin_views.forms import hidden
 from admin_views.lists import endpoint
 from crm.core.entity import Face
-from crm.core.jobs import Job, JobState
-from crm.importing.access import may_cancel, may_take_refused
+from crm.core.jobs import Job, JobState, pause, resume
+from crm.importing.access import may_cancel, may_take_refused, may_undo
 from crm.importing.files import MIB
 from crm.importing.mapping import suggest
 from crm.importing.plan import OVERWRITE, RULES, Plan, missing
 from crm.importing.reading import Table
 from crm.importing.start import asked_already
 from crm.importing.targets import DOT, landings
-from crm.models.imports import Duplicates, Import, ImportState, Outcome
+from crm.importing.undoing import why_not
+from crm.models.imports import Duplicates, Import, Outcome
 
 POLICIES = (
     (Duplicates.SKIP, "Skip", "Only new records come in; known ones stay as they are."),
@@ -197,45 +197,67 @@ def progress_context(record: Import, face: Face) -> dict[str, Any]:
     counts = {name: getattr(record, f"rows_{name}") for name in OUTCOME_WORDS}
     taken = (record.rows_created or 0) + (record.rows_updated or 0)
     refused = (record.rows_refused or 0) + (record.rows_ambiguous or 0)
-    stoppable = running and may_cancel(record, face, asking(), job)
     takeable = refused and not running and may_take_refused(record, face, asking())
-    shown: dict[str, Any] = {
-        "running": running,
+    shown = job_shown(job) | {
         "state_label": state.label,
         "tone": state.tone,
         "percent": 100
-        if state is ImportState.DONE
+        if job.state is JobState.DONE
         else min(100, round(100 * job.done / job.total))
         if job.total
         else None,
-        "done_text": f"{job.done:,}" if job.total else job.message or "Starting",
-        "total_text": f"{job.total:,}" if job.total else "",
         "counts": count_cards(counts, ended=not running) if any(counts.values()) else [],
-        "cancel_url": url_for("imports.cancel_view", id=record.id) if stoppable else None,
+        **buttons(record, face, job),
         "refused_url": url_for("imports.refused_view", id=record.id) if takeable else None,
         "refused_text": f"{refused:,} {'row was' if refused == 1 else 'rows were'} not taken",
-        "error": job.error if state is ImportState.FAILED else None,
         "list_url": url_for(endpoint(face, "index_view")) if taken else None,
         "list_label": f"Show the {face.label_plural.lower()}",
-        "undo_url": None,
-        "note": record.remarks,
-        "started_html": moment(job.started_at) if job.started_at else None,
-        "finished_html": moment(job.finished_at) if job.finished_at else None,
+        "note": record.remarks or job_shown(job)["note"],
     }
-    if running and job.state is JobState.RUNNING and job.started_at and job.total and job.done:
-        seconds = max((dt.datetime.now(dt.UTC) - job.started_at).total_seconds(), 0.1)
-        rate = job.done / seconds
-        shown["rate_text"] = f"{rate:,.0f} rows a second"
-        shown["remaining_text"] = f"about {_span((job.total - job.done) / rate)} left"
-    if running and job.cancel_asked:
-        shown["cancel_url"], shown["note"] = (
-            None,
-            "It stops after the part that is being loaded; what is done stays done.",
-        )
+    if not running and may_undo(record, face, asking()) and (record.undo_job is not None or not why_not(record)):
+        shown["undo_url"] = url_for("imports.undo_view", id=record.id)
+        shown["undo_label"] = "The undo of it" if why_not(record) else "Undo this import"
     return {
         "file": file_of(record, record.rows),
         "job": shown,
         "status_url": url_for("imports.status_view", id=record.id),
+    }
+
+
+def job_shown(job: Job) -> dict[str, Any]:
+    """What a page says of any job: how far it is, how fast it goes since it was started last, how long it will take."""
+    note = None
+    if job.is_open and job.cancel_asked:
+        note = "It stops after the part that is being done; what is done stays done."
+    elif job.is_open and job.pause_asked:
+        note = "It pauses after the part that is being done."
+    elif job.state is JobState.PAUSED:
+        note = "It is paused; what is done stays done, and it goes on from there."
+    pace, left = job.pace, job.seconds_left
+    return {
+        "running": job.is_open,
+        "state_label": job.state.label,
+        "tone": job.state.tone,
+        "done_text": f"{job.done:,}" if job.total else job.message or "Starting",
+        "total_text": f"{job.total:,}" if job.total else "",
+        "rate_text": f"{pace:,.0f} a second" if pace else "",
+        "remaining_text": f"about {_span(left)} left" if left else "",
+        "error": job.error if job.state is JobState.FAILED else None,
+        "note": note,
+        "started_html": moment(job.started_at) if job.started_at else None,
+        "finished_html": moment(job.finished_at) if job.finished_at else None,
+    }
+
+
+def buttons(record: Import, face: Face, job: Job) -> dict[str, str | None]:
+    """Where one cancels, pauses and resumes a job, if the person may."""
+    fits = {"cancel": job.is_open and not job.cancel_asked, "pause": pause.applies, "resume": resume.applies}
+    may = job.is_open and not job.cancel_asked and may_cancel(record, face, asking(), job)
+    return {
+        f"{verb}_url": url_for(f"imports.{verb}_view", id=record.id)
+        if may and (shows(job) if callable(shows) else shows)
+        else None
+        for verb, shows in fits.items()
     }
 
 

@@ -13,10 +13,11 @@ from admin_views import import_pages as pages
 from admin_views.base import EntityView
 from admin_views.cells import asking
 from admin_views.import_reading import read_constants, read_options, read_rules, read_styles
+from admin_views.import_undo import UndoRoutes
 from admin_views.import_upload import MIME, UploadRoutes, allow_upload, error, offered, remember, watchable
-from crm.core.command import Refused
+from crm.core.command import Command, Refused, perform
 from crm.core.entity import Face, db, face_named
-from crm.core.jobs import bell, cancel
+from crm.core.jobs import bell, cancel, pause, resume
 from crm.importing import access, start
 from crm.importing.files import FileRefused, ReadOptions
 from crm.importing.matching import as_ladder
@@ -28,7 +29,7 @@ from crm.importing.unfit import read_words
 from crm.models.imports import Import
 
 
-class ImportView(UploadRoutes, EntityView):
+class ImportView(UploadRoutes, UndoRoutes, EntityView):
     """Imports; the wizard decides by the right to import the records themselves (`customer.import`)."""
 
     rights = EntityView.rights | dict.fromkeys(
@@ -39,6 +40,10 @@ class ImportView(UploadRoutes, EntityView):
             "progress_view",
             "status_view",
             "cancel_view",
+            "pause_view",
+            "resume_view",
+            "undo_view",
+            "undo_status_view",
             "refused_view",
             "template_view",
         )
@@ -240,18 +245,30 @@ class ImportView(UploadRoutes, EntityView):
 
     @expose("/cancel/", methods=("POST",))
     def cancel_view(self) -> Any:
+        return self._steer(cancel)
+
+    @expose("/pause/", methods=("POST",))
+    def pause_view(self) -> Any:
+        return self._steer(pause)
+
+    @expose("/resume/", methods=("POST",))
+    def resume_view(self) -> Any:
+        return self._steer(resume)
+
+    def _steer(self, made: Command) -> Any:
+        """Do a command to the job that is under way: of the undo, of the import, or of the check."""
         record, face = self._found()
-        job = record.job or start.open_check(record)
+        undoing = record.undo_job is not None and record.undo_job.is_open
+        job = record.undo_job if undoing else record.job or start.open_check(record)
         if not access.may_cancel(record, face, asking(), job):
             abort(_refusal(record))
         if job is not None and job.is_open:
-            try:
-                cancel.run(job, by=current_user)
-            except Refused as refusal:
-                flash(f"Not cancelled: {refusal}.", "warning")
+            for outcome in perform(made, [job.id], by=current_user, values={}):
+                if not outcome.done:
+                    flash(f"Not done: {outcome.reason}.", "warning")
         if not access.may_watch(record, face, asking()):
             return redirect(url_for("admin.index"), 303)
-        back = ".progress_view" if record.job_id is not None else ".map_view"
+        back = ".undo_view" if undoing else ".progress_view" if record.job_id is not None else ".map_view"
         return redirect(url_for(back, id=record.id), 303)
 
     @expose("/refused/")
@@ -267,6 +284,9 @@ class ImportView(UploadRoutes, EntityView):
             abort(404)
         stem = record.file_name.rsplit(".", 1)[0]
         return send_file(path, mimetype=MIME, as_attachment=True, download_name=f"{stem} refused.csv", max_age=0)
+
+    def _refuse(self, record: Import) -> int:
+        return _refusal(record)
 
     def _found(self) -> tuple[Import, Face]:
         given = request.args.get("id", "")

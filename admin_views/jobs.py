@@ -21,6 +21,7 @@ from crm.core.entity import db, face_named
 from crm.core.jobs import Job, JobState, refused_items
 from crm.core.spreadsheets import neutral
 from crm.importing.start import LOAD
+from crm.importing.undoing import UNDO
 from crm.models.access import User
 
 SHOWN_REFUSALS = 50
@@ -57,7 +58,7 @@ class JobView(EntityView):
         )
         items = refused_items(job.id, SHOWN_REFUSALS)
         noun = face_named(job.args["face"]).label if items else ""
-        cancel = next((item for item in command_items(self.face, job) if item["verb"] == "cancel"), None)
+        urls = {item["verb"]: item["url"] for item in command_items(self.face, job)}
         return {
             "job": {
                 "open": job.is_open, "state": job.state.label, "tone": job.state.tone, "percent": percent,
@@ -70,7 +71,7 @@ class JobView(EntityView):
             },
             "log": _log(job), "result": _result(job),
             "refused_url": url_for(".refused_view", id=job.id) if items else None,
-            "cancel_url": cancel["url"] if cancel else None,
+            "cancel_url": urls.get("cancel"), "pause_url": urls.get("pause"), "resume_url": urls.get("resume"),
             "status_url": url_for(".status_view", id=job.id), "file_url": _file_url(job),
             "refused": [{"name": f"{noun} {item.record_id}", "reason": item.reason}
                         for item in items],
@@ -89,6 +90,8 @@ def _result(job: Job) -> dict[str, str] | None:
     """Where one goes to see what came of it."""
     if job.task == LOAD and may(face_named("import"), "read"):
         return {"label": "Report of the import", "url": url_for("imports.details_view", id=job.args["import"])}
+    if job.task == UNDO and may(face_named("import"), "read"):
+        return {"label": "What was undone", "url": url_for("imports.undo_view", id=job.args["import"])}
     return None
 
 
@@ -106,21 +109,16 @@ def _file_url(job: Job) -> str | None:
     return url_for("exports.file_view", id=made) if made else None
 
 
-def _seconds(job: Job) -> float | None:
-    """How long it has been running, or took."""
-    if job.started_at is None:
-        return None
-    return max(0.1, ((job.finished_at or dt.datetime.now(dt.UTC)) - job.started_at).total_seconds())
-
-
 def _rate(job: Job) -> str:
-    seconds = _seconds(job)
-    return f"{job.done / seconds:,.0f} a second" if seconds and job.done else ""
+    """While it runs since it was started last; at its end over all, unless it rested in between."""
+    pace = job.pace
+    if pace is None and job.run == 1 and job.done and job.started_at and job.finished_at:
+        pace = job.done / max(0.1, (job.finished_at - job.started_at).total_seconds())
+    return f"{pace:,.0f} a second" if pace else ""
 
 
 def _remaining(job: Job) -> str:
-    seconds = _seconds(job)
-    if not seconds or not job.done or not job.total or not job.is_open:
+    left = job.seconds_left
+    if left is None:
         return ""
-    left = seconds / job.done * (job.total - job.done)
     return f"about {left:,.0f} s left" if left < 90 else f"about {left / 60:,.0f} min left"

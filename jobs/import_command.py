@@ -1,4 +1,4 @@
-"""`flask import`: the wizard's engine without questions; tells its progress, ends with a line of JSON."""
+"""`flask import` and `flask import-undo`: the wizard's engine without questions; tells its progress, ends with a line of JSON."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from crm.core.command import Refused
 from crm.core.entity import Face, all_faces, db
 from crm.core.jobs import Job, JobState, bell
 from crm.core.transaction import run_in_transaction
@@ -17,10 +18,12 @@ from crm.importing.files import FileRefused
 from crm.importing.loading import OUTCOMES
 from crm.importing.plan import Plan, PlanRefused
 from crm.importing.start import AlreadyImported, import_file
+from crm.importing.undoing import Insisted, Left, ask_undo, is_archived, kept_by, look_at_undo, why_not
 from crm.models.imports import Duplicates, Import
 from jobs.runner import see_to_end
 
 ALREADY_IMPORTED = 3
+UNDONE = ("restored", "archived", "deleted", "kept")
 _OPTIONS = (
     click.option("--entity", "--into", default="customers", show_default=True, help="What the rows are, such as orders"),
     click.option("--match", default=None, help="What known records are found by, such as email, or one after the other: email,phone,name+postal_code"),
@@ -112,6 +115,55 @@ def cli_import(
         return 0
     job = see_to_end(job_id, workers=_workers, tell=_teller() if not quiet else _untold)
     return _end(job, import_id, say)
+
+
+def cli_undo(import_id: int, *, everything: bool, dry_run: bool, wait: bool, quiet: bool) -> int:
+    """Undo an import and print what became of it. Answers the exit code; raises ImportNotPossible.
+
+    `everything` puts back what others have changed since as well.
+    """
+    say = _silent if quiet else _to_stderr
+    record = db.session.get(Import, import_id)
+    if record is None:
+        raise ImportNotPossible(f"there is no import {import_id}")
+    try:
+        if dry_run:
+            return _look(record, say)
+        job_id = run_in_transaction(
+            lambda: ask_undo(db.session.get_one(Import, import_id), by=None, insisted=Insisted(all=everything)).id
+        )
+    except Refused as refusal:
+        raise ImportNotPossible(f"import {import_id}: {refusal}") from refusal
+    if not wait:
+        say("It is undone in the background." if _workers() else "It waits until a worker runs (flask up).")
+        _print({**dict.fromkeys(UNDONE), "import": import_id, "job": job_id})
+        return 0
+    job = see_to_end(job_id, workers=_workers, tell=_teller() if not quiet else _untold)
+    if job.state is not JobState.DONE:
+        say(job.error or f"The undo was {job.state.label.lower()}.")
+    for one in kept_by(db.session.get_one(Import, import_id, populate_existing=True)):
+        say(_left(one))
+    _print({**(job.result or dict.fromkeys(UNDONE, 0)), "import": import_id, "state": str(job.state.value)})
+    return 0 if job.state is JobState.DONE else 1
+
+
+def _look(record: Import, say: Callable[[str], None]) -> int:
+    if reason := why_not(record):
+        raise Refused(reason)
+    found = look_at_undo(record, None)
+    for one in found.left:
+        say(_left(one))
+    if not found.complete:
+        say("Only the first records were looked at.")
+    archived = sum(number for table, number in found.put_away.items() if is_archived(table))
+    counts = (found.restored.total(), archived, found.put_away.total() - archived, found.reasons.total())
+    _print({**dict(zip(UNDONE, counts, strict=True)), "import": record.id, "dry_run": True})
+    return 0
+
+
+def _left(one: Left) -> str:
+    """What stays, in one line; values of records stay out of what may become a log."""
+    return f"left: {one.table} {one.record_id}{f' {one.field}' if one.field else ''}: {one.reason.label.lower()}"
 
 
 def _by_field(words: Mapping[str, str]) -> dict[str, dict[str, str]]:

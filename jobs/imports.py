@@ -1,4 +1,4 @@
-"""Imports in the background: load a file, or only check what loading it would do."""
+"""Imports in the background: load a file, only check what loading it would do, undo what it did."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from crm.core.entity import db
 from crm.core.jobs import Job, Step
 from crm.importing.files import FileRefused
 from crm.importing.running import run_import, try_out
+from crm.importing.undoing import run_undo
 from crm.models.imports import Import
 
 
@@ -18,6 +19,11 @@ def load(job: Job) -> Iterator[Step]:
         yield from run_import(job.args["import"], job.checkpoint)
     except FileRefused as refusal:
         raise Refused(str(refusal)) from refusal
+
+
+def undo(job: Job) -> Iterator[Step]:
+    """Bring back what was before an import; `result` counts the records, and what was left."""
+    yield from run_undo(job)
 
 
 def check(job: Job) -> Iterator[Step]:

@@ -178,6 +178,8 @@ def _work(job: Job, number: int) -> JobState | None:
     """Chunk after chunk, until the end. Raises Overtaken; DBAPIError when the database is gone."""
     if job.cancel_asked:
         return _end(job, number, JobState.CANCELLED)
+    if job.pause_asked:
+        return _pause(job, number)
     if number - int(job.checkpoint.get(_STARTED_AT, 0)) > FRUITLESS_STARTS:
         return _give_up(job, number)
     tries = 0
@@ -186,11 +188,11 @@ def _work(job: Job, number: int) -> JobState | None:
         try:
             steps = resolve(job.task)(job)
             for step in steps:
-                cancelled = _save(job, number, step)
+                asked = _save(job, number, step)
                 tries = 0
-                if cancelled:
+                if asked is not None:
                     steps.close()
-                    return _end(job, number, JobState.CANCELLED)
+                    return _pause(job, number) if asked is JobState.PAUSED else _end(job, number, asked)
                 if leaving.asked:
                     steps.close()
                     _leave(job, number)
@@ -225,13 +227,13 @@ def _work(job: Job, number: int) -> JobState | None:
                 _close(job, steps)
 
 
-def _save(job: Job, number: int, step: Step) -> bool:
+def _save(job: Job, number: int, step: Step) -> JobState | None:
     if not isinstance(step, Step):
         raise TypeError(f"{job.task} yielded {type(step).__name__}, not Step")
     marked = replace(step, checkpoint={**step.checkpoint, _STARTED_AT: number})
-    cancelled = table.save_step(job.id, number, marked)
+    asked = table.save_step(job.id, number, marked)
     db.session.commit()
-    return cancelled
+    return asked
 
 
 def _close(job: Job, steps: Any) -> None:
@@ -247,6 +249,12 @@ def _end(job: Job, number: int, state: JobState, error: str | None = None) -> Jo
     db.session.rollback()
     run_in_transaction(lambda: table.finish(job.id, number, state, error))
     return state
+
+
+def _pause(job: Job, number: int) -> JobState:
+    db.session.rollback()
+    run_in_transaction(lambda: table.put_down(job.id, number))
+    return JobState.PAUSED
 
 
 def _leave(job: Job, number: int) -> None:

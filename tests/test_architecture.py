@@ -21,8 +21,10 @@ from werkzeug.routing import Rule
 from admin_views.base import EntityView
 from admin_views.home import HomeView
 from crm.core.entity import db, entities, face_named
+from crm.core.jobs import JobState
 from crm.importing.running import run_import
 from crm.models.access import UserRole
+from crm.models.imports import Import
 from tests.factories import make
 
 ROOT = Path(__file__).parents[1]
@@ -297,6 +299,7 @@ def _import(app: Flask, admin: Any, see: Any) -> None:
     with app.app_context():
         for _ in run_import(number, {}):
             db.session.commit()
+        db.session.get_one(Import, number).job.state = JobState.DONE
         db.session.commit()
-    for where in ("progress", "status", "details"):
+    for where in ("progress", "status", "details", "undo"):
         see(admin, "GET", f"/admin/imports/{where}/?id={number}")

@@ -48,7 +48,18 @@ WITHOUT_RECORD = {"index_view", "create_view", "export", "export_form", "lookup_
                   "columns_view", "views_view", "board_view"}  # fmt: skip
 MAYBE_NOTHING = {"related_view", "photo_view", "pin_note"}
 # The wizard's own steps: a draft is its person's alone, so for everybody else it isn't there.
-WIZARD = {"map_view", "preview_view", "progress_view", "status_view", "cancel_view", "refused_view"}
+WIZARD = {
+    "map_view",
+    "preview_view",
+    "progress_view",
+    "status_view",
+    "cancel_view",
+    "refused_view",
+    "pause_view",
+    "resume_view",
+    "undo_view",
+    "undo_status_view",
+}
 # A route that changes a field asks whether one may.
 CHANGES = {"photo_form": "photo_at"}
 # What one made for oneself is nobody else's, whatever the right; the files of documents have tests of their own.

@@ -48,6 +48,8 @@ _EVERYBODY = (
         Scope.OWN,
         "job.read",
         "job.cancel",
+        "job.pause",
+        "job.resume",
         "job.retry",
         "import.read",
         "export.read",

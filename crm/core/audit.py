@@ -108,7 +108,7 @@ def _touch(entity: type[Entity]) -> list[str]:
     """Before each update: the time of it, and what a changed value says about its state.
 
     A field declared `of` another (`email_state` of `email`) falls back to its default when that other changes, and its
-    `…_at` tells since when it is so; for screens, API and imports alike.
+    `…_at` tells since when it is so, unless that is set as well; for screens, API and imports alike.
     """
     table = entity.__tablename__
     lines = ["NEW.updated_at := clock_timestamp();"]
@@ -118,7 +118,8 @@ def _touch(entity: type[Entity]) -> list[str]:
         state, value = declared.attribute, declared.of
         default = entity.__table__.c[state].server_default.arg
         lines += [
-            f"IF NEW.{value} IS DISTINCT FROM OLD.{value} AND NEW.{state} = OLD.{state} THEN",
+            f"IF NEW.{state}_at IS DISTINCT FROM OLD.{state}_at THEN NULL;",
+            f"ELSIF NEW.{value} IS DISTINCT FROM OLD.{value} AND NEW.{state} = OLD.{state} THEN",
             f"NEW.{state} := '{default}'; NEW.{state}_at := clock_timestamp();",
             f"ELSIF NEW.{state} IS DISTINCT FROM OLD.{state} THEN NEW.{state}_at := clock_timestamp(); END IF;",
         ]

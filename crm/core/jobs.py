@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Connection,
+    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -52,9 +53,14 @@ STALE_AFTER = dt.timedelta(seconds=20)
 class JobState(Choice):
     WAITING = "waiting", "Waiting", "neutral"
     RUNNING = "running", "Running", "info"
+    PAUSED = "paused", "Paused", "warning"
     DONE = "done", "Done", "good"
     FAILED = "failed", "Failed", "bad"
     CANCELLED = "cancelled", "Cancelled", "warning"
+
+
+# What has not come to its end.
+OPEN = (JobState.WAITING, JobState.RUNNING, JobState.PAUSED)
 
 
 class Job(Entity):
@@ -83,22 +89,39 @@ class Job(Entity):
     log: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
     run: Mapped[int] = integer_field(editable=False, label="Starts", column={"server_default": "0"})
     cancel_asked: Mapped[bool] = boolean_field(editable=False, column={"server_default": text("false")})
+    pause_asked: Mapped[bool] = boolean_field(editable=False, column={"server_default": text("false")})
     heartbeat_at: Mapped[dt.datetime | None] = datetime_field(editable=False)
     started_at: Mapped[dt.datetime | None] = datetime_field(editable=False)
     finished_at: Mapped[dt.datetime | None] = datetime_field(editable=False)
+    # Since when, and from how much on, it has been counting at its present pace: anew with each start.
+    pace_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    pace_done: Mapped[int] = mapped_column(Integer, server_default="0")
     unique_key: Mapped[str | None] = mapped_column(Text)
     # By name: this floor knows no users.
     asked_by = relationship("User", viewonly=True)
 
     __table_args__ = (
         Index("uq_job_open_unique_key", "unique_key", unique=True,
-              postgresql_where=text("state IN ('waiting', 'running')")),
+              postgresql_where=text("state IN ('waiting', 'running', 'paused')")),
         Index("ix_job_open", "state", "heartbeat_at", postgresql_where=text("state IN ('waiting', 'running')")),
     )  # fmt: skip
 
     @property
     def is_open(self) -> bool:
-        return self.state in (JobState.WAITING, JobState.RUNNING)
+        return self.state in OPEN
+
+    @property
+    def pace(self) -> float | None:
+        """How much it does a second, since it was started last; None while that can't be said."""
+        if self.state is not JobState.RUNNING or self.pace_at is None or self.done <= self.pace_done:
+            return None
+        return (self.done - self.pace_done) / max((dt.datetime.now(dt.UTC) - self.pace_at).total_seconds(), 0.1)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the present pace; None while that can't be said."""
+        pace = self.pace
+        return None if pace is None or not self.total else max(0, self.total - self.done) / pace
 
 
 class ItemState(Choice):
@@ -217,28 +240,32 @@ def claim(job_id: int) -> int | None:
         .where(Job.id == job_id, or_(Job.state == JobState.WAITING, (Job.state == JobState.RUNNING) & gone))
         .values(state=JobState.RUNNING, run=Job.run + 1, heartbeat_at=func.clock_timestamp(),
                 started_at=func.coalesce(Job.started_at, func.clock_timestamp()), error=None,
+                pace_at=func.clock_timestamp(), pace_done=Job.done,
                 log=_noted(happened))
         .returning(Job.run)
     )  # fmt: skip
     return db.session.execute(statement.execution_options(synchronize_session=False)).scalar()
 
 
-def save_step(job_id: int, run: int, step: Step) -> bool:
-    """Write progress and checkpoint in the chunk's own transaction. Answers whether somebody asked to cancel.
+def save_step(job_id: int, run: int, step: Step) -> JobState | None:
+    """Write progress and checkpoint in the chunk's own transaction. Answers what somebody asked for: to cancel, or to
+    pause.
 
     Raises Overtaken when this run is no longer the one that counts.
     """
+    # What is read before the first of it is done says nothing about the pace.
+    pace = {} if step.done else {"pace_at": func.clock_timestamp(), "pace_done": 0}
     statement = (
         _mine(job_id, run)
         .values(done=step.done, total=func.coalesce(step.total, Job.total), checkpoint=step.checkpoint,
                 message=step.message or None, heartbeat_at=func.clock_timestamp(),
-                result=step.result if step.result is not None else Job.result)
-        .returning(Job.cancel_asked)
+                result=step.result if step.result is not None else Job.result, **pace)
+        .returning(Job.cancel_asked, Job.pause_asked)
     )  # fmt: skip
-    cancel = db.session.execute(statement).scalar_one_or_none()
-    if cancel is None:
+    asked = db.session.execute(statement).one_or_none()
+    if asked is None:
         raise Overtaken(f"job {job_id}, run {run}")
-    return cancel
+    return JobState.CANCELLED if asked.cancel_asked else JobState.PAUSED if asked.pause_asked else None
 
 
 def finish(job_id: int, run: int, state: JobState, error: str | None = None) -> None:
@@ -254,11 +281,17 @@ def give_back(on: Any, job_id: int, run: int) -> None:
 
     `on` is the session, or a connection beside it.
     """
-    left = {
-        "state": JobState.WAITING,
-        "heartbeat_at": None,
-        "log": _noted("Its worker had to end and left it to the next"),
-    }
+    _lay_down(on, job_id, run, JobState.WAITING, "Its worker had to end and left it to the next")
+
+
+def put_down(job_id: int, run: int) -> None:
+    """Leave it paused, until somebody resumes it."""
+    _lay_down(db.session, job_id, run, JobState.PAUSED, "Paused, where it stood")
+
+
+def _lay_down(on: Any, job_id: int, run: int, state: JobState, happened: str) -> None:
+    left = {"state": state, "heartbeat_at": None, "log": _noted(happened)}
+    left |= {"pause_asked": False} if state is JobState.PAUSED else {}
     statement = _mine(job_id, run).values(left).returning(Job.id)
     if on.execute(statement).scalar_one_or_none() is None:
         raise Overtaken(f"job {job_id}, run {run}")
@@ -298,8 +331,35 @@ def cancel(job: Job, *, by: Any) -> None:
         raise Refused(f"the job is {job.state.label.lower()} already")
     job.cancel_asked = True
     _note(job, "Cancel was asked for", by)
-    if job.state is JobState.WAITING:
+    if job.state is not JobState.RUNNING:
         job.state, job.finished_at = JobState.CANCELLED, dt.datetime.now(dt.UTC)
+
+
+@command(Job, "Pause", icon="pause",
+         applies=lambda job: job.state in (JobState.WAITING, JobState.RUNNING) and not job.pause_asked)  # fmt: skip
+def pause(job: Job, *, by: Any) -> None:
+    """Rest after the chunk that is running, until somebody resumes it."""
+    if job.state not in (JobState.WAITING, JobState.RUNNING):
+        raise Refused(f"the job is {job.state.label.lower()}")
+    _note(job, "Pause was asked for", by)
+    if job.state is JobState.WAITING:
+        job.state = JobState.PAUSED
+    else:
+        job.pause_asked = True
+
+
+@command(
+    Job, "Resume", icon="play", applies=lambda job: job.state is JobState.PAUSED or (job.is_open and job.pause_asked)
+)
+def resume(job: Job, *, by: Any) -> None:
+    """Go on where it was paused."""
+    if job.state is JobState.PAUSED:
+        job.state = JobState.WAITING
+        ring_after_commit(job.id)
+    elif not (job.is_open and job.pause_asked):
+        raise Refused(f"the job is {job.state.label.lower()}, not paused")
+    job.pause_asked = False
+    _note(job, "Resumed", by)
 
 
 _before_retry: dict[str, Callable[[Job], None]] = {}
@@ -321,11 +381,12 @@ def retry(job: Job, *, by: Any) -> None:
     """Start a failed or cancelled job again, where it stopped."""
     if job.state not in (JobState.FAILED, JobState.CANCELLED):
         raise Refused(f"the job is {job.state.label.lower()}: only a failed or cancelled one can be retried")
-    same = select(Job.id).where(Job.unique_key == job.unique_key, Job.state.in_([JobState.WAITING, JobState.RUNNING]))
+    same = select(Job.id).where(Job.unique_key == job.unique_key, Job.state.in_(OPEN))
     if job.unique_key is not None and db.session.scalars(same.limit(1)).first() is not None:
         raise Refused("the same work was asked for again and is under way")
     if job.task in _before_retry:
         _before_retry[job.task](job)
     _note(job, "Asked for again", by)
-    job.state, job.cancel_asked, job.error, job.finished_at = JobState.WAITING, False, None, None
+    job.state, job.cancel_asked, job.pause_asked = JobState.WAITING, False, False
+    job.error, job.finished_at = None, None
     ring_after_commit(job.id)

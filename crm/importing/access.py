@@ -25,6 +25,13 @@ def may_cancel(record: Import, face: Face, actor: Actor, job: Job | None) -> boo
     return job is not None and find(face_named("job"), actor, str(job.id), "cancel") is not None
 
 
+def may_undo(record: Import, face: Face, actor: Actor) -> bool:
+    """Who may import such records: one's own imports, and those whose jobs one may cancel."""
+    if record.job is None or allowed(actor, f"{face.name}.import") is None:
+        return False
+    return may_cancel(record, face, actor, record.job)
+
+
 def may_take_refused(record: Import, face: Face, actor: Actor) -> bool:
     """That person, and whoever may read the import, take all such records away and see all their fields: the file has
     raw personal data."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 
 from crm.core.command import Refused
 from crm.core.entity import Face, db, face_named
-from crm.core.jobs import Job, JobState, ask, before_retry
+from crm.core.jobs import OPEN, Job, JobState, ask, before_retry
 from crm.importing.files import FileRefused, ReadOptions
 from crm.importing.matching import offered
 from crm.importing.plan import Plan, PlanChanged, PlanRefused, make_plan, open_for
@@ -40,14 +40,15 @@ class AlreadyImported(Exception):
 
 
 def imported_before(face: Face, sha256: str) -> Import | None:
-    """The newest import of exactly this file that ended well or is on its way."""
+    """The newest import of exactly this file that ended well or is on its way, and wasn't undone."""
     return db.session.scalars(
         select(Import)
         .join(Job, Job.id == Import.job_id)
         .where(
             Import.sha256 == sha256,
             Import.entity == face.name,
-            or_(Job.state == JobState.DONE, Job.state == JobState.RUNNING, Job.state == JobState.WAITING),
+            Job.state.in_((JobState.DONE, *OPEN)),
+            Import.undone_at.is_(None),
         )
         .order_by(Import.id.desc())
         .limit(1)
@@ -185,8 +186,7 @@ def ask_check(record: Import, *, by: int | None) -> Job:
 
 def open_check(record: Import) -> Job | None:
     """The job that checks the rows of a draft, while it is on its way."""
-    waiting = Job.state.in_((JobState.WAITING, JobState.RUNNING))
-    return db.session.scalars(select(Job).where(*_checks(record), waiting)).first()
+    return db.session.scalars(select(Job).where(*_checks(record), Job.state.in_(OPEN))).first()
 
 
 def failed_check(record: Import) -> Job | None:
@@ -264,6 +264,8 @@ def may_be_loaded_again(job: Job) -> None:
     record = db.session.get(Import, job.args["import"])
     if record is None or not record.stored_name or not (uploads() / record.stored_name).exists():
         raise Refused("the file was deleted since: send it again")
+    if record.undone_at is not None or record.undo_job is not None:
+        raise Refused("it was undone: send the file again")
     _one_start_of(record)
     question = asked_already(record)
     if question is not None:

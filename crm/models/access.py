@@ -340,6 +340,9 @@ class AuditEntry(Entity):
     __table_args__ = (Index("ix_audit_entry_record", "entity", "record_id", "id"),
                       # The timelines of parties.
                       Index("ix_audit_entry_party", "record_id", "created_at", "id", postgresql_where=text("entity = 'party'")),
+                      # What an import did, for its undo.
+                      Index("ix_audit_entry_import", "request_id", "action", "entity", "record_id", "id",
+                            postgresql_where=text("starts_with(request_id, 'import-')")),
                       Index("ix_audit_entry_open", "id", postgresql_where=text("seq IS NULL")))  # fmt: skip
 
 

@@ -37,9 +37,11 @@ class ImportState(Choice):
     DRAFT = "draft", "Not started", "neutral"
     WAITING = "waiting", "Waiting", "neutral"
     RUNNING = "running", "Running", "info"
+    PAUSED = "paused", "Paused", "warning"
     DONE = "done", "Done", "good"
     FAILED = "failed", "Failed", "bad"
     CANCELLED = "cancelled", "Cancelled", "warning"
+    UNDONE = "undone", "Undone", "neutral"
 
 
 class Import(Entity):
@@ -86,6 +88,7 @@ class Import(Entity):
                     "job",
                 ),
             ),
+            Section("Undo", ("undone_at", "undo_job")),
         ),
         help="Every file that was imported, and what became of its rows.",
     )
@@ -95,6 +98,8 @@ class Import(Entity):
     size: Mapped[int] = declare("integer", BigInteger, editable=False, label="Bytes")
     asked_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False, label="By")
     job_id: Mapped[int | None] = reference_field("job", table="job", editable=False)
+    undo_job_id: Mapped[int | None] = reference_field("job", table="job", editable=False, label="Undone by")
+    undone_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Undone")
     duplicates: Mapped[Duplicates] = choice_field(
         Duplicates, editable=False, column={"server_default": "skip"}, label="When a record is there already"
     )
@@ -117,6 +122,7 @@ class Import(Entity):
     derived = {"state": Field(kind="choice", choices=ImportState)}
 
     job: Mapped[Job | None] = relationship(lazy="joined", foreign_keys=job_id)
+    undo_job: Mapped[Job | None] = relationship(lazy="joined", foreign_keys=undo_job_id)
     asked_by: Mapped[User | None] = relationship(foreign_keys=asked_by_id)
 
     __table_args__ = (Index("ix_import_file", "sha256", "entity"),)
@@ -125,6 +131,8 @@ class Import(Entity):
     def state(self) -> ImportState:
         if self.job is None:
             return ImportState.DRAFT
+        if self.undone_at is not None:
+            return ImportState.UNDONE
         return ImportState(str(JobState(self.job.state).value))
 
 
@@ -169,6 +177,36 @@ class ImportRow(Entity):
 
     __table_args__ = (UniqueConstraint("import_id", "step", "line"),
                       Index("ix_import_row_brought", "import_id", "step", "match_key", postgresql_where=text("step <> ''")))  # fmt: skip
+
+
+class Kept(Choice):
+    """Why the undo of an import left something as it is."""
+
+    CHANGED = "changed", "Changed since", "warning"
+    USED = "used", "Other records refer to it", "warning"
+    DELETED = "deleted", "Was deleted since", "neutral"
+    ERASED = "erased", "What it was before has been erased", "neutral"
+    LEDGER = "ledger", "Entries of a ledger stay", "neutral"
+    REACH = "reach", "Is somebody else's record now", "warning"
+    RULE = "rule", "The database doesn't let it be as before", "bad"
+
+
+class ImportKept(Entity):
+    """What the undo of an import left as it is: a field of a record, or a whole record that the import had made.
+
+    The values stand in the audit and in the record, and nowhere a second time.
+    """
+
+    about = About(area="System", title="record_id", columns=("entity", "record_id"), screen=False, audited=False, create=False,
+                  edit=False, api=False)  # fmt: skip
+
+    import_id: Mapped[int] = mapped_column(ForeignKey("import.id", ondelete="CASCADE"))
+    entity: Mapped[str] = text_field(max_length=64, editable=False)
+    record_id: Mapped[int] = mapped_column(BigInteger)
+    field: Mapped[str] = text_field(max_length=64, editable=False, column={"server_default": ""})
+    reason: Mapped[Kept] = choice_field(Kept, editable=False)
+
+    __table_args__ = (UniqueConstraint("import_id", "entity", "record_id", "field"),)
 
 
 class ExportFormat(Choice):

@@ -9,7 +9,7 @@ from sqlalchemy import Date, cast, func, select
 from sqlalchemy.orm import selectinload
 
 from crm.core.entity import db, face_named
-from crm.core.jobs import Job, JobState
+from crm.core.jobs import OPEN, Job
 from crm.core.permissions import Actor, accesses
 from crm.models.parties import Party
 from crm.queries.listing import ListQuery, count, fetch_page, read_query
@@ -53,6 +53,6 @@ def recent_customers(actor: Actor, limit: int = 6) -> list[Party]:
 
 
 def open_jobs(actor: Actor, limit: int = 5) -> list[Job]:
-    statement = (select(Job).where(*row_scope(face_named("job"), actor), Job.state.in_([JobState.WAITING, JobState.RUNNING]))
+    statement = (select(Job).where(*row_scope(face_named("job"), actor), Job.state.in_(OPEN))
                  .order_by(Job.id.desc()).limit(limit))  # fmt: skip
     return list(db.session.scalars(statement))

@@ -9,7 +9,7 @@ import pytest
 
 from crm.core.entity import db
 from crm.models.imports import Duplicates, Import
-from jobs.import_command import ALREADY_IMPORTED, ImportNotPossible, cli_import
+from jobs.import_command import ALREADY_IMPORTED, ImportNotPossible, cli_import, cli_undo
 from tests.jobs.conftest import Desk
 
 
@@ -99,3 +99,27 @@ def test_a_file_that_breaks_in_the_middle_fails_with_the_reason(bring, capsys):
     assert told["state"] == "failed"
     assert told["created"] == 0
     assert parties() == 0
+
+
+def test_an_import_is_undone_from_the_command_line(bring, capsys):
+    _, first = bring(FILE)
+    _, second = bring("name,email\nAnna,ann@x.org\nEva,eva@x.org\n", duplicates=Duplicates.UPDATE, match="email")
+    db.session.execute(db.text("UPDATE party SET name = 'Annie' WHERE email = 'ann@x.org'"))
+    db.session.commit()
+
+    def undo(number: int, **more):
+        code = cli_undo(number, **({"everything": False, "dry_run": False, "wait": True, "quiet": False} | more))
+        out = capsys.readouterr()
+        return code, json.loads(out.out.splitlines()[-1]), out.err
+
+    counts = {"restored": 0, "archived": 1, "deleted": 0, "kept": 1}
+    code, told, said = undo(second["import"], dry_run=True)
+    assert (code, {name: told[name] for name in counts}, parties()) == (0, counts, 3)
+    code, told, said = undo(second["import"])
+    assert (code, told["state"], {name: told[name] for name in counts}) == (0, "done", counts)
+    assert "name: changed since" in said
+    code, told, _ = undo(first["import"], everything=True)
+    assert {name: told[name] for name in counts} == {"restored": 0, "archived": 2, "deleted": 0, "kept": 0}
+    for number in (first["import"], 999):
+        with pytest.raises(ImportNotPossible, match="already|there is no import"):
+            undo(number)

@@ -10,9 +10,10 @@ import pytest
 
 from crm.core.command import perform
 from crm.core.entity import db, face_named
-from crm.core.jobs import Bell, Job, JobState, cancel, retry
+from crm.core.jobs import Bell, Job, JobState, cancel, pause, resume, retry, unattended
 from crm.importing.start import ask_check, draft
 from crm.importing.start import start as start_import
+from crm.importing.undoing import ask_undo
 from crm.models.imports import Duplicates, Import
 from tests.jobs.conftest import Desk, kill_tree, until
 
@@ -53,7 +54,9 @@ def parties() -> int:
 
 @pytest.mark.soak
 @pytest.mark.slow
-def test_kill_9_in_the_middle_of_an_import_loses_and_doubles_nothing(desk: Desk, start: Start, soak_round: int) -> None:
+def test_kill_9_in_the_middle_of_an_import_and_of_its_undo_loses_and_doubles_nothing(
+    desk: Desk, start: Start, soak_round: int
+) -> None:
     start("schedule")
     worker = start("work", "1")
     import_id, job_id = ask(desk)
@@ -61,7 +64,7 @@ def test_kill_9_in_the_middle_of_an_import_loses_and_doubles_nothing(desk: Desk,
     kill_tree(worker)
     stopped_at = done(desk, job_id)
     assert stopped_at < ROWS
-    start("work", "1")
+    worker = start("work", "1")
     job = ended(desk, job_id)
     assert (job.state, job.done, job.run) == (JobState.DONE, ROWS, 2)
     db.session.rollback()
@@ -84,6 +87,39 @@ def test_kill_9_in_the_middle_of_an_import_loses_and_doubles_nothing(desk: Desk,
         {"via": f"import {import_id}"},
     ).one()
     assert found == (created, created, created, created, 0)
+    undo_id = ask_undo(record, by=record.asked_by_id).id
+    db.session.commit()
+    until(lambda: done(desk, undo_id) >= 5_000, 60)
+    kill_tree(worker)
+    start("work", "1")
+    job = ended(desk, undo_id)
+    assert (job.state, job.run) == (JobState.DONE, 2)
+    assert job.result == {"restored": 0, "archived": created, "deleted": 0, "kept": 0, "import": import_id}
+    db.session.rollback()
+    twice = db.text("SELECT count(*) FROM (SELECT 1 FROM audit_entry WHERE request_id = :undo GROUP BY entity, record_id "
+                    "HAVING count(*) > 1) twice")  # fmt: skip
+    left = db.text("SELECT count(*) FROM party WHERE archived_at IS NULL")
+    assert [db.session.scalar(twice, {"undo": f"undo-{import_id}"}), db.session.scalar(left)] == [0, 0]
+
+
+@pytest.mark.slow
+def test_a_paused_import_rests_until_it_is_resumed_and_goes_on_where_it_was(desk: Desk, start: Start) -> None:
+    start("schedule")
+    start("work", "1")
+    import_id, job_id = ask(desk)
+    until(lambda: desk.job(job_id).total, 60)
+    perform(pause, [job_id], by=None, values={})
+    db.session.commit()
+    until(lambda: desk.job(job_id).state is JobState.PAUSED, 60)
+    rested = desk.job(job_id)
+    assert 0 <= rested.done < ROWS
+    assert (rested.pace, rested.pause_asked, parties() <= rested.done) == (None, False, True)
+    assert job_id not in unattended()
+    perform(resume, [job_id], by=None, values={})
+    db.session.commit()
+    assert (ended(desk, job_id).state, desk.job(job_id).run) == (JobState.DONE, 2)
+    assert parties() == ROWS - ROWS // 1000 - ROWS // 100
+    assert db.session.get_one(Import, import_id, populate_existing=True).rows == ROWS
 
 
 @pytest.mark.slow

@@ -1,0 +1,203 @@
+"""The whole house, killed at random while it imports and undoes: nothing is lost or doubled, and all ends by itself.
+
+Part of `make soak`: each round kills twice, and a worker that was killed is missed after some twenty seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import pytest
+from flask import Flask
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
+
+from crm.config import PROJECT_ROOT
+from crm.core.audit import Acting, acting_as
+from crm.core.entity import db, face_named
+from crm.core.figures import differences
+from crm.core.jobs import Job, JobState
+from crm.importing.start import draft, start
+from crm.importing.undoing import ask_undo
+from crm.models.imports import Duplicates, Import
+from crm.servers import ServersDown, attach
+from tests.homes import settings_in, temporary_folder
+from tests.test_supervisor import free_port
+
+VICTIMS = ("worker", "postgres", "valkey", "web")
+KNOWN, ROWS = 6_000, 12_000
+ENDS_WITHIN = 60  # seconds from the moment when everything runs again
+T = TypeVar("T")
+
+pytestmark = [pytest.mark.soak, pytest.mark.slow,
+              pytest.mark.skipif(not os.environ.get("SOAK_N"), reason="LOUD: only make soak kills whole houses")]  # fmt: skip
+
+
+class House:
+    """`app.py up` in a home of its own, and a way into its database that outlives its kills."""
+
+    def __init__(self, folder: Path, app: Flask) -> None:
+        self.app, self.home = app, folder / "home"
+        self.settings = settings_in(folder, port=str(free_port()), workers="1")
+        environ = os.environ | {"CRM_HOME": str(self.home), "CRM_PORT": str(self.settings.port), "CRM_WORKERS": "1",
+                                "CRM_ADMIN_PASSWORD": "correct horse battery staple"}  # fmt: skip
+        self.log = (folder / "up.log").open("wb")
+        self.process = subprocess.Popen([sys.executable, str(PROJECT_ROOT / "app.py"), "up"], cwd=PROJECT_ROOT, env=environ,
+                                        stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
+
+    def pid(self, name: str) -> int:
+        known = json.loads((self.home / "children.json").read_text())
+        return int(next(pid for key, (pid, _, _) in known.items() if key.startswith(name)))
+
+    def kill(self, name: str) -> None:
+        """kill -9 of a process and all below it."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            root = psutil.Process(self.pid(name))
+            for member in [root, *(root.children(recursive=True) if name in ("worker", "web") else ())]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.kill()
+
+    def ask(self, work: Callable[[], T], seconds: float = 60) -> T:
+        """Work on its database, again while that is away."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                with self.app.app_context(), acting_as(Acting(via="test")):
+                    answer = work()
+                    db.session.commit()
+                    return answer
+            except DBAPIError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            finally:
+                with self.app.app_context(), contextlib.suppress(DBAPIError):
+                    db.session.remove()
+
+    def value(self, sql: str, **values: Any) -> Any:
+        return self.ask(lambda: db.session.execute(db.text(sql), values).scalar())
+
+    def end(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(30)
+        finally:
+            self.log.close()
+
+
+@pytest.fixture(scope="module")
+def house(built_app: Flask) -> Iterator[House]:
+    with temporary_folder() as folder:
+        made = House(folder, built_app)
+        usual_settings = built_app.config["DESK_SETTINGS"]
+        with built_app.app_context():
+            usual = db.engines[None]
+        try:
+            made_servers = None
+            deadline = time.monotonic() + 120
+            while made_servers is None:
+                assert made.process.poll() is None, (folder / "up.log").read_text()
+                assert time.monotonic() < deadline, (folder / "up.log").read_text()
+                with contextlib.suppress(ServersDown, OSError):
+                    if "runs on" in (folder / "up.log").read_text():
+                        made_servers = attach(made.settings)
+                time.sleep(0.2)
+            built_app.config["DESK_SETTINGS"] = made.settings
+            with built_app.app_context():
+                own = db.engines[None] = create_engine(made_servers.database_url, pool_pre_ping=True)
+            run(
+                made,
+                "\n".join(["name,email,city,industry", *(f"Known {n},k{n}@x.org,Rome,Wood" for n in range(KNOWN))]),
+                None,
+            )
+            yield made
+            with built_app.app_context():
+                db.session.remove()
+                own.dispose()
+        finally:
+            with built_app.app_context():
+                db.engines[None] = usual
+            built_app.config["DESK_SETTINGS"] = usual_settings
+            made.end()
+
+
+def run(house: House, data: str, victim: str | None) -> tuple[int, float]:
+    def begin() -> tuple[int, int]:
+        record, _ = draft(face_named("customer"), io.BytesIO(data.encode()), "many.csv", by=None, duplicates=Duplicates.UPDATE,
+                          match="email")  # fmt: skip
+        return record.id, start(record, by=None).id
+
+    import_id, job_id = house.ask(begin)
+    return import_id, to_its_end(house, job_id, victim)
+
+
+def to_its_end(house: House, job_id: int, victim: str | None) -> float:
+    """Kill somebody at a random moment of a job, and answer the seconds until the job had ended."""
+    if victim is not None:
+        time.sleep(random.uniform(0, 5))
+        house.kill(victim)
+    began = time.monotonic()
+    while True:
+        job = house.ask(lambda: _apart(job_id))
+        if not job.is_open:
+            break
+        assert time.monotonic() - began < 2 * ENDS_WITHIN, (victim, job.state, job.log)
+        time.sleep(0.3)
+    assert job.state is JobState.DONE, (victim, job.error, job.log)
+    return time.monotonic() - began
+
+
+def _apart(job_id: int) -> Job:
+    job = db.session.get_one(Job, job_id, populate_existing=True)
+    db.session.expunge(job)
+    return job
+
+
+WHOLE = """SELECT md5(string_agg((to_jsonb(t) - 'updated_at')::text, ' ' ORDER BY t.id)) FROM {table} t WHERE {which}"""
+KNOWN_PARTIES = WHOLE.format(table="party", which="email LIKE 'k%'")
+KNOWN_ADDRESSES = WHOLE.format(table="address", which="party_id IN (SELECT id FROM party WHERE email LIKE 'k%')")
+
+
+def test_kills_at_any_moment_lose_and_double_nothing(house: House, soak_round: int) -> None:
+    random.seed(soak_round)
+    first, second = VICTIMS[soak_round % 4], random.choice(VICTIMS)
+    before = house.value(KNOWN_PARTIES), house.value(KNOWN_ADDRESSES)
+    new = f"n{soak_round}-{time.time_ns()}"
+    lines = [
+        f"Changed {n},k{n}@x.org,Bonn,Steel" if n < KNOWN else f"New {n},{new}-{n}@x.org,Oslo,Coal" for n in range(ROWS)
+    ]
+    import_id, took = run(house, "\n".join(["name,email,city,industry", *lines]), first)
+    counts = house.ask(
+        lambda: (r := db.session.get_one(Import, import_id)) and (r.rows, r.rows_created, r.rows_updated)
+    )
+    assert counts == (ROWS, ROWS - KNOWN, KNOWN)
+    assert house.value("SELECT count(*) FROM party WHERE email LIKE :new", new=f"{new}%") == ROWS - KNOWN
+    assert house.value("SELECT count(DISTINCT email) FROM party WHERE email LIKE :new", new=f"{new}%") == ROWS - KNOWN
+    assert (
+        house.value("SELECT count(*) FROM party WHERE email LIKE 'k%' AND industry = 'Steel' AND name LIKE 'Changed%'")
+        == KNOWN
+    )
+    entries = "SELECT count(*) FROM audit_entry WHERE entity = 'party' AND request_id = :mark"
+    assert house.value(entries, mark=f"import-{import_id}") == ROWS
+    undo_id = house.ask(lambda: ask_undo(db.session.get_one(Import, import_id), by=None).id)
+    back = to_its_end(house, undo_id, second)
+    assert (house.value(KNOWN_PARTIES), house.value(KNOWN_ADDRESSES)) == before
+    assert house.value("SELECT count(*) FROM party WHERE email LIKE :new AND archived_at IS NULL", new=f"{new}%") == 0
+    assert house.value(entries, mark=f"undo-{import_id}") == ROWS
+    assert house.value("SELECT count(*) FROM import_kept") == 0
+    assert house.ask(lambda: list(differences(db.session.connection()))) == []
+    print(
+        f"round {soak_round}: {first} killed, import ended after {took:.0f} s; {second} killed, undo ended after {back:.0f} s"
+    )
