@@ -14,7 +14,7 @@ from crm.core.command import Refused
 from crm.core.entity import Face, all_faces, db
 from crm.core.jobs import Job, JobState, bell
 from crm.core.transaction import run_in_transaction
-from crm.importing.files import FileRefused
+from crm.importing.files import FileRefused, ReadOptions
 from crm.importing.loading import OUTCOMES
 from crm.importing.plan import Plan, PlanRefused
 from crm.importing.start import AlreadyImported, import_file
@@ -31,11 +31,15 @@ _OPTIONS = (
                  help="What a column becomes; with nothing behind the sign it stays out"),
     click.option("--by", "named_by", multiple=True, metavar="COLUMN=KEY",
                  help="By what a column names other records, such as CustomerKey=account_number"),
-    click.option("--set", "constants", multiple=True, metavar="FIELD=VALUE", help="A value for where the file says nothing"),
+    click.option("--set", "constants", multiple=True, metavar="FIELD=VALUE", help="A value for where the file says nothing; {COLUMN} in it is what the row has there"),
     click.option("--value", "words", multiple=True, metavar="FIELD:WORD=VALUE", help="What a word of the file means"),
     click.option("--rule", "rules", multiple=True, metavar="FIELD=RULE",
                  help="When the file changes a known record: overwrite, fill (only if blank) or never (only new ones get it)"),
     click.option("--known-only", is_flag=True, help="With --duplicates update: make no new record"),
+    click.option("--only", "only", multiple=True, metavar="COLUMN=PATTERN",
+                 help="Take only the rows that have this there: C* begins with C, !C* doesn't, ! isn't blank"),
+    click.option("--sheet", default=None, help="Which sheet of a workbook"),
+    click.option("--header", type=click.IntRange(0), default=None, help="The row that names the columns; 0: none does"),
     click.option("--system", default=None, help="Where the file comes from: its numbers are kept under this name"),
     click.option("--duplicates", type=click.Choice([str(each.value) for each in Duplicates]), default="skip", show_default=True),
     click.option("--country", default=None, help="Two-letter code: the country of phone numbers that name none"),
@@ -89,6 +93,9 @@ def cli_import(
     words: Mapping[str, str] | None = None,
     rules: Mapping[str, str] | None = None,
     known_only: bool = False,
+    only: Mapping[str, str] | None = None,
+    sheet: str | None = None,
+    header: int | None = None,
 ) -> int:
     """Import a file and print what became of it. Answers the exit code; raises ImportNotPossible.
 
@@ -98,7 +105,9 @@ def cli_import(
     say = _silent if quiet else _to_stderr
     chosen: dict[str, Any] = {"duplicates": duplicates, "match": match, "country": country, "again": again, "system": system,
                               "mapping": mapping, "named_by": named_by, "constants": constants, "words": _by_field(words or {}),
-                              "rules": rules, "known_only": known_only}  # fmt: skip
+                              "rules": rules, "known_only": known_only, "only": only}  # fmt: skip
+    if sheet is not None or header is not None:
+        chosen["options"] = ReadOptions(sheet=sheet, header=header)
     try:
         if dry_run:
             return _try(file, face, say, chosen)

@@ -121,13 +121,14 @@ def offered(face: Face, names: Iterable[str], actor: Actor | None = None) -> dic
     return {name: step for name, step in matchable(face, actor).items() if given.issuperset(step.needs)}
 
 
-def best_match(face: Face, names: Iterable[str]) -> tuple[str, ...]:
+def best_match(face: Face, names: Iterable[str], *, brought: bool = False) -> tuple[str, ...]:
     """The one step that tells best, of those a file with these columns can take, and that several seldom have in common:
-    who sends a file of people means them by their e-mail."""
+    who sends a file of people means them by their e-mail. What rows bring along, and tell by nothing surer, is meant by
+    what it is called."""
     steps = offered(face, names)
     sure = [name for name, step in steps.items() if step.sure]
     sure.sort(key=lambda name: name not in (EXTERNAL, NUMBER) and face.fields[name].kind != "email")
-    return tuple(sure[:1])
+    return tuple(sure[:1]) or ((face.about.title,) if brought and face.about.title in steps else ())
 
 
 def as_ladder(given: str | Iterable[str] | None) -> tuple[str, ...]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crm.core.entity import Face, face_named
 from crm.core.fields import countries
 from crm.core.permissions import Actor
-from crm.importing.files import ReadOptions
+from crm.importing.files import Column, ReadOptions
 from crm.importing.keys import EXTERNAL, NUMBER, usable
 from crm.importing.mapping import known_words, suggest
 from crm.importing.matching import as_ladder, best_match, matchable, offered
 from crm.importing.reading import Table, open_table
 from crm.importing.rules import rules_of
-from crm.importing.targets import DOT, Landing, brought_face, landings, own_landings
+from crm.importing.targets import DOT, Landing, brought_face, is_external, landings, own_landings
 from crm.importing.values import Style, date_style, number_style
 from crm.models.imports import Duplicates
 
@@ -28,6 +29,7 @@ SYSTEM_LENGTH = 64
 OVERWRITE, FILL, NEVER = "overwrite", "fill", "never"
 # When the file changes a field of a known record.
 RULES = {OVERWRITE: "Overwrite", FILL: "Only if blank", NEVER: "Only for new records"}
+QUOTED = re.compile(r"\{([^{}]+)\}")
 
 
 class PlanRefused(ValueError):
@@ -47,7 +49,8 @@ class Plan:
     column names another record. `match` is the ladder by which known records are found. `constants` are values for where
     the file says nothing. `system` is where the file comes from: numbers of that system are kept, and other records are
     found by them. `words` says of a field what the words of the file mean. `rules` says of a field when the file changes
-    it in a known record, where that isn't always; with `known_only` no record is made."""
+    it in a known record, where that isn't always; with `known_only` no record is made. `only`
+    says of columns what a row must have there to be taken, see `row_filter`."""
 
     face: str
     options: ReadOptions
@@ -61,6 +64,7 @@ class Plan:
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     rules: Mapping[str, str] = field(default_factory=dict)
     known_only: bool = False
+    only: Mapping[int, str] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
         return {
@@ -76,6 +80,7 @@ class Plan:
             "words": {name: dict(meant) for name, meant in self.words.items()},
             "rules": dict(self.rules),
             "known_only": self.known_only,
+            "only": {str(number): pattern for number, pattern in self.only.items()},
         }
 
     @property
@@ -103,6 +108,7 @@ class Plan:
             words=data.get("words", {}),
             rules=data.get("rules", {}),
             known_only=data.get("known_only", False),
+            only={int(number): pattern for number, pattern in data.get("only", {}).items()},
         )
 
     @property
@@ -119,7 +125,7 @@ class Plan:
     def brought(self) -> dict[str, Plan]:
         """The plan of each record that a row brings along, by the reference to it. A known one is taken as it is."""
         face, found = face_named(self.face), {}
-        for reference in dict.fromkeys(name.partition(DOT)[0] for name in self.columns.values() if DOT in name):
+        for reference in dict.fromkeys(name.partition(DOT)[0] for name in self.names if DOT in name):
             prefix = reference + DOT
             columns = {n: name.removeprefix(prefix) for n, name in self.columns.items() if name.startswith(prefix)}
             constants = {name.removeprefix(prefix): given for name, given in self.constants.items()
@@ -129,7 +135,7 @@ class Plan:
             found[reference] = replace(
                 self, face=other.name, columns=columns, constants=constants, words=words,
                 duplicates=Duplicates.SKIP, rules={}, known_only=False,
-                match=best_match(other, columns.values()),
+                match=best_match(other, (*columns.values(), *constants), brought=True),
             )  # fmt: skip
         return found
 
@@ -184,6 +190,7 @@ def make_plan(
     words: Mapping[str, Mapping[str, str]] | None = None,
     rules: Mapping[str, str] | None = None,
     known_only: bool = False,
+    only: Mapping[int, str] | None = None,
     complete: bool = True,
     actor: Actor | None = None,
 ) -> Plan:
@@ -192,7 +199,9 @@ def make_plan(
     known = {landing.name: landing for landing in landings(face, actor)}
     same = {name: given.strip() for name, given in (constants or {}).items() if given.strip()}
     _check_columns(face, table, chosen, known, same, complete=complete)
-    _check_source(system, chosen)
+    _check_source(system, (*chosen.values(), *same))
+    if wrong := next((number for number in only or {} if not 0 <= number < len(table.columns)), None):
+        raise PlanRefused(f"the file has no column {wrong + 1}")
     if duplicates is Duplicates.UPDATE and not face.about.edit:
         raise PlanRefused(f"{face.label_plural.lower()} are never changed: choose to skip what is there already")
     ladder = _ladder(face, match, [*chosen.values(), *same], actor, complete=complete)
@@ -206,7 +215,8 @@ def make_plan(
         if landing.is_link and style:
             _check_named_by(face_named(landing.field.refers_to), style, system, actor)
     return Plan(face.name, table.options, chosen, {**found, **by}, duplicates, ladder, country, same, system or None,
-                words or {}, _rules(rules or {}, [*chosen.values(), *same]), known_only and duplicates is Duplicates.UPDATE)  # fmt: skip
+                words or {}, _rules(rules or {}, [*chosen.values(), *same]), known_only and duplicates is Duplicates.UPDATE,
+                only or {})  # fmt: skip
 
 
 def _rules(given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
@@ -232,10 +242,10 @@ def _ladder(
     return taken or best_match(face, own)
 
 
-def _check_source(system: str | None, columns: Mapping[int, str]) -> None:
+def _check_source(system: str | None, names: Iterable[str]) -> None:
     if system and len(system) > SYSTEM_LENGTH:
         raise PlanRefused(f"the name of the source system is longer than {SYSTEM_LENGTH} characters")
-    if EXTERNAL in columns.values() and not system:
+    if not system and any(is_external(name) for name in names):
         raise PlanRefused("say which system the numbers come from, such as erp")
 
 
@@ -247,16 +257,30 @@ def _check_named_by(face: Face, style: str, system: str | None, actor: Actor | N
         raise PlanRefused("say which system the numbers come from, such as erp")
 
 
+def quoted_columns(value: str) -> list[str]:
+    """The columns of which a value for all rows takes what they say, such as {Order ID}; small letters."""
+    return [header.casefold() for header in QUOTED.findall(value)]
+
+
+def row_filter(only: Mapping[int, str]) -> Callable[[Sequence[str]], bool]:
+    """Whether the cells of a row are what the plan wants: `C*` begins with C, `!C*` does not, `!` alone is not blank."""
+    tests = []
+    for number, pattern in only.items():
+        wanted = ".*".join(re.escape(part) for part in pattern.removeprefix("!").strip().split("*"))
+        tests.append((number, re.compile(wanted, re.DOTALL | re.IGNORECASE).fullmatch, not pattern.startswith("!")))
+    return lambda cells: all((fits(cells[number].strip()) is not None) is yes for number, fits, yes in tests)
+
+
 def column_styles(table: Table, columns: Mapping[int, str], known: Mapping[str, Landing]) -> dict[int, Style]:
     """How the dates and numbers of each column are written, with the reason."""
-    found = {}
-    for number, name in columns.items():
-        kind = known[name].field.kind
-        if kind in DATES:
-            found[number] = date_style(table.columns[number].values)
-        elif kind in NUMBERS:
-            found[number] = number_style(table.columns[number].values)
-    return found
+    found = {number: column_style(known[name], table.columns[number]) for number, name in columns.items()}
+    return {number: style for number, style in found.items() if style is not None}
+
+
+def column_style(landing: Landing, column: Column) -> Style | None:
+    if landing.field.kind in DATES:
+        return date_style(column.values)
+    return number_style(column.values) if landing.field.kind in NUMBERS else None
 
 
 def missing(face: Face, names: Sequence[str]) -> dict[str, str]:
@@ -264,7 +288,7 @@ def missing(face: Face, names: Sequence[str]) -> dict[str, str]:
     own = [name for name in names if DOT not in name]
     probe: dict[str, Any] = dict.fromkeys(own, "x")
     face.entity.complete(probe)
-    filled = rules_of(face).fills(frozenset(own))
+    filled = rules_of(face).fills(frozenset(name.partition(DOT)[0] for name in names))
     inner: dict[str, str] = {}
     for reference in dict.fromkeys(name.partition(DOT)[0] for name in names if DOT in name):
         probe[reference] = "x"
@@ -291,9 +315,13 @@ def _check_columns(
     complete: bool,
 ) -> None:
     taken: dict[str, int] = {}
+    headers = {column.name.casefold() for column in table.columns}
     for name in constants:
-        if name not in known or name == EXTERNAL:
+        if name not in known or (is_external(name) and not quoted_columns(constants[name])):
             raise PlanRefused(f"“{name[:60]}” is nothing that can be the same in every row")
+        for header in quoted_columns(constants[name]):
+            if header not in headers:
+                raise PlanRefused(f"“{{{header[:60]}}}” in a value for all rows: the file has no such column")
     for number, name in columns.items():
         if not 0 <= number < len(table.columns):
             raise PlanRefused(f"the file has no column {number + 1}")

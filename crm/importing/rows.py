@@ -14,7 +14,16 @@ from crm.core.entity import Face
 from crm.core.fields import Choice, Field
 from crm.importing.files import Row
 from crm.importing.keys import keys_of
-from crm.importing.plan import DATES, NUMBERS, Plan, PlanRefused
+from crm.importing.plan import (
+    DATES,
+    NUMBERS,
+    QUOTED,
+    Plan,
+    PlanRefused,
+    column_style,
+    quoted_columns,
+    row_filter,
+)  # fmt: skip
 from crm.importing.reading import Table
 from crm.importing.rules import rules_of
 from crm.importing.targets import DOT, Landing, brought_face, own_landings
@@ -35,6 +44,19 @@ class Staged(NamedTuple):
     field: str | None = None
     reason: str | None = None
     step: str = ""  # the reference under which a row brings this along; of the row itself nothing
+
+
+class _Said(NamedTuple):
+    """A value for all rows that quotes columns of the row; where those are blank, so is their place in it."""
+
+    landing: Landing
+    pattern: str
+    quoted: tuple[int, ...]
+    read: Callable[[str, dict[str, Any]], None]
+
+    def of(self, row: Row) -> str | None:
+        values = iter([_as_key(clean(row.cells[number]) or "") for number in self.quoted])
+        return clean(QUOTED.sub(lambda _: next(values), self.pattern))
 
 
 class RowReader:
@@ -60,9 +82,9 @@ class RowReader:
         self._face, self._plan = face, own
         self._rules = rules_of(face)
         self._keys = {key.name for key in keys_of(face)}
-        self._mapped = frozenset(own.names)
         self._brought = {reference: RowReader(part, brought_face(face, reference), table, remarks=self.remarks, kept_out=kept_out)
                          for reference, part in plan.brought().items()}  # fmt: skip
+        self._mapped = frozenset((*own.names, *self._brought))
         filled = self._rules.fills(self._mapped)
         self._required = [landing for landing in known.values() if landing.field.required and landing.embed is None
                           and landing.name not in filled]  # fmt: skip
@@ -77,22 +99,49 @@ class RowReader:
             )
             for number, name in ordered
         ]
-        self._same = self._constants(known)
+        self._same, self._said = self._constants(known, table)
+        self._filter = row_filter(plan.only)
+        wanted = ", ".join(f"“{table.columns[number].name}” is “{pattern}”" for number, pattern in plan.only.items())
+        self._not_wanted = f"rows were left out: only those come in where {wanted}"
         self._words = {
             name: {word.casefold(): meant for word, meant in words.items()} for name, words in own.words.items()
         }
         # What rows bring along is found by one key.
         self._match_key = known[own.match[0]].key if own.match and own.match[0] in known else None
+        self._named_for_all = self._match_key in self._same
+        self._looked_at = {number for number, *_ in self._columns} | {n for said in self._said for n in said.quoted}
 
-    def _constants(self, known: dict[str, Landing]) -> dict[str, Any]:
-        """The values that are the same in every row, as they are staged."""
+    def _constants(self, known: dict[str, Landing], table: Table) -> tuple[dict[str, Any], list[_Said]]:
+        """The values that are the same in every row, as they are staged, and those that quote its columns."""
         data: dict[str, Any] = {}
+        said = []
+        numbers = {column.name.casefold(): column.index for column in table.columns}
         for name, given in self._plan.constants.items():
+            landing, quoted = known[name], [numbers[header] for header in quoted_columns(given)]
+            style = _constant_style(landing)
+            if quoted:
+                if QUOTED.fullmatch(given):  # a column and nothing else is written as a column is
+                    found = column_style(landing, table.columns[quoted[0]])
+                    style = found.value if found else style
+                said.append(_Said(landing, given, tuple(quoted), self._reader(landing, style, repeats=False)))
+                continue
             try:
-                self._reader(known[name], _constant_style(known[name]), repeats=False)(given, data)
+                self._reader(landing, style, repeats=False)(given, data)
             except ValueError as fault:
-                raise PlanRefused(f"{known[name].field.label} for all rows: {_sentence(given, str(fault))}") from None
-        return data
+                raise PlanRefused(f"{landing.field.label} for all rows: {_sentence(given, str(fault))}") from None
+        return data, said
+
+    def wants(self, row: Row) -> bool:
+        """Whether the plan takes such rows at all; what can't be read is for `read` to tell."""
+        wanted = row.problem is not None or self._filter(row.cells)
+        if not wanted:
+            self.remarks[self._not_wanted] += 1
+        return wanted
+
+    @property
+    def left_out(self) -> int:
+        """How many rows the plan didn't want so far."""
+        return self.remarks[self._not_wanted]
 
     def read(self, row: Row) -> list[Staged]:
         """Values or refusal of one row, then of what it brings along; never raises for what stands in it."""
@@ -120,7 +169,8 @@ class RowReader:
         return [Staged(row.number, data, key), *brought]
 
     def _refuse_erased(self, data: dict[str, Any], fields: list[str], reasons: list[str]) -> None:
-        for _, header, landing, _ in self._columns:
+        said = [(said.landing.name, said.landing) for said in self._said]
+        for header, landing in [*((header, landing) for _, header, landing, _ in self._columns), *said]:
             value = data.get(landing.key) if landing.field.kind in KINDS else None
             if value and digest(value) in self._kept_out:
                 fields.append(header)
@@ -133,9 +183,11 @@ class RowReader:
             yield from ((f"{reference}{DOT}{name}", value, number) for name, value, number in reader.unfit())
 
     def has_values(self, row: Row) -> bool:
-        """Whether the row says anything of this record."""
-        return any(clean(row.cells[number]) is not None for number, *_ in self._columns) or any(
-            reader.has_values(row) for reader in self._brought.values()
+        """Whether the row says anything of this record, or the plan says which one it is where the row doesn't."""
+        return (
+            self._named_for_all
+            or any(clean(row.cells[number]) is not None for number in self._looked_at)
+            or any(reader.has_values(row) for reader in self._brought.values())
         )
 
     def _values(self, row: Row) -> tuple[dict[str, Any], list[str], list[str]]:
@@ -153,6 +205,13 @@ class RowReader:
                 fields.append(header)
                 reasons.append(f"{landing.field.label}: {_sentence(raw, str(fault))}")
                 self._unfit.note(landing, cell or raw)
+        for said in self._said:
+            try:
+                if said.landing.key not in data and (text := said.of(row)) is not None:
+                    said.read(text, data)
+            except ValueError as fault:
+                fields.append(said.landing.name)
+                reasons.append(f"{said.landing.field.label}: {_sentence(text or '', str(fault))}")
         return {**self._same, **data} if self._same else data, fields, reasons
 
     def _complete(self, data: dict[str, Any], brought: set[str], fields: list[str], reasons: list[str]) -> None:

@@ -1,9 +1,10 @@
 """What importing into an entity knows beyond its declared fields: a word that means several columns, what follows from others."""
 
-# ruff: noqa: S608 - statements are put together from declarations
-
 from __future__ import annotations
 
+import datetime as dt
+import re
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,56 +12,18 @@ from typing import Any
 from crm.core.entity import Entity, Face
 from crm.core.fields import Field
 from crm.core.permissions import Actor, allowed
+from crm.importing.line_rules import LineRules, ReturnLineRules
+from crm.importing.rule_base import Rules
 from crm.models.access import User
+from crm.models.contracts import Contract
 from crm.models.parties import BlockState, Kind, Lifecycle, Party, Status
 from crm.models.products import Product
 from crm.models.sales_lines import Line
+from crm.models.sales_orders import ReturnLine
+from crm.models.vehicles import Vehicle
 
-
-class Rules:
-    """What importing into an entity knows beyond its declared fields. This one knows nothing more."""
-
-    def targets(self, face: Face) -> list[Field]:
-        """Fields that can be imported although no form offers them."""
-        return []
-
-    def prepare(self, face: Face, data: dict[str, Any]) -> None:
-        """Fill in what follows from the other values of the row alone."""
-        face.entity.complete(data)
-
-    def complete(self, data: dict[str, Any], *, mapped: frozenset[str]) -> None:
-        """Fill in, from what was read, what else a new record needs. ValueError refuses the row."""
-
-    def kept_from(self, face: Face, actor: Actor) -> frozenset[str]:
-        """Targets that this person may not set although the fields are open."""
-        return frozenset()
-
-    # Columns that only a new record gets; an update leaves them alone.
-    only_new: frozenset[str] = frozenset()
-    # Name → SQL type of staged values that are no columns, for `refuses_update`.
-    more: Mapping[str, str] = {}
-
-    def refuses_update(self) -> str | None:
-        """SQL over the record and its new values (`v`): why a matched row must not be taken, or NULL."""
-        return None
-
-    # Column → (SQL: it may follow, SQL: its new value), where the file has its parts but not itself.
-    derived: Mapping[str, tuple[str, str]] = {}
-    # SQL: the records that a row may be matched with.
-    matched_with: str = "true"
-    # What Python would check of one record at a time is checked here for all rows at once, or by the database.
-    checked: bool = False
-
-    # Columns that `fill` gives a value.
-    filled: tuple[str, ...] = ()
-
-    def fills(self, mapped: frozenset[str]) -> frozenset[str]:
-        """Required fields that a new record gets from others of these."""
-        return frozenset()
-
-    def fill(self, face: Face) -> str | None:
-        """SQL over the staged row `r`: what it adds where the file says nothing; None for nothing."""
-        return None
+# Masked at its end, or the eleven signs that say model and plant but not which one: publishers cut it there.
+_PART_OF_A_VIN = re.compile(r"[A-HJ-NPR-Z0-9]{11}|[A-HJ-NPR-Z0-9]*\*+", re.IGNORECASE)
 
 
 class PartyRules(Rules):
@@ -128,30 +91,6 @@ class PartyRules(Rules):
         )
 
 
-class LineRules(Rules):
-    """Lines of orders, quotes and deals say what their product says, where the file says nothing of its own."""
-
-    filled = ("name", "sku", "unit_price", "unit_cost")
-
-    def prepare(self, face: Face, data: dict[str, Any]) -> None:
-        """Which product is meant isn't known yet; see `fill`."""
-
-    def fills(self, mapped: frozenset[str]) -> frozenset[str]:
-        return frozenset(("name", "unit_price")) if "product" in mapped else frozenset()
-
-    def fill(self, face: Face) -> str | None:
-        assert issubclass(face.entity, Line)
-        link, holder = face.entity.holder
-        known = {"name": "p.name", "sku": "p.sku"}
-        priced = {name: f"CASE WHEN h.currency = p.currency THEN p.{other} END"
-                  for name, other in (("unit_price", "price"), ("unit_cost", "unit_cost"))}  # fmt: skip
-        pairs = ", ".join(f"'{name}', {value}" for name, value in (known | priced).items())
-        return (
-            f"SELECT jsonb_strip_nulls(jsonb_build_object({pairs})) FROM product p, {holder.__tablename__} h "
-            f"WHERE p.id = CAST(r.data->>'product_id' AS bigint) AND h.id = CAST(r.data->>'{link}_id' AS bigint)"
-        )
-
-
 class ProductRules(Rules):
     """A file without codes of its own means its products by their names."""
 
@@ -165,6 +104,35 @@ class ProductRules(Rules):
                 raise ValueError("SKU: is missing, and the name is too long to stand for it")
 
 
+class VehicleRules(Rules):
+    """The beginning of a VIN is that of many vehicles: it names none."""
+
+    filled = ("remarks",)
+
+    def prepare(self, face: Face, data: dict[str, Any]) -> None:
+        super().prepare(face, data)
+        if _PART_OF_A_VIN.fullmatch(data.get("vin") or ""):
+            said = f"VIN as far as it was given: {data.pop('vin')}"
+            data["remarks"] = "\n\n".join(filter(None, (data.get("remarks"), said)))
+
+
+class ContractRules(Rules):
+    """A contract that has run so many months began so many months ago."""
+
+    filled = ("starts_on",)
+
+    def targets(self, face: Face) -> list[Field]:
+        return [Field(kind="integer", name="months_so_far", attribute="months_so_far", label="Months it has run", minimum=0,
+                      maximum=1200, of="starts_on", synonyms=("tenure", "tenure in months"))]  # fmt: skip
+
+    def complete(self, data: dict[str, Any], *, mapped: frozenset[str]) -> None:
+        months = data.pop("months_so_far", None)
+        if months is not None and not data.get("starts_on"):
+            today = dt.datetime.now(dt.UTC).date()
+            year, month = divmod(today.year * 12 + today.month - 1 - int(months), 12)
+            data["starts_on"] = dt.date(year, month + 1, min(today.day, monthrange(year, month + 1)[1])).isoformat()
+
+
 class UserRules(Rules):
     """Who has left gets no more work."""
 
@@ -174,7 +142,10 @@ class UserRules(Rules):
 _RULES: tuple[tuple[type[Entity], Rules], ...] = (
     (Party, PartyRules()),
     (Line, LineRules()),
+    (ReturnLine, ReturnLineRules()),
     (Product, ProductRules()),
+    (Vehicle, VehicleRules()),
+    (Contract, ContractRules()),
     (User, UserRules()),
 )
 _NONE = Rules()

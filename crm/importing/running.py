@@ -88,10 +88,12 @@ def run_import(import_id: int, checkpoint: dict[str, Any]) -> Iterator[Step]:
             kept = {"staged": line, "counts": dict(counts), "remarks": dict(reader.remarks)}
             yield Step(0, checkpoint=kept, message=f"{counts['staged']:,} rows read")
             work.rights()
-        total = counts.pop("staged", 0)
-        work.rights().refuse_too_many(work.face, total)
+        staged = counts.pop("staged", 0)
+        work.rights().refuse_too_many(work.face, staged)
+        total = staged + reader.left_out
+        counts["skipped"] = reader.left_out
         Loader(db.session.connection, import_id, work.face, work.plan, work.rights).compare_keys()
-        yield Step(0, total, {"total": total, "counts": {}, "remarks": dict(reader.remarks)}, "Rows read")
+        yield Step(0, total, {"total": total, "counts": dict(counts), "remarks": dict(reader.remarks)}, "Rows read")
     loader = Loader(db.session.connection, import_id, work.face, work.plan, work.rights)
     work.sign(db.session.connection())
     for line, outcomes in loader.chunks(checkpoint.get("line", 0)):
@@ -148,7 +150,7 @@ def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[
     staged = staged_rows(connection, work.import_id)
     work.rights().refuse_too_many(work.face, staged)
     complete = staged < PREVIEWED or next((False for row in work.table.rows() if row.number > last), True)
-    counts: Counter[str] = Counter()
+    counts = Counter(skipped=reader.left_out)
     for _, outcomes in loader.chunks():
         counts += outcomes
         yield sum(counts.values()), None

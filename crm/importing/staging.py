@@ -26,11 +26,11 @@ def stage(
     after: int = 0,
     limit: int | None = None,
 ) -> Iterator[tuple[int, int]]:
-    """Copy the rows below line `after`, chunk by chunk; yields (last line, rows in the chunk).
+    """Copy the rows below line `after` that the plan wants, chunk by chunk; yields (last line, rows in the chunk).
 
     `connect` answers the connection that counts now: the caller may commit after each chunk.
     """
-    for chunk in _chunks(islice((row for row in rows if row.number > after), limit)):
+    for chunk in _chunks(islice((row for row in rows if row.number > after and reader.wants(row)), limit)):
         _copy(connect(), import_id, (staged for row in chunk for staged in reader.read(row)))
         yield chunk[-1].number, len(chunk)
 

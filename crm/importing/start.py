@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import cast, func, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from crm.core.command import Refused
 from crm.core.entity import Face, db, face_named
@@ -18,6 +19,7 @@ from crm.importing.reading import Table
 from crm.importing.rows import RowReader
 from crm.importing.running import try_out
 from crm.importing.storage import UPLOAD_LIMIT, Stored, forget, keep, uploads
+from crm.importing.targets import DOT
 from crm.models.access import User
 from crm.models.imports import Duplicates, Import
 
@@ -39,14 +41,16 @@ class AlreadyImported(Exception):
         super().__init__(f"The same file {doing} already: on {before.created_at:%Y-%m-%d %H:%M} UTC{who}")
 
 
-def imported_before(face: Face, sha256: str) -> Import | None:
-    """The newest import of exactly this file that ended well or is on its way, and wasn't undone."""
+def imported_before(face: Face, sha256: str, only: Mapping[str, str] | None = None) -> Import | None:
+    """The newest import of exactly this file, and of the same of its rows, that ended well or is on its way, and
+    wasn't undone."""
     return db.session.scalars(
         select(Import)
         .join(Job, Job.id == Import.job_id)
         .where(
             Import.sha256 == sha256,
             Import.entity == face.name,
+            func.coalesce(Import.plan["only"], cast({}, JSONB)) == cast(dict(only or {}), JSONB),
             Job.state.in_((JobState.DONE, *OPEN)),
             Import.undone_at.is_(None),
         )
@@ -146,7 +150,7 @@ def replan(
     if record.job_id is not None:
         raise Refused("it has been started already")
     old = Plan.from_data(record.plan)
-    names = ("duplicates", "match", "country", "constants", "system", "words", "rules", "known_only")
+    names = ("duplicates", "match", "country", "constants", "system", "words", "rules", "known_only", "only")
     kept: dict[str, Any] = {name: getattr(old, name) for name in names}
     if columns is not None:
         possible = offered(face, [*columns.values(), *kept["constants"]], record.asked_by)
@@ -229,7 +233,8 @@ def ensure_checked(record: Import, digest: str | None) -> None:
 
 def asked_already(record: Import) -> AlreadyImported | None:
     """The question whether the same file is to be imported again, unless it was answered."""
-    before = None if record.plan.get(AGAIN) else imported_before(face_named(record.entity), record.sha256)
+    before = None if record.plan.get(AGAIN) else imported_before(
+        face_named(record.entity), record.sha256, record.plan.get("only"))  # fmt: skip
     return None if before is None else AlreadyImported(before)
 
 
@@ -294,12 +299,14 @@ def import_file(
     words: Mapping[str, Mapping[str, str]] | None = None,
     rules: Mapping[str, str] | None = None,
     known_only: bool = False,
+    only: Mapping[str, str] | None = None,
+    options: ReadOptions | None = None,
     by: int | None = None,
 ) -> tuple[Import, Job | None, dict[str, Any] | None]:
     """A file from the command line: the same engine without questions.
 
-    `mapping` says of columns, by their names, what they become ('' for nothing) where that isn't what is suggested,
-    `named_by` by what a column names other records.
+    `mapping` says of columns, by their names or places, what they become ('' for nothing) where that isn't what is
+    suggested, `named_by` by what a column names other records, `only` which rows are meant.
     Answers the import with its job; with `dry_run` the import (the caller rolls back) and the findings.
     Raises FileRefused, PlanRefused, AlreadyImported.
     """
@@ -313,7 +320,8 @@ def import_file(
             stream,
             path.name,
             by=by,
-            again=again or dry_run,
+            again=again or dry_run or bool(only),  # which rows are meant isn't in its plan yet
+            options=options,
             duplicates=duplicates,
             match=match,
             country=country,
@@ -322,11 +330,13 @@ def import_file(
         )
     try:
         told = by_number(table, mapping or {})
+        said = [*told.values(), *(constants or {})]
         columns = {number: name for number, name in Plan.from_data(record.plan).columns.items()
-                   if name not in told.values()} | told  # fmt: skip
+                   if name not in told.values() and not any(_one_of_both(name, other) for other in said)} | told  # fmt: skip
         columns = {number: name for number, name in columns.items() if name}
+        record.plan = {**record.plan, AGAIN: again}
         replan(record, face, table, columns, match=match, styles=by_number(table, named_by or {}), constants=constants,
-               words=words, rules=rules, known_only=known_only)  # fmt: skip
+               words=words, rules=rules, known_only=known_only, only=by_number(table, only or {}))  # fmt: skip
         if dry_run:
             return record, None, check_now(record)
         return record, start(record, by=by), None
@@ -338,11 +348,19 @@ def import_file(
             forget(record.stored_name)
 
 
+def _one_of_both(name: str, other: str) -> bool:
+    """Whether a plan has only one of these: a reference and what is brought under it."""
+    return name.startswith(other + DOT) or other.startswith(name + DOT)
+
+
 def by_number(table: Table, named: Mapping[str, str]) -> dict[int, str]:
-    """The numbers of columns instead of their names. Raises PlanRefused for a name that isn't there, or is there twice."""
+    """The numbers of columns, counted from 0, instead of their names or of their places, counted from 1. Raises
+    PlanRefused for a name that isn't there, or is there twice."""
     found = {}
     for header, value in named.items():
         numbers = [column.index for column in table.columns if column.name.casefold() == header.strip().casefold()]
+        if not numbers and header.strip().isdecimal() and 1 <= int(header) <= len(table.columns):
+            numbers = [int(header) - 1]
         if len(numbers) != 1:
             raise PlanRefused(f"the file has {len(numbers) or 'no'} columns “{header[:60]}”")
         found[numbers[0]] = value.strip()

@@ -84,6 +84,11 @@ def brought_face(face: Face, reference: str) -> Face:
     return face_named(face.fields[reference].refers_to)
 
 
+def is_external(name: str) -> bool:
+    """Whether it is the number in the source system: of the row's record, or of one that it brings along."""
+    return name.rpartition(DOT)[2] == EXTERNAL
+
+
 def landings(face: Face, actor: Actor | None = None, *, above: tuple[Face, ...] = ()) -> list[Landing]:
     """Everything that this person can import into a face, in the order of its form, then what its rows may bring along;
     without a person, everything."""
@@ -98,7 +103,7 @@ def landings(face: Face, actor: Actor | None = None, *, above: tuple[Face, ...] 
                 landing, name=f"{reference}{DOT}{landing.name}", group=landing.group if landing.is_brought else group
             )
             for landing in landings(other, actor, above=(face, *above))
-            if landing.name != EXTERNAL and not landing.only_finds
+            if not landing.only_finds
         ]
     return found
 
@@ -110,7 +115,7 @@ def own_landings(face: Face, actor: Actor | None = None) -> list[Landing]:
         return found
     may, kept = accesses(actor, face), rules_of(face).kept_from(face, actor)
     return [one for one in found if one.name == EXTERNAL or (one.only_finds and may[one.name].shows)
-            or (may[one.name] is Access.WRITE and one.name not in kept)]  # fmt: skip
+            or (may[one.name if one.name in may else one.field.of] is Access.WRITE and one.name not in kept)]  # fmt: skip
 
 
 def _own_landings(face: Face) -> list[Landing]:
@@ -122,7 +127,8 @@ def _own_landings(face: Face) -> list[Landing]:
             if field is not None and field.editable:
                 found[name] = Landing(name, field, section.title, noun=noun)
     for field in rules_of(face).targets(face):
-        found[field.name] = Landing(field.name, field, "Status", noun=noun)
+        group = "Status" if face.entity is Party else face.about.sections[0].title
+        found[field.name] = Landing(field.name, field, group, noun=noun)
     for embed in face.about.embeds:
         group = f"{embed.prefix.strip('_')} {embedded_entity(face, embed).noun()}".strip().capitalize()
         for name in embed.fields:

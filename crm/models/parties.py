@@ -301,6 +301,7 @@ class Contact(Entity):
         search=("name", "email", "phone"), filters=("party", "is_primary", "designation", "department", "email", "phone",
                                                     "created_at"),
         sort=("name", "created_at"), within=("party", "owner"), delete=True, quick=("email", "phone", "designation"),
+        brings=("party",),
         sections=(Section("Person", ("party", "name", "first_name", "last_name", "designation", "department")),
                   Section("How to reach them", ("email", "email_state", "phone", "phone_state", "notes"))),
         detail=(Section("Person", ("party", "name", "first_name", "last_name", "designation", "department", "is_primary")),

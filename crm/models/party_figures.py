@@ -89,7 +89,8 @@ class CustomerFigures(Summed):
     sources = (
         Source("order_figures", "customer_id", {
             "orders_count": "r.completed::int", "pending_orders": "r.pending::int",
-            "total_spent": "CASE WHEN r.completed THEN r.worth - r.refund_worth ELSE 0 END",
+            # An order without lines stands for purchases that aren't known here: what came back of them counts all the same.
+            "total_spent": "CASE WHEN r.completed OR r.lines_count = 0 THEN r.worth - r.refund_worth ELSE 0 END",
             "returns_count": "r.returns_count", "refunded": "r.refund_worth", "unbilled": "r.unbilled", **_RATED,
         }, (Edge("first_purchase_at", "min", "r.ordered_at", "r.completed"),
             Edge("last_purchase_at", "max", "r.ordered_at", "r.completed"),

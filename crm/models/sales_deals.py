@@ -82,6 +82,7 @@ class Deal(Entity):
                  "closed_on", "source", "name", "created_at", "lost_reason"),
         timeline=Moment("created_at", "owner", "customer"), within=("customer", "owner"), also_within=("owner",),
         related=("lines", "quotes", "demos", "financings"),
+        brings=("customer",),
         sections=(
             Section("Deal", ("name", "customer", "contact", "owner", "stage", "amount", "currency", "exchange_rate", "probability",
                              "opened_on", "close_on", "next_step", "source", "description")),
@@ -147,6 +148,7 @@ class DealLine(Line):
         area="Sales", icon="list", columns=("name", "deal", "sku", "quantity", "unit_price", "discount", "tax", "total"),
         search=("name", "sku"), filters=("deal", "product", "sku", "quantity", "unit_price", "total"),
         sort=("created_at", "total"), within=("deal", "customer", "owner"), also_within=("deal", "owner"), delete=True,
+        brings=("deal", "product"),
         sections=(Section("Line", ("deal", *WHAT)),), detail=(Section("Line", ("deal", *WHAT, "total")),),
     )  # fmt: skip
     holder = ("deal", Deal)

@@ -82,7 +82,7 @@ class Order(Entity):
         filters=("customer", "state", "ordered_at", "total", "refunded", "returns_count", "number", "invoice_number", "payment_method", "delivery_method", "currency",
                  "owner", "dealer", "deal", "quote", "due_on", "satisfaction", "created_at"),
         timeline=Moment("ordered_at", "owner", "customer"), within=("customer", "owner"), also_within=("owner",),
-        related=("lines", "deliveries", "returns", "financings", "orientations"),
+        related=("lines", "deliveries", "returns", "financings", "orientations"), brings=("customer",),
         sections=(Section("Order", ("customer", "number", "invoice_number", "ordered_at", "state", "owner", "dealer", "deal",
                                     "quote")),
                   Section("Payment and delivery", ("currency", "exchange_rate", "payment_method", "delivery_method", "due_on",
@@ -154,7 +154,7 @@ class OrderLine(Line):
         area="Sales", icon="shopping-bag", label="Purchase", plural="purchases",
         columns=("name", "customer", "order", "sku", "quantity", "unit_price", "discount", "tax", "total", "currency",
                  "ordered_at", "order_state", "return_state"),
-        search=("name", "sku"), sort=("created_at", "total"), delete=True, brings=("order",),
+        search=("name", "sku"), sort=("created_at", "total"), delete=True, brings=("order", "product"),
         filters=("order", "product", "sku", "quantity", "unit_price", "discount", "total", "return_state", "created_at"),
         within=("order", "customer", "owner"), also_within=("order", "owner"),
         sections=(Section("Purchase", ("order", *WHAT, "unit_cost", "return_state", "remarks")),),
@@ -228,6 +228,7 @@ class Return(Entity):
         search=("number", "code"), sort=("requested_on", "created_at"),
         filters=("order", "state", "reason", "requested_on", "received_on", "refunded_on", "refund_method", "number"),
         within=("order", "customer", "owner"), also_within=("order", "owner"), related=("lines",),
+        brings=("order",),
         sections=(Section("Return", ("order", "number", "state", "reason", "requested_on", "approved_on", "received_on",
                                      "refunded_on", "refund_method", "remarks")),),
         detail=(Section("Return", ("code", "order", "number", "state", "reason", "requested_on", "approved_on", "received_on",
@@ -277,18 +278,20 @@ class ReturnLine(Entity):
         filters=("sales_return", "order_line", "quantity", "amount"), sort=("created_at",),
         within=("sales_return", "order", "customer", "owner"), also_within=("sales_return", "order", "owner"), delete=True,
         brings=("sales_return",),
-        sections=(Section("Line", ("sales_return", "order_line", "quantity", "amount", "remarks")),),
+        sections=(Section("Line", ("sales_return", "order_line", "name", "quantity", "amount", "remarks")),),
     )  # fmt: skip
 
     sales_return_id: Mapped[int] = reference_field("return", table="sales_return", on_delete="CASCADE", required=True,
                                                    label="Return")  # fmt: skip
-    order_line_id: Mapped[int] = reference_field("order_line", table="order_line", required=True, label="Purchase")
+    order_line_id: Mapped[int | None] = reference_field("order_line", table="order_line", label="Purchase")
+    name: Mapped[str | None] = text_field(label="What came back", help="Where the purchase isn't known",
+                                          synonyms=("product name", "product", "item", "description"))  # fmt: skip
     quantity: Mapped[Decimal] = decimal_field(decimals=3, column={"server_default": text("1")})
     amount: Mapped[Decimal] = money_field(minimum=0, label="Refund", column={"server_default": text("0")})
     remarks: Mapped[str | None] = long_text_field()
     derived = {"what": Field(kind="text", label="Returned")}
     sales_return: Mapped[Return] = relationship(back_populates="lines", lazy="selectin")
-    order_line: Mapped[OrderLine] = relationship(lazy="selectin")
+    order_line: Mapped[OrderLine | None] = relationship(lazy="selectin")
 
     # A trigger and not a command: imports and programs write here too, and the line must tell the same.
     triggers = (
@@ -296,6 +299,9 @@ class ReturnLine(Entity):
 DECLARE
   bought order_line%ROWTYPE;
 BEGIN
+  IF NEW.order_line_id IS NULL THEN
+    RETURN NEW;
+  END IF;
   SELECT * INTO bought FROM order_line WHERE id = NEW.order_line_id FOR NO KEY UPDATE;
   IF bought.order_id <> (SELECT order_id FROM sales_return WHERE id = NEW.sales_return_id) THEN
     RAISE EXCEPTION 'is of another order than the return'
@@ -318,8 +324,9 @@ END"""),  # noqa: S608 - made of constants
     )  # fmt: skip
 
     __table_args__ = (rule("quantity", "quantity > 0", "must be more than 0"),
+                      rule("order_line", "num_nonnulls(order_line_id, name) > 0", "is needed, or the name of what came back"),
                       Index("uq_return_line_order_line", "order_line_id", "sales_return_id", unique=True))  # fmt: skip
 
     @property
     def what(self) -> str:
-        return self.order_line.name
+        return self.order_line.name if self.order_line else self.name or ""

@@ -91,6 +91,7 @@ class Ticket(Entity):
                  "tags", "order", "vehicle", "product", "created_at"),
         sort=("opened_at", "created_at"), timeline=Moment("opened_at", "assignee"), within=("party", "owner"),
         also_within=("assignee",), related=("escalations",),
+        brings=("party", "vehicle"),
         sections=(Section("Ticket", ("party", "contact", "kind", "topic", "priority", "subject", "description", "channel",
                                      "interaction", "tags")),
                   Section("Concerns", ("order", "vehicle", "product")),

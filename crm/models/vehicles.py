@@ -66,6 +66,7 @@ class Vehicle(Entity):
                  "created_at"),
         within=("customer", "owner"), also_within=("end_customer", "owner"),
         related=("ownerships", "service_records", "service_appointments", "warranties", "readings"),
+        brings=("customer",),
         sections=(
             Section("Vehicle", ("vin", "plate", "brand", "model", "year", "trim", "engine", "color", "product", "mileage",
                                 "mileage_on", "registered_on", "remarks")),

@@ -108,7 +108,9 @@ def bring(session):
 
     def run(data: bytes | str | Path, into="customer", *, columns=None, by=None, name="file.csv", **more) -> Import:
         face = face_named(into)
-        later = {key: more.pop(key) for key in ("styles", "constants", "words", "rules", "known_only") if key in more}
+        later = {
+            key: more.pop(key) for key in ("styles", "constants", "words", "rules", "known_only", "only") if key in more
+        }
         stream = (
             data.open("rb") if isinstance(data, Path) else io.BytesIO(data.encode() if isinstance(data, str) else data)
         )
@@ -117,8 +119,8 @@ def bring(session):
         plan = record.plan
         if columns and not all(isinstance(key, int) for key in columns):
             columns = by_number(table, columns)
-        if "styles" in later:
-            later["styles"] = by_number(table, later["styles"])
+        for key in {"styles", "only"} & later.keys():
+            later[key] = by_number(table, later[key])
         replan(record, face, table, columns or {int(number): name for number, name in plan["columns"].items()}, **later)
         job = start(record, by=by)
         db.session.commit()
