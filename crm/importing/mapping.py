@@ -34,6 +34,11 @@ class Target:
     common: bool = True  # whether people call this by the usual words of `vocabulary`
 
     @property
+    def leaf(self) -> str:
+        """Its name within its own record."""
+        return self.name.rpartition(".")[2]
+
+    @property
     def words(self) -> tuple[str, ...]:
         """Every header that means this target, surest first, normalised."""
         prefix, _, rest = self.name.partition("_")
@@ -69,7 +74,7 @@ def suggest(columns: Sequence[Column], targets: Sequence[Target]) -> list[Sugges
             continue
         for order, target in enumerate(targets):
             sure, reason = _by_header(headers[place], target, words[target.name])
-            if person and target.name == "name" and headers[place] in ("account", "account name", "company"):
+            if person and target.leaf == "name" and headers[place] in ("account", "account name", "company"):
                 sure *= 0.5
             sure, reason = _by_values(column, target, sure, reason)
             if sure >= LEAST:
@@ -124,7 +129,7 @@ def _by_values(column: Column, target: Target, sure: float, reason: str) -> tupl
         return sure * 0.9, reason
     share = _share(values, target)
     if share is None:
-        if target.name in ("company_name", "name") and _look_like_keys(values):
+        if target.leaf in ("company_name", "name") and _look_like_keys(values):
             return 0.0, ""
         return sure, reason
     if sure and target.name in PLACES and reason.endswith("a place"):

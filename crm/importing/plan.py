@@ -15,7 +15,7 @@ from crm.core.permissions import Actor
 from crm.importing.files import Column, ReadOptions
 from crm.importing.keys import EXTERNAL, NUMBER, usable
 from crm.importing.mapping import known_words, suggest
-from crm.importing.matching import as_ladder, best_match, matchable, offered
+from crm.importing.matching import as_ladder, best_match, given_by, matchable, offered
 from crm.importing.reading import Table, open_table
 from crm.importing.rules import rules_of
 from crm.importing.targets import DOT, Landing, brought_face, is_external, landings, own_landings
@@ -157,13 +157,29 @@ def suggested_columns(face: Face, table: Table, actor: Actor | None, *, system: 
     if ours:
         return ours
     shut = {NUMBER} if system else {NUMBER, EXTERNAL}
-    targets = [landing.target() for landing in landings(face, actor) if landing.name not in shut]
-    found = suggest(table.columns, targets)
-    # What comes with the row isn't named as well.
-    brought = {one.target.partition(DOT)[0] for one in found if one.target and DOT in one.target}
-    if brought:
-        found = suggest(table.columns, [target for target in targets if target.name not in brought])
-    return {one.column: one.target for one in found if one.target}
+    targets = [landing.target() for landing in landings(face, actor)
+               if landing.is_suggested and landing.name.rpartition(DOT)[2] not in shut]  # fmt: skip
+    while True:
+        found = {one.column: one.target for one in suggest(table.columns, targets) if one.target}
+        left_out = _left_out(face, set(found.values()))
+        if left_out is None:
+            return found
+        targets = [target for target in targets if not left_out(target.name)]
+
+
+def _left_out(face: Face, names: set[str]) -> Callable[[str], bool] | None:
+    """What of the suggestions goes: one value alone names a record that is there, so nothing comes with the row; more than
+    that is a record that comes with the row, so it isn't named."""
+    for reference in sorted({name.rpartition(DOT)[0] for name in names if DOT in name}):
+        beginning, other, needed = reference + DOT, face, False
+        for part in reference.split(DOT):
+            needed, other = other.fields[part].required, brought_face(other, part)
+        inner = [name.removeprefix(beginning) for name in names if name.startswith(beginning)]
+        if len(inner) == 1 and (needed or other.about.title not in given_by(other, inner)):
+            return lambda name, beginning=beginning: name.startswith(beginning)
+        if reference in names:
+            return reference.__eq__
+    return None
 
 
 def _columns_of_export(face: Face, table: Table, actor: Actor | None) -> dict[int, str]:

@@ -56,6 +56,14 @@ class Landing:
     def is_brought(self) -> bool:
         return DOT in self.name
 
+    @property
+    def is_suggested(self) -> bool:
+        """Whether a header may mean this without more ado: what is remarked of a record that comes with the row, and whom it
+        names besides, is seldom what a column of its row says."""
+        return not self.is_brought or not (
+            self.field.kind in ("long_text", "tags") or (self.is_link and not self.field.required)
+        )
+
     def target(self) -> Target:
         options = tuple(label for _, label in self.field.options()) if self.field.kind == "choice" else ()
         synonyms = self.field.synonyms
@@ -100,12 +108,23 @@ def landings(face: Face, actor: Actor | None = None, *, above: tuple[Face, ...] 
         group = f"{face.fields[reference].label}, where it comes with the row"
         found += [
             replace(
-                landing, name=f"{reference}{DOT}{landing.name}", group=landing.group if landing.is_brought else group
+                landing,
+                name=f"{reference}{DOT}{landing.name}",
+                group=landing.group if landing.is_brought else group,
+                field=_called_by_reference(landing, face, reference),
             )
             for landing in landings(other, actor, above=(face, *above))
             if not landing.only_finds
         ]
     return found
+
+
+def _called_by_reference(landing: Landing, face: Face, reference: str) -> Field:
+    """A column that is called after the record holds what that is called: category is the name of the category."""
+    if landing.name != brought_face(face, reference).about.title:
+        return landing.field
+    word = reference.replace("_", " ")
+    return replace(landing.field, synonyms=(*landing.field.synonyms, word, f"{face.label.lower()} {word}"))
 
 
 def own_landings(face: Face, actor: Actor | None = None) -> list[Landing]:

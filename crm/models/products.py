@@ -90,7 +90,7 @@ class Product(Entity):
     name: Mapped[str] = text_field(required=True, synonyms=("product", "product name", "item"))
     sku: Mapped[str] = text_field(required=True, max_length=64, label="SKU", column={"unique": True},
         help="Your code of it; no other product has it",
-        synonyms=("product code", "item code", "product id", "product key", "code"))  # fmt: skip
+        synonyms=("product code", "item code", "product id", "product key", "stock code", "stockcode", "code"))  # fmt: skip
     kind: Mapped[ProductKind] = choice_field(ProductKind, required=True)
     category_id: Mapped[int | None] = reference_field("product_category", table="product_category")
     brand: Mapped[str | None] = text_field(max_length=120, synonyms=("make", "manufacturer"))
