@@ -122,7 +122,13 @@ def _by_header(header: str, target: Target, words: Sequence[str]) -> tuple[float
     return 0.0, ""
 
 
+# What shows in the values alone, whatever the header says.
+_TOLD_BY_VALUES = frozenset(("email", "website", "country", "phone"))
+
+
 def _by_values(column: Column, target: Target, sure: float, reason: str) -> tuple[float, str]:
+    if not sure and target.name not in _TOLD_BY_VALUES:
+        return 0.0, ""
     values = [value for value in map(clean, column.values[:200]) if value is not None]
     if not values:
         # An empty column may still be mapped by its name, after all that have values.

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from crm.core.entity import Face, face_named
@@ -176,10 +177,14 @@ def _left_out(face: Face, names: set[str]) -> Callable[[str], bool] | None:
             needed, other = other.fields[part].required, brought_face(other, part)
         inner = [name.removeprefix(beginning) for name in names if name.startswith(beginning)]
         if len(inner) == 1 and (needed or other.about.title not in given_by(other, inner)):
-            return lambda name, beginning=beginning: name.startswith(beginning)
+            return partial(_begins, beginning)
         if reference in names:
             return reference.__eq__
     return None
+
+
+def _begins(beginning: str, name: str) -> bool:
+    return name.startswith(beginning)
 
 
 def _columns_of_export(face: Face, table: Table, actor: Actor | None) -> dict[int, str]:
