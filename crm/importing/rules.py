@@ -22,8 +22,8 @@ from crm.models.sales_lines import Line
 from crm.models.sales_orders import ReturnLine
 from crm.models.vehicles import Vehicle
 
-# Masked at its end, or the eleven signs that say model and plant but not which one: publishers cut it there.
-_PART_OF_A_VIN = re.compile(r"[A-HJ-NPR-Z0-9]{11}|[A-HJ-NPR-Z0-9]*\*+", re.IGNORECASE)
+# Masked at its end, or the eleven signs that say model and plant but not which one (publishers cut it there), or no signs.
+_PART_OF_A_VIN = re.compile(r"[A-HJ-NPR-Z0-9]{11}|[A-HJ-NPR-Z0-9]*\*+|[^A-Z0-9]+", re.IGNORECASE)
 
 
 class PartyRules(Rules):
@@ -111,9 +111,12 @@ class VehicleRules(Rules):
 
     def prepare(self, face: Face, data: dict[str, Any]) -> None:
         super().prepare(face, data)
-        if _PART_OF_A_VIN.fullmatch(data.get("vin") or ""):
-            said = f"VIN as far as it was given: {data.pop('vin')}"
-            data["remarks"] = "\n\n".join(filter(None, (data.get("remarks"), said)))
+        vin = data.get("vin")
+        if vin and _PART_OF_A_VIN.fullmatch(vin):
+            del data["vin"]
+            if any(map(str.isalnum, vin)):
+                said = f"VIN as far as it was given: {vin}"
+                data["remarks"] = "\n\n".join(filter(None, (data.get("remarks"), said)))
 
 
 class ContractRules(Rules):
