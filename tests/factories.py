@@ -156,6 +156,8 @@ def make(face: Face, **given: Any) -> Any:
         if column.computed is not None:
             continue
         values[attribute] = _value(entity, attribute, column, declared)
+    if entity is ReturnLine and "order_line_id" not in given:
+        values["order_line_id"] = make(face_named("order_line")).id
     if entity is ReturnLine and "sales_return_id" not in given:
         values["sales_return_id"] = _return_of(given.get("order_line_id") or values["order_line_id"])
     if entity is CheckIn:
