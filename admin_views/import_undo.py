@@ -68,7 +68,8 @@ class UndoRoutes:
         if record.undo_job is None:
             flash(f"Not undone: {why_not(record)}.", "info")
             return redirect(url_for(".progress_view", id=record.id), 303)
-        title = "Undoing the import" if record.undo_job.is_open else "The import was undone"
+        under_way = "Undoing the import" if record.undo_job.is_open else "The undo came to no end"
+        title = "The import was undone" if record.undone_at is not None else under_way
         page = {"title": title, "breadcrumbs": self._crumbs(record.file_name)}
         return render_template("desk/import_progress.html", page=page, step=0, **undo_context(record, face))
 
@@ -94,8 +95,8 @@ def undo_context(record: Import, face: Face) -> dict[str, Any]:
     result = job.result or {}
     cards = {"restored": ("Restored", "info", "have what they had before"), "archived": ("Archived", "warning", "match no later import"),
              "deleted": ("Deleted", "warning", "nothing else referred to them"), "kept": ("Left", "", "stay as they are")}  # fmt: skip
-    counts = [{"label": label, "value": f"{result[name]:,}", "hint": hint, "tone": tone if result[name] else ""}
-              for name, (label, tone, hint) in cards.items() if name in result]  # fmt: skip
+    counts = [{"label": label, "value": f"{result[name]:,}", "hint": hint, "tone": tone}
+              for name, (label, tone, hint) in cards.items() if result.get(name)]  # fmt: skip
     left = [] if job.is_open else kept_by(record)
     again = job.state in (JobState.FAILED, JobState.CANCELLED) and not why_not(record)
     shown = pages.job_shown(job) | {

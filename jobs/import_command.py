@@ -152,7 +152,13 @@ def cli_undo(import_id: int, *, everything: bool, dry_run: bool, wait: bool, qui
         say(job.error or f"The undo was {job.state.label.lower()}.")
     for one in kept_by(db.session.get_one(Import, import_id, populate_existing=True)):
         say(_left(one))
-    _print({**(job.result or dict.fromkeys(UNDONE, 0)), "import": import_id, "state": str(job.state.value)})
+    _print(
+        {
+            **{name: (job.result or {}).get(name, 0) for name in UNDONE},
+            "import": import_id,
+            "state": str(job.state.value),
+        }
+    )
     return 0 if job.state is JobState.DONE else 1
 
 
