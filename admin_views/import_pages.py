@@ -19,6 +19,7 @@ from crm.importing.access import may_cancel, may_take_refused, may_undo
 from crm.importing.files import MIB
 from crm.importing.mapping import suggest
 from crm.importing.plan import OVERWRITE, RULES, Plan, missing
+from crm.importing.profiles import may_share, profiles_of
 from crm.importing.reading import Table
 from crm.importing.start import asked_already
 from crm.importing.targets import DOT, landings
@@ -99,6 +100,9 @@ def map_context(record: Import, face: Face, table: Table, plan: Plan) -> dict[st
     return {
         "file": file_of(record),
         "detected": reading.detected(table, plan, reasons, repair) + reading.styles(table, plan, known),
+        "profiles": [profile.name for profile in profiles_of(face, asking())],
+        "profile": record.plan.get("found", {}).get("profile", ""),
+        "may_share": may_share(asking()),
         "rules": list(RULES.items()) if plan.duplicates is Duplicates.UPDATE else [],
         "known_only": plan.known_only,
         "ladder": reading.ladder(face, plan),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from contextlib import suppress
 from typing import Any
 
 from flask import Response, abort, make_response, redirect, render_template, request, url_for
@@ -19,6 +20,7 @@ from crm.core.entity import Face, all_faces, db, face_named
 from crm.importing import access, start
 from crm.importing.files import MIB, FileRefused
 from crm.importing.plan import PlanRefused
+from crm.importing.profiles import recognised
 from crm.importing.reading import Table
 from crm.importing.storage import UPLOAD_LIMIT
 from crm.importing.targets import importable, template
@@ -69,6 +71,10 @@ class UploadRoutes:
             url = url_for(".progress_view", id=fault.before.id) if watchable(fault.before) else None
             return self._upload_page(faces, face.name, already={"text": f"{fault}.", "url": url})
         remember(record, table)
+        profile = recognised(face, table, asking())
+        if profile is not None:
+            with suppress(PlanRefused):  # what it asks for isn't there any more
+                start.use_profile(record, face, table, profile, with_policy=False)
         return redirect(url_for(".map_view", id=record.id), 303)
 
     def _upload_page(
@@ -163,4 +169,4 @@ def remember(record: Import, table: Table, chosen: dict[str, str] | None = None)
     old = record.plan.get("found", {}) or {}
     reasons = {**old.get("reasons", {}), **table.found.reasons, **(chosen or {})}
     repair = table.found.repair_offered or old.get("repair")
-    record.plan = {**record.plan, "found": {"reasons": reasons, "repair": repair}}
+    record.plan = {**record.plan, "found": {**old, "reasons": reasons, "repair": repair}}

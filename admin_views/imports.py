@@ -15,13 +15,14 @@ from admin_views.cells import asking
 from admin_views.import_reading import read_constants, read_options, read_rules, read_styles
 from admin_views.import_undo import UndoRoutes
 from admin_views.import_upload import MIME, UploadRoutes, allow_upload, error, offered, remember, watchable
-from crm.core.command import Command, Refused, perform
+from crm.core.command import Command, Refused, WrongInput, perform
 from crm.core.entity import Face, db, face_named
 from crm.core.jobs import bell, cancel, pause, resume
 from crm.importing import access, start
 from crm.importing.files import FileRefused, ReadOptions
 from crm.importing.matching import as_ladder
 from crm.importing.plan import Plan, PlanChanged, PlanRefused, suggested_columns
+from crm.importing.profiles import keep_profile, profile_named
 from crm.importing.reading import Table
 from crm.importing.report import refused_file
 from crm.importing.targets import landings
@@ -87,6 +88,8 @@ class ImportView(UploadRoutes, UndoRoutes, EntityView):
         options = Plan.from_data(record.plan).options
         if given.get("do") == "again":
             return self._read_again(record, face, options)
+        if given.get("do") in ("profile", "keep"):
+            return self._profile(record, face, start.reopen(record, face, options))
         table = start.reopen(record, face, options)
         columns = {
             column.index: given[f"column_{column.index}"]
@@ -102,6 +105,27 @@ class ImportView(UploadRoutes, UndoRoutes, EntityView):
             return self._map_page(record, face, table, plan=plan, errors=[error("", "", f"{refusal}.")])
         remember(record, table)
         return redirect(url_for(".preview_view", id=record.id), 303)
+
+    def _profile(self, record: Import, face: Face, table: Table) -> Any:
+        """Take the choices from a profile, or keep those of the page as one."""
+        given = request.form
+        try:
+            if given["do"] == "profile":
+                wanted = profile_named(face, given.get("profile", ""), asking())
+                start.use_profile(record, face, table, wanted, with_policy=True)
+            else:
+                columns = {
+                    column.index: name for column in table.columns if (name := given.get(f"column_{column.index}"))
+                }
+                plan = start.replan(record, face, table, columns, complete=False, **_chosen())
+                keep_profile(plan, face, table, name=given.get("profile_name", ""), by=asking(),
+                             everybody=given.get("profile_shared") == "1")  # fmt: skip
+                flash("The profile is kept. A file with the same header finds it by itself.", "good")
+        except (PlanRefused, Refused) as refusal:
+            flash(f"{refusal}.", "bad")
+        except WrongInput as wrong:
+            flash(f"The name of the profile {next(iter(wrong.errors.values()))}.", "bad")
+        return redirect(url_for(".map_view", id=record.id), 303)
 
     def _read_again(self, record: Import, face: Face, options: ReadOptions) -> Any:
         """With what the person overruled; the columns are suggested anew when they are others now."""

@@ -41,7 +41,9 @@ _OPTIONS = (
     click.option("--sheet", default=None, help="Which sheet of a workbook"),
     click.option("--header", type=click.IntRange(0), default=None, help="The row that names the columns; 0: none does"),
     click.option("--system", default=None, help="Where the file comes from: its numbers are kept under this name"),
-    click.option("--duplicates", type=click.Choice([str(each.value) for each in Duplicates]), default="skip", show_default=True),
+    click.option("--duplicates", type=click.Choice([str(each.value) for each in Duplicates]), default=None,
+                 help="When a record is there already; skip unless the profile says otherwise"),
+    click.option("--profile", default=None, help="The name of a profile that says what the columns become"),
     click.option("--country", default=None, help="Two-letter code: the country of phone numbers that name none"),
     click.option("--dry-run", is_flag=True, help="Say what would happen, write nothing"),
     click.option("--wait", is_flag=True, help="Wait for the end; works here where no worker does"),
@@ -62,7 +64,7 @@ def in_pairs(chosen: Mapping[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {
         name: _pairs(value) if isinstance(value, tuple) else value for name, value in chosen.items()
     }
-    return given | {"duplicates": Duplicates(chosen["duplicates"])}
+    return given | {"duplicates": chosen["duplicates"] and Duplicates(chosen["duplicates"])}
 
 
 def _pairs(given: tuple[str, ...]) -> dict[str, str]:
@@ -80,7 +82,7 @@ def cli_import(
     entity: str,
     *,
     match: str | None,
-    duplicates: Duplicates,
+    duplicates: Duplicates | None,
     country: str | None,
     dry_run: bool,
     wait: bool,
@@ -96,6 +98,7 @@ def cli_import(
     only: Mapping[str, str] | None = None,
     sheet: str | None = None,
     header: int | None = None,
+    profile: str | None = None,
 ) -> int:
     """Import a file and print what became of it. Answers the exit code; raises ImportNotPossible.
 
@@ -105,7 +108,7 @@ def cli_import(
     say = _silent if quiet else _to_stderr
     chosen: dict[str, Any] = {"duplicates": duplicates, "match": match, "country": country, "again": again, "system": system,
                               "mapping": mapping, "named_by": named_by, "constants": constants, "words": _by_field(words or {}),
-                              "rules": rules, "known_only": known_only, "only": only}  # fmt: skip
+                              "rules": rules, "known_only": known_only, "only": only, "profile": profile}  # fmt: skip
     if sheet is not None or header is not None:
         chosen["options"] = ReadOptions(sheet=sheet, header=header)
     try:

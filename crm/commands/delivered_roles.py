@@ -56,6 +56,9 @@ _EVERYBODY = (
         "saved_view.read",
         "saved_view.edit",
         "saved_view.delete",
+        "import_profile.read",
+        "import_profile.edit",
+        "import_profile.delete",
         "task.read",
         "task.edit",
         "task.complete",
@@ -66,7 +69,12 @@ _EVERYBODY = (
         "alert.dismiss",
     ),
 )
-_COMMON = (*_show("user.name", READ), *_show("saved_view.name", WRITE), *_show("task.*", WRITE, OPEN))
+_COMMON = (
+    *_show("user.name", READ),
+    *_show("saved_view.name", WRITE),
+    *_show("import_profile.name", WRITE),
+    *_show("task.*", WRITE, OPEN),
+)
 _TASKS = _show("task.*", WRITE, PERSONAL)
 _SERVICE_PARTS = ("contact", "address", "channel_preference", "relation", "note", "interaction")
 # What a service advisor may begin for sales, and what operations keeps on its way.

@@ -15,6 +15,7 @@ from crm.core.jobs import OPEN, Job, JobState, ask, before_retry
 from crm.importing.files import FileRefused, ReadOptions
 from crm.importing.matching import offered
 from crm.importing.plan import Plan, PlanChanged, PlanRefused, make_plan, open_for
+from crm.importing.profiles import Profile, choices, policy, profile_named
 from crm.importing.reading import Table
 from crm.importing.rows import RowReader
 from crm.importing.running import try_out
@@ -287,8 +288,9 @@ def import_file(
     path: Path,
     face: Face,
     *,
-    duplicates: Duplicates = Duplicates.SKIP,
+    duplicates: Duplicates | None = None,
     match: str | Sequence[str] | None = None,
+    profile: str | None = None,
     again: bool = False,
     dry_run: bool = False,
     country: str | None = None,
@@ -306,7 +308,8 @@ def import_file(
     """A file from the command line: the same engine without questions.
 
     `mapping` says of columns, by their names or places, what they become ('' for nothing) where that isn't what is
-    suggested, `named_by` by what a column names other records, `only` which rows are meant.
+    suggested, `named_by` by what a column names other records, `only` which rows are meant. What is said goes before what
+    the `profile` of this name says.
     Answers the import with its job; with `dry_run` the import (the caller rolls back) and the findings.
     Raises FileRefused, PlanRefused, AlreadyImported.
     """
@@ -315,6 +318,8 @@ def import_file(
     except OSError as error:
         raise FileRefused(f"{path} cannot be opened: {error.strerror or error}") from error
     with stream:
+        person = None if by is None else db.session.get(User, by)
+        kept = None if profile is None else profile_named(face, profile, person)
         record, table = draft(
             face,
             stream,
@@ -322,7 +327,7 @@ def import_file(
             by=by,
             again=again or dry_run or bool(only),  # which rows are meant isn't in its plan yet
             options=options,
-            duplicates=duplicates,
+            duplicates=duplicates or (kept and policy(kept)) or Duplicates.SKIP,
             match=match,
             country=country,
             system=system,
@@ -330,13 +335,26 @@ def import_file(
         )
     try:
         told = by_number(table, mapping or {})
-        said = [*told.values(), *(constants or {})]
-        columns = {number: name for number, name in Plan.from_data(record.plan).columns.items()
-                   if name not in told.values() and not any(_one_of_both(name, other) for other in said)} | told  # fmt: skip
+        chosen = (
+            {"columns": Plan.from_data(record.plan).columns} if kept is None else choices(kept, face, table, person)
+        )
+        taken = [*told.values(), *(constants or {})]
+        columns = {number: name for number, name in chosen.pop("columns").items()
+                   if name not in told.values() and not any(_one_of_both(name, other) for other in taken)} | told  # fmt: skip
         columns = {number: name for number, name in columns.items() if name}
+        said: dict[str, Mapping[Any, Any] | None] = {
+            "styles": by_number(table, named_by or {}), "constants": constants, "words": words, "rules": rules}  # fmt: skip
+        chosen |= {name: {**chosen.get(name, {}), **(given or {})} for name, given in said.items()}
+        asked = {"match": match, "country": country, "system": system}
+        chosen |= {name: given for name, given in asked.items() if given}
         record.plan = {**record.plan, AGAIN: again}
-        replan(record, face, table, columns, match=match, styles=by_number(table, named_by or {}), constants=constants,
-               words=words, rules=rules, known_only=known_only, only=by_number(table, only or {}))  # fmt: skip
+        replan(
+            record,
+            face,
+            table,
+            columns,
+            **{"match": None, "known_only": known_only, "only": by_number(table, only or {})} | chosen,
+        )
         if dry_run:
             return record, None, check_now(record)
         return record, start(record, by=by), None
@@ -351,6 +369,15 @@ def import_file(
 def _one_of_both(name: str, other: str) -> bool:
     """Whether a plan has only one of these: a reference and what is brought under it."""
     return name.startswith(other + DOT) or other.startswith(name + DOT)
+
+
+def use_profile(record: Import, face: Face, table: Table, profile: Profile, *, with_policy: bool) -> None:
+    """Put the choices of a profile into the plan of a draft. Raises PlanRefused, Refused."""
+    chosen = choices(profile, face, table, record.asked_by)
+    if with_policy and (wanted := policy(profile)) is not None:
+        chosen["duplicates"] = wanted
+    replan(record, face, table, complete=False, **{"match": None} | chosen)
+    record.plan = {**record.plan, "found": {**record.plan.get("found", {}), "profile": profile.name}}
 
 
 def by_number(table: Table, named: Mapping[str, str]) -> dict[int, str]:

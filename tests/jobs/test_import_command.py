@@ -66,6 +66,19 @@ def test_the_same_file_needs_again(bring):
     assert parties() == 2
 
 
+def test_a_profile_says_what_the_columns_become(bring):
+    data = "id,name,is_company,street,zip,country_id,email,wrong\n7,Acme,True,Main 1,53111,Germany,a@x.org,1\n"
+    code, told = bring(data, profile="odoo contacts")
+    assert (code, told["created"]) == (0, 1)
+    assert db.session.execute(db.text("SELECT kind FROM party")).scalar_one() == "organization"
+    assert (
+        bring(data.replace("Main 1", "Main 2"), profile="Odoo contacts", duplicates=Duplicates.UPDATE)[1]["updated"]
+        == 1
+    )
+    with pytest.raises(ImportNotPossible, match="there is no profile “shop” for customers; use one of: Our template, "):
+        bring(data, profile="shop", again=True)
+
+
 def test_without_waiting_it_says_which_job_does_it(bring, desk):
     code, told = bring(FILE, wait=False)
     assert code == 0

@@ -116,3 +116,37 @@ def test_ladder_and_rules_are_chosen_beside_the_columns(app, as_user):
     assert (
         "Overwrite" not in person.client.get(f"/admin/imports/map/?id={draft_id(upload(person, data, again='1'))}").text
     )
+
+
+def test_a_mapping_is_kept_and_finds_the_next_file_by_itself(app, as_user):
+    person = as_user("admin")
+    data = b"wer,mail,egal\nAnn,ann@x.org,1\n"
+    number = draft_id(upload(person, data))
+    form = {
+        "column_0": "name",
+        "column_1": "email",
+        "column_2": "",
+        "match": ["email", "name"],
+        "profile_name": "",
+        "do": "keep",
+    }
+    person.client.post(f"/admin/imports/map/?id={number}", data=form)
+    page = person.client.get(f"/admin/imports/map/?id={number}").text
+    assert "The name of the profile must be given" in html.unescape(page) or "The name of the profile is" in page
+    person.client.post(
+        f"/admin/imports/map/?id={number}", data=form | {"profile_name": "Shop <1>", "profile_shared": "1"}
+    )
+    other = as_user("manager")
+    number = draft_id(upload(other, data.replace(b"Ann", b"Bob").replace(b"ann", b"bob")))
+    page = other.client.get(f"/admin/imports/map/?id={number}").text
+    assert "Set as <strong>Shop &lt;1&gt;</strong> says" in page
+    assert re.findall(r'name="match" value="([^"]+)" checked', page) == ["email", "name"]
+    assert "For everybody" not in page
+    assert "selected>Display name<" in page
+    other.client.post(f"/admin/imports/map/?id={number}", data={"do": "profile", "profile": "Odoo contacts"})
+    page = other.client.get(f"/admin/imports/map/?id={number}").text
+    assert "Set as <strong>Odoo contacts</strong> says" in page
+    other.client.post(f"/admin/imports/map/?id={number}", data={"do": "profile", "profile": "Nothing"})
+    assert "there is no profile “Nothing”" in other.client.get(f"/admin/imports/map/?id={number}").text
+    assert "Shop &lt;1&gt;" not in other.client.get("/admin/import-profiles/").text, "in the list stand one's own"
+    assert "Shop &lt;1&gt;" in person.client.get("/admin/import-profiles/").text
