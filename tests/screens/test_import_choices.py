@@ -6,6 +6,7 @@ import html
 import re
 
 from crm.core.entity import db, face_named
+from crm.importing.matching import matchable
 from crm.models.access import User
 from crm.models.imports import Import
 from crm.models.parties import Party
@@ -96,7 +97,7 @@ def test_ladder_and_rules_are_chosen_beside_the_columns(app, as_user):
     page = person.client.get(f"/admin/imports/map/?id={number}").text
     assert page.count('<option value="fill">Only if blank</option>') == 4
     names = re.findall(r'name="match" value="([^"]+)"', page)
-    assert names == ["external_id", "code", "account_number", "tax_id", "email", "phone", "name+postal_code", "name"]
+    assert names == [*matchable(face_named("customer"))]
     form = {"do": "next", "column_0": "name", "column_1": "email", "column_2": "phone", "column_3": "industry", "rule_0": "never",
             "rule_3": "fill", "match": ["email", "phone"], "known_only": "1"}  # fmt: skip
     assert person.client.post(f"/admin/imports/map/?id={number}", data=form).status_code == 303
