@@ -97,6 +97,9 @@ def _none(*patterns: str) -> tuple[Grant, ...]:
     return tuple(Grant(pattern, deny=True) for pattern in patterns)
 
 
+# Lists for campaigns: whom one may write to, and how.
+_MAILING = tuple(f"{face}.{verb}" for face in ("customer", "end_customer", "contact")
+                 for verb in ("export", "export_consented"))  # fmt: skip
 # To keep records right one by one isn't to bring them in by the thousand.
 _NO_FILES = _none("business.import")
 _READER = (*_all("business.read"), *_EVERYBODY)
@@ -154,9 +157,9 @@ DELIVERED: dict[str, Delivered] = {
         (*_show("business.*", READ, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_show("Credit.*", WRITE, OPEN, FINANCIAL), *_COMMON,
          *_TASKS)),
     "marketer": Delivered(
-        "Marketer", "Reads customers without who they are; keeps tags and preferences",
+        "Marketer", "Reads customers without who they are, exports how to reach those who agreed; keeps tags and preferences",
         (*_READER, *_all("customer.edit", "end_customer.edit", "channel_preference.create", "channel_preference.edit",
-                         "Marketing.*", "cost_input.create", "cost_input.edit", "consent.withdraw",
+                         "Marketing.*", "cost_input.create", "cost_input.edit", "consent.withdraw", *_MAILING,
                          *(f"{part}.*" for part in ("loyalty_program", "loyalty_terms", "loyalty_tier", "reward", "referral")),
                          *(f"{face}.{verb}" for face in ("customer", "end_customer")
                            for verb in ("add_to_segment", "remove_from_segment"))),

@@ -44,23 +44,25 @@ def streamed(export_id: int, taken: Extract) -> Iterator[bytes]:
 
     It runs after the request: nothing of the request's session is left by then.
     """
-    gone = 0
+    gone = withheld = 0
 
     def counted(batches: Batches) -> Batches:
-        nonlocal gone
+        nonlocal gone, withheld
         for part in batches:
             yield part
             gone += len(part)
+            withheld += taken.withheld(part)
 
     try:
         yield from as_file(taken, counted(taken.rows(db.session.connection())))
     finally:
         db.session.rollback()  # nothing was written, and the cursor is let go
-        run_in_transaction(lambda: _count(export_id, gone))
+        run_in_transaction(lambda: _count(export_id, gone, withheld if taken.gated else None))
 
 
-def _count(export_id: int, number: int) -> None:
-    db.session.get_one(Export, export_id).rows = number
+def _count(export_id: int, number: int, withheld: int | None) -> None:
+    export = db.session.get_one(Export, export_id)
+    export.rows, export.withheld = number, withheld
 
 
 def ask_for_file(face: Face, form: str, query: ListQuery, names: Sequence[str], *, by: Actor, total: int) -> Export:
@@ -85,14 +87,16 @@ def write_file(export: Export) -> Iterator[int]:
         raise Refused("whoever asked may no longer export these")
     if export.stored_name is None:
         raise Refused("its time is over: ask for a new one")
+    number = export.id
     query, path = read_query(face, parse_qsl(export.query, keep_blank_values=True)), path_of(export)
     taken = extract(face, query, read_columns(face, export.columns, by), str(export.format), by=by)
-    done = 0
+    done = withheld = 0
 
     def counted(batches: Batches) -> Batches:
-        nonlocal done
+        nonlocal done, withheld
         for part in batches:
             done += len(part)
+            withheld += taken.withheld(part)
             yield part
 
     told = 0
@@ -103,6 +107,7 @@ def write_file(export: Export) -> Iterator[int]:
             if done - told >= STEP:
                 told = done
                 yield done
+    db.session.get_one(Export, number).withheld = withheld if taken.gated else None
     yield done
 
 

@@ -22,6 +22,7 @@ from crm.core.fields import Choice, Field, FieldClass
 
 PICK = "pick"  # to find a record by name for a reference, without reading the rest of it; to read includes it
 BULK_PERSONAL = "export_personal"  # to take the values that say something about a person away in files
+CONSENTED = "export_consented"  # without that right: contact values alone, of those who agreed to marketing
 BUSINESS = "business"
 
 
@@ -106,6 +107,8 @@ def face_verbs(face: Face) -> list[str]:
     verbs = ["read", PICK, "export"]
     if any(declared.is_personal for declared in face.fields.values()):
         verbs.append(BULK_PERSONAL)
+    if any(declared.field_class is FieldClass.CONTACT for declared in face.fields.values()):
+        verbs.append(CONSENTED)
     verbs += [verb for verb, opened in (("create", about.create), ("edit", about.edit), ("delete", about.delete),
                                         ("import", about.imports)) if opened]  # fmt: skip
     return verbs + [command.verb for command in commands_of(face)]

@@ -22,6 +22,7 @@ from crm.importing.rules import rules_of
 from crm.importing.targets import DOT, Landing, brought_face, is_external, landings, own_landings
 from crm.importing.values import Style, date_style, number_style
 from crm.models.imports import Duplicates
+from crm.queries.exports import WITHHELD
 
 NUMBERS = frozenset(("money", "decimal", "integer"))
 DATES = frozenset(("date", "datetime"))
@@ -191,7 +192,7 @@ def _columns_of_export(face: Face, table: Table, actor: Actor | None) -> dict[in
     """Those of a file that was exported here: it has our names alone, with the number and the day of making of each
     record. What can't be set is left alone."""
     names = {column.index: column.name for column in table.columns}
-    if not {NUMBER, "created_at"} <= set(names.values()) <= {*face.fields, *face.embedded_names}:
+    if not {NUMBER, "created_at"} <= set(names.values()) <= {*face.fields, *face.embedded_names, WITHHELD}:
         return {}
     offered = {landing.name for landing in own_landings(face, actor)}
     return {number: name for number, name in names.items() if name in offered}

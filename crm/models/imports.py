@@ -231,7 +231,7 @@ class Export(Entity):
         columns=("file_name", "entity", "state", "rows", "query", "asked_by", "created_at"),
         search=("file_name",), filters=("entity", "format", "asked_by", "created_at"), sort=("created_at",),
         within=("asked_by",),
-        detail=(Section("File", ("file_name", "format", "entity", "rows", "state", "expires_at")),
+        detail=(Section("File", ("file_name", "format", "entity", "rows", "withheld", "state", "expires_at")),
                 Section("What was asked", ("query", "columns", "asked_by", "created_at", "job"))),
         help="Every list that was taken out as a file: by whom, what was asked, how many rows.",
     )  # fmt: skip
@@ -243,6 +243,8 @@ class Export(Entity):
                                          column={"server_default": ""})  # fmt: skip
     columns: Mapped[list[str]] = declare("tags", ARRAY(Text), editable=False)
     rows: Mapped[int | None] = integer_field(editable=False)
+    withheld: Mapped[int | None] = integer_field(editable=False, label="Rows with values withheld",
+                                                 help="For want of consent to marketing")  # fmt: skip
     asked_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False, label="By")
     job_id: Mapped[int | None] = reference_field("job", table="job", editable=False, on_delete="SET NULL")
     expires_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Kept until")

@@ -14,12 +14,15 @@ from sqlalchemy import Connection, Select, Text, and_, case, cast, func, inspect
 from sqlalchemy.orm import aliased
 
 from crm.core.entity import Embed, Face, db, face_named
-from crm.core.fields import MASK, Field
-from crm.core.permissions import BULK_PERSONAL, Access, Actor, accesses, allowed
+from crm.core.fields import MASK, Field, FieldClass
+from crm.core.permissions import BULK_PERSONAL, CONSENTED, Access, Actor, accesses, allowed
 from crm.core.spreadsheets import FORMULA, NUMBER, neutral
+from crm.models.privacy_choices import ConsentPurpose
+from crm.queries.consents import may_be_used
 from crm.queries.listing import BadQuery, ListQuery, loads, matching, ordered
 
 SHOWN, ALL = "shown", "all"  # words for the columns of the list, and for everything that is stored
+WITHHELD = "_withheld"  # the column that says which values of a row stay here for want of consent
 FIRST_PART, PART = 100, 1_000
 _SERIAL_FROM = "1900-03-01"  # spreadsheets take 1900 for a leap year: earlier days stay text
 
@@ -29,13 +32,24 @@ Batches = Iterator[Sequence[Sequence[Any]]]
 def export_names(face: Face, actor: Actor) -> list[str]:
     """Everything of a face that a file of this person's may hold, by the names that import and API use.
 
-    What says something about a person leaves in files only with a right of its own.
+    What says something about a person leaves in files only with a right of its own; or through the gate of consent, if it
+    tells how to reach somebody.
     """
     may, personal = accesses(actor, face), allowed(actor, f"{face.name}.{BULK_PERSONAL}") is not None
+    gated = asks_consent(face, actor)
     names = ["id", *(name for section in (*face.about.detail, *face.about.sections) for name in section.fields)]
     names += [*face.about.columns, *face.embedded_names, "created_at", "updated_at"]
     return [name for name in dict.fromkeys(names) if may.get(name, Access.HIDDEN) is not Access.HIDDEN
-            and (personal or not face.field(name).is_personal)]  # fmt: skip
+            and (personal or not face.field(name).is_personal or (gated and _reaches(face.field(name))))]  # fmt: skip
+
+
+def asks_consent(face: Face, actor: Actor) -> bool:
+    """Whether this person's files hold contact values of those alone who agreed to marketing on that channel."""
+    return not allowed(actor, f"{face.name}.{BULK_PERSONAL}") and allowed(actor, f"{face.name}.{CONSENTED}") is not None
+
+
+def _reaches(field: Field) -> bool:
+    return field.field_class is FieldClass.CONTACT and not field.derived
 
 
 def read_columns(face: Face, given: Sequence[str], actor: Actor) -> list[str]:
@@ -69,6 +83,7 @@ class Extract:
     form: str
     statement: Select[Any]
     masked: frozenset[str] = frozenset()
+    gated: bool = False  # the last column says what was withheld for want of consent
 
     def rows(self, on: Connection) -> Batches:
         """The rows in the order of the list, in parts, from a cursor on this connection.
@@ -82,12 +97,17 @@ class Extract:
             size = PART
             yield _derive(self, part, derived) if derived else [row[1:] for row in part]
 
+    def withheld(self, part: Sequence[Sequence[Any]]) -> int:
+        """How many of these rows lack a value for want of consent."""
+        return sum(bool(row[-1]) for row in part) if self.gated else 0
+
 
 def extract(face: Face, query: ListQuery, names: Sequence[str], form: str, *, by: Actor) -> Extract:
     """What a list shows a person who may export it, with these columns."""
     fields = [face.field(name) for name in names]
     may = accesses(by, face)
-    masked = frozenset(name for name in names if not may[name].shows)
+    gated = {field.name for field in fields if _reaches(field)} if asks_consent(face, by) else set()
+    masked = frozenset(name for name in names if not may[name].shows and name not in gated)
     sources: Any = face.entity.__table__
     embedded: dict[str, Any] = {}
     for embed in face.about.embeds:
@@ -97,16 +117,23 @@ def extract(face: Face, query: ListQuery, names: Sequence[str], form: str, *, by
             sources = sources.outerjoin(lateral, true())
     if any(field.figure for field in fields):
         sources = sources.outerjoin(face.figures[0].__table__, face.figures[0].id == face.entity.id)
-    cells = []
+    cells, withheld = [], []
     for field in fields:
         source = literal(None) if field.derived else embedded.get(field.name)
         source = _source(face, field, by) if source is None else source
+        if field.name in gated:
+            allows = may_be_used(face, field, ConsentPurpose.MARKETING)
+            withheld.append(case((and_(source.is_not(None), ~allows), literal(field.name))))
+            source = case((allows, source))
         cells.append(literal(None, Text) if field.derived else _masked(source) if field.name in masked
                      else _cell(field, source, form))  # fmt: skip
+    if gated:
+        fields.append(Field(kind="text", name=WITHHELD, label="Withheld for want of consent"))
+        cells.append(func.concat_ws(", ", *withheld))
     # A name of its own for each: no two of them are taken for the same column.
     labelled = [cell.label(f"c{number}") for number, cell in enumerate(cells)]
     statement = ordered(face, query, by, "export").with_only_columns(face.entity.id, *labelled).select_from(sources)
-    return Extract(face, fields, form, statement, masked)
+    return Extract(face, fields, form, statement, masked, bool(gated))
 
 
 def _one_related(face: Face, embed: Embed) -> Any:

@@ -13,6 +13,7 @@ from crm.core.entity import Entity, Face, all_faces, db, face_named
 from crm.core.fields import Field, FieldClass
 from crm.core.permissions import (
     BULK_PERSONAL,
+    CONSENTED,
     PICK,
     Access,
     Actor,
@@ -32,7 +33,8 @@ from crm.models.access import Origin, Role, RoleGrant, User
 from crm.queries.scope import colleagues_of, find, teams_of
 
 _VERBS = {"read": "see", PICK: "choose from a list", "create": "make", "edit": "change", "delete": "delete",
-          "export": "take out as a file", BULK_PERSONAL: "take personal values out in files", "import": "import"}  # fmt: skip
+          "export": "take out as a file", BULK_PERSONAL: "take personal values out in files",
+          CONSENTED: "take contact values of those who agreed to marketing out in files", "import": "import"}  # fmt: skip
 _ROWS = {Scope.OWN: "his or her own", Scope.TEAM: "his or her own and the teams'", Scope.ALL: "all"}
 MOST_NAMED = 3
 
