@@ -64,7 +64,17 @@ WIZARD = {
 CHANGES = {"photo_form": "photo_at"}
 # What one made for oneself is nobody else's, whatever the right; the files of documents have tests of their own.
 OWN_ALONE = {"file_view", "thumbnail_view"}
-API = {"api.collection", "api.record", "api.command", "api.below_record", "api.nothing"}
+API = {
+    "api.collection",
+    "api.record",
+    "api.command",
+    "api.below_record",
+    "api.nothing",
+    "api.imports",
+    "api.one_import",
+    "api.refused_rows",
+    "api.cancel_import",
+}
 FACES = [face for face in all_faces() if face.about.screen]
 API_FACES = [face for face in FACES if face.about.api]
 # Statuses by which somebody is let in: done, asked, or told what is wrong with what was sent.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from crm.api import import_calls
 from crm.api.below import TIMELINE, below, lists_below
 from crm.api.documents import parts
 from crm.api.lookups import NAMES, offered
@@ -66,9 +67,11 @@ def describe() -> dict[str, Any]:
 def _described(_faces: tuple[Face, ...]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {"Problem": _PROBLEM, "Reference": _REFERENCE, **_TIMELINE_SCHEMAS}
+    schemas |= import_calls.SCHEMAS
     for face in opened():
         schemas |= dict(_schemas(face))
         paths |= dict(_paths(face))
+    paths |= import_calls.import_calls(PREFIX)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Customer Desk", "version": "1", "description": INTRODUCTION},

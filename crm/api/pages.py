@@ -77,7 +77,9 @@ def _example(method: str, path: str, operation: dict[str, Any], schemas: dict[st
     lines = [f"curl {'' if method == 'get' else f'-X {method.upper()} '}-H 'Authorization: Bearer KEY'"]
     if method == "patch":
         lines.append("-H 'If-Match: \"ETAG\"'")
-    if "requestBody" in operation:
+    if "multipart/form-data" in operation.get("requestBody", {}).get("content", {}):
+        lines.append("""-F 'file=@customers.csv' -F 'plan={"entity": "customers", "dry_run": true}'""")
+    elif "requestBody" in operation:
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
         required = schema.get("required", [])
         if "$ref" in schema:

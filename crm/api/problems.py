@@ -34,6 +34,10 @@ def wrong(errors: Mapping[str, str], detail: str = "Some values can't be taken."
     return Problem(422, detail, errors=errors)
 
 
+def not_allowed(allow: str) -> Problem:
+    return Problem(405, f"Only {allow} can be used here.", headers={"Allow": allow})
+
+
 def answer(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer. Documents belong to the one who asked, so no shared cache may keep them."""
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":"))

@@ -18,10 +18,15 @@ def body() -> dict[str, Any]:
     """The object that was sent; nothing sent counts as an empty one. Raises Problem."""
     request.max_content_length = MAX_BYTES
     raw = request.get_data(cache=True)
+    if raw and request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
+        raise Problem(415, "Send JSON, with Content-Type: application/json.")
+    return object_of(raw)
+
+
+def object_of(raw: bytes) -> dict[str, Any]:
+    """The same of a part of a request."""
     if not raw:
         return {}
-    if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
-        raise Problem(415, "Send JSON, with Content-Type: application/json.")
     try:
         given = json.loads(raw.decode("utf-8"), parse_float=_decimal, parse_constant=_no_number)
     except UnicodeDecodeError:

@@ -23,15 +23,18 @@ KEPT_HOURS = 24
 _HEADERS = ("Location", "ETag")
 
 
-def once(work: Callable[[], Response]) -> Response:
-    """Do the work, or answer what it answered the last time. Problem 422 for a key used for other work."""
+def once(work: Callable[[], Response], *, meaning: bytes | None = None) -> Response:
+    """Do the work, or answer what it answered the last time. Problem 422 for a key used for other work.
+
+    `meaning` stands for the body where that isn't JSON.
+    """
     given = request.headers.get("Idempotency-Key")
     if given is None:
         return work()
     if not 1 <= len(given) <= 255 or not given.isascii() or not given.isprintable():
         raise Problem(400, "Idempotency-Key must be 1 to 255 plain characters.")
     _forget_old()
-    wanted = _hash()
+    wanted = _hash(meaning)
     made = db.session.scalar(
         insert(IdempotencyKey)
         .values(api_key_id=g.api_key.id, key=given, request_hash=wanted)
@@ -77,10 +80,10 @@ def _again(given: str, wanted: str) -> Response:
     return answer_text(row.document["body"], row.status, row.document["headers"] | {"Idempotent-Replayed": "true"})
 
 
-def _hash() -> str:
+def _hash(meaning: bytes | None) -> str:
     """Method, address and meaning of the body; blanks and the order of names don't count."""
     try:
-        meaning = json.dumps(json.loads(request.get_data() or b"{}"), sort_keys=True).encode()
+        meaning = meaning or json.dumps(json.loads(request.get_data() or b"{}"), sort_keys=True).encode()
     except (ValueError, RecursionError):
         meaning = request.get_data()
     return hashlib.sha256(b"\n".join([request.method.encode(), request.full_path.encode(), meaning])).hexdigest()

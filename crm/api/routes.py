@@ -18,7 +18,7 @@ from crm.api.documents import documents, etag, fresh, loads, read_asked, read_fi
 from crm.api.entering import SAFE, actor, face_at, require, user, with_key
 from crm.api.lookups import PARAMETERS, BadLookup, look_up, offered
 from crm.api.openapi import describe
-from crm.api.problems import Problem, answer, problem_response, wrong
+from crm.api.problems import Problem, answer, not_allowed, problem_response, wrong
 from crm.api.repeating import once
 from crm.commands import records
 from crm.core.command import Refused, WrongInput, command_named, perform
@@ -78,7 +78,7 @@ def collection(plural: str) -> Response:
             return _list(face)
         case "POST" if face.about.create:
             return _create(face)
-    raise _not_allowed("GET, HEAD, POST" if face.about.create else "GET, HEAD")
+    raise not_allowed("GET, HEAD, POST" if face.about.create else "GET, HEAD")
 
 
 @blueprint.route("/<plural>/<given>", methods=METHODS)
@@ -92,7 +92,7 @@ def record(plural: str, given: str) -> Response:
             return _change(face, given)
         case "DELETE" if face.about.delete:
             return _delete(face, given)
-    raise _not_allowed(
+    raise not_allowed(
         ", ".join(["GET, HEAD", *(["PATCH"] if face.about.edit else []), *(["DELETE"] if face.about.delete else [])])
     )
 
@@ -104,14 +104,14 @@ def below_record(plural: str, given: str, name: str) -> Response:
     face = face_at(plural)
     if name in below(face):
         if request.method not in SAFE:
-            raise _not_allowed("GET, HEAD")
+            raise not_allowed("GET, HEAD")
         require(face, "read")
         return answer(read_below(face, _reached(face, given), name))
     made = command_named(face, name.replace("-", "_"))
     if made is None:
         raise Problem(404, f"{face.label_plural} have no command “{name[:60]}”, and nothing of that name below them.")
     if request.method != "POST":
-        raise _not_allowed("POST")
+        raise not_allowed("POST")
     require(face, "command", made.verb)
 
     def work() -> Response:
@@ -130,10 +130,6 @@ def below_record(plural: str, given: str, name: str) -> Response:
 @with_key
 def nothing(rest: str) -> Response:
     raise Problem(404, "There is nothing at this address. See /api/docs.")
-
-
-def _not_allowed(allow: str) -> Problem:
-    return Problem(405, f"Only {allow} can be used here.", headers={"Allow": allow})
 
 
 def _list(face: Face) -> Response:

@@ -255,8 +255,11 @@ KEY_PREFIX = "cdk_"
 
 
 def scope_names() -> list[str]:
-    """`<entity>:read|write|command` for every face that the API opens."""
-    return [f"{face.plural}:{verb}" for face in all_faces() if face.about.api for verb in ("read", "write", "command")]
+    """`<entity>:read|write|command` for every face that the API opens, `<entity>:import` for what files can bring."""
+    opened = [
+        f"{face.plural}:{verb}" for face in all_faces() if face.about.api for verb in ("read", "write", "command")
+    ]
+    return opened + [f"{face.plural}:import" for face in all_faces() if face.about.imports]
 
 
 def create_key(*, name: str, user: User, scopes: Iterable[str], days: int | None = None) -> tuple[ApiKey, str]:

@@ -50,7 +50,7 @@ def test_every_face_field_and_command_is_described(client):
     document = client.get("/api/v1/openapi.json").get_json()
     for face in all_faces():
         path = f"/api/v1/{face.plural}"
-        assert (path in document["paths"]) == face.about.api
+        assert (path in document["paths"]) == (face.about.api or face.name == "import")
         if not face.about.api:
             continue
         assert ("post" in document["paths"][path]) == face.about.create
