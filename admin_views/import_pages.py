@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from flask import url_for
+from flask import request, url_for
 from markupsafe import Markup
 
 from admin_views import import_reading as reading
@@ -16,11 +16,13 @@ from admin_views.lists import endpoint
 from crm.core.entity import Face
 from crm.core.jobs import Job, JobState, pause, resume
 from crm.importing.access import may_cancel, may_take_refused, may_undo
+from crm.importing.decisions import LEAVE_OUT
 from crm.importing.files import MIB
 from crm.importing.mapping import suggest
 from crm.importing.plan import OVERWRITE, RULES, Plan, missing
 from crm.importing.profiles import may_share, profiles_of
 from crm.importing.reading import Table
+from crm.importing.report import SAMPLE
 from crm.importing.start import asked_already
 from crm.importing.targets import DOT, landings
 from crm.importing.undoing import why_not
@@ -128,9 +130,13 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
                 "text": "The counts are of those; the others are loaded too.",
             }
         )
-    rows = []
+    rows, plan = [], Plan.from_data(record.plan)
+    show = request.args.get("show", "")
+    first = {row["number"] for row in findings["rows"][:SAMPLE]}
     for row in findings["rows"]:
         outcome = Outcome(row["outcome"])
+        if outcome.value != show and (show or not (row["number"] in first or outcome in _NOT_TAKEN)):
+            continue
         problem = outcome in (Outcome.REFUSED, Outcome.AMBIGUOUS)
         rows.append(
             {
@@ -141,8 +147,14 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
                 "text": row["text"] if not row["reason"] or problem else row["reason"],
                 "changes": row["changes"],
                 "problems": [row["reason"]] if problem and row["reason"] else [],
+                "meant": plan.rows.get(row["number"], "") if _may_be_named(outcome, row, plan) else None,
+                "left_out": False,
             }
         )
+    out = [line for line, decided in plan.rows.items() if decided == LEAVE_OUT] if show in ("", "skipped") else []
+    rows += [{"number": line, "outcome": "Left out", "tone": "neutral", "title": f"Row {line}", "text": "As you decided",
+              "changes": [], "problems": [], "meant": None, "left_out": True} for line in out]  # fmt: skip
+    rows.sort(key=lambda row: row["number"])
     if record.match_by is None and record.duplicates is not Duplicates.CREATE:
         warnings.insert(
             0,
@@ -160,7 +172,9 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
     something = counts["created"] + counts["updated"] > 0
     more = (
         ""
-        if len(rows) >= counts["rows"]
+        if len(rows) >= (counts[show] if show in counts else counts["rows"])
+        else f"the first ones of {counts[show]:,}"
+        if show in counts
         else f"the first ones of {counts['rows']:,}, and the first that cannot be taken"
     )
     return {
@@ -170,6 +184,8 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
         "unfit": reading.unfit(face, Plan.from_data(record.plan), findings.get("unfit", {})),
         "rows": rows,
         "rows_text": more,
+        "outcomes": _outcome_links(record, counts, show),
+        "annotated_url": url_for("imports.annotated_view", id=record.id) if findings.get("annotated") else None,
         "hidden": hidden(confirmed),
         "can_run": something,
         "blocked_text": "" if something else "No row would change anything: there is nothing to import.",
@@ -179,6 +195,27 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
         if something and findings["complete"]
         else "Import",
     }
+
+
+_NOT_TAKEN = (Outcome.REFUSED, Outcome.AMBIGUOUS)
+
+
+def _may_be_named(outcome: Outcome, row: Mapping[str, Any], plan: Plan) -> bool:
+    """Whether the person may say which record the row means: where several could be meant, and where it was said."""
+    return plan.duplicates is not Duplicates.CREATE and (
+        outcome is Outcome.AMBIGUOUS or bool(plan.rows.get(row["number"]))
+    )
+
+
+def _outcome_links(record: Import, counts: Mapping[str, int], show: str) -> list[dict[str, Any]]:
+    """All rows, or those of one outcome alone."""
+    named = [
+        ("", "All", counts["rows"]),
+        *((name, OUTCOME_WORDS[name][0], counts[name]) for name in OUTCOME_WORDS if counts[name]),
+    ]
+    return [{"label": label, "count": f"{number:,}", "active": name == show,
+             "url": url_for("imports.preview_view", id=record.id, show=name or None)}
+            for name, label, number in named] if len(named) > 2 else []  # fmt: skip
 
 
 def count_cards(counts: Mapping[str, int | None], *, ended: bool = False) -> list[dict[str, Any]]:

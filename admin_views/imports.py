@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from flask import Response, abort, flash, make_response, redirect, render_template, request, send_file, url_for
@@ -19,12 +20,14 @@ from crm.core.command import Command, Refused, WrongInput, perform
 from crm.core.entity import Face, db, face_named
 from crm.core.jobs import bell, cancel, pause, resume
 from crm.importing import access, start
+from crm.importing.decisions import read_decisions
 from crm.importing.files import FileRefused, ReadOptions
 from crm.importing.matching import as_ladder
 from crm.importing.plan import Plan, PlanChanged, PlanRefused, suggested_columns
 from crm.importing.profiles import keep_profile, profile_named
 from crm.importing.reading import Table
 from crm.importing.report import refused_file
+from crm.importing.storage import uploads
 from crm.importing.targets import landings
 from crm.importing.unfit import read_words
 from crm.models.imports import Import
@@ -46,6 +49,7 @@ class ImportView(UploadRoutes, UndoRoutes, EntityView):
             "undo_view",
             "undo_status_view",
             "refused_view",
+            "annotated_view",
             "template_view",
         )
     )
@@ -213,7 +217,7 @@ class ImportView(UploadRoutes, UndoRoutes, EntityView):
         """Small files are checked at once; for large ones a job does it, and this answers its progress."""
         try:
             if record.size <= start.CHECKED_AT_ONCE or not bell.state().get("workers"):
-                record.checked = start.check_now(record)
+                record.checked = start.check_now(record, annotated=True)
                 return None
         except (FileRefused, PlanRefused, Refused) as refusal:
             flash(f"{record.file_name}: {refusal}.", "bad")
@@ -306,11 +310,19 @@ class ImportView(UploadRoutes, UndoRoutes, EntityView):
         path = refused_file(record, lambda: start.reopen(record, face))
         if path is None:
             abort(404)
-        stem = record.file_name.rsplit(".", 1)[0]
-        return send_file(path, mimetype=MIME, as_attachment=True, download_name=f"{stem} refused.csv", max_age=0)
+        return _rows_file(record, path, "refused")
 
     def _refuse(self, record: Import) -> int:
         return _refusal(record)
+
+    @expose("/annotated/")
+    def annotated_view(self) -> Any:
+        """All rows that were checked, with what would become of each."""
+        record, _ = self._draft()
+        name = (record.checked or {}).get("annotated")
+        if not name or not (uploads() / name).exists():
+            return redirect(url_for(".preview_view", id=record.id), 303)
+        return _rows_file(record, uploads() / name, "checked")
 
     def _found(self) -> tuple[Import, Face]:
         given = request.args.get("id", "")
@@ -345,8 +357,18 @@ def _words(plan: Plan) -> dict[str, Any]:
     return {"words": read_words(request.form, plan.columns.values())}
 
 
+def _rows(plan: Plan) -> dict[str, Any]:
+    shown, decided = set(request.form.getlist("shown")), read_decisions(request.form, request.form.getlist("leave_out"))
+    return {"rows": {line: kept for line, kept in plan.rows.items() if str(line) not in shown} | decided}
+
+
 # What the page of the check lets a person decide, by the button.
-_SETTLING: dict[str, Callable[[Plan], dict[str, Any]]] = {"words": _words}
+_SETTLING: dict[str, Callable[[Plan], dict[str, Any]]] = {"words": _words, "rows": _rows}
+
+
+def _rows_file(record: Import, path: Path, what: str) -> Response:
+    name = f"{record.file_name.rsplit('.', 1)[0]} {what}.csv"
+    return send_file(path, mimetype=MIME, as_attachment=True, download_name=name, max_age=0)
 
 
 def _refusal(record: Import) -> int:

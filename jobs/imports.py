@@ -32,7 +32,7 @@ def check(job: Job) -> Iterator[Step]:
     findings = None
     try:
         with db.engine.connect() as connection, connection.begin() as trial:
-            for done, told in try_out(record, connection):
+            for done, told in try_out(record, connection, annotated=True):
                 findings = told
                 yield Step(done, message="Nothing is written yet")
             trial.rollback()

@@ -55,6 +55,7 @@ WIZARD = {
     "status_view",
     "cancel_view",
     "refused_view",
+    "annotated_view",
     "pause_view",
     "resume_view",
     "undo_view",

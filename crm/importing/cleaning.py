@@ -50,5 +50,5 @@ def _keeping() -> list[Any]:
 
 
 def _still_named(names: list[str]) -> set[str]:
-    columns = (Import.stored_name, Import.refused_name)
+    columns = (Import.stored_name, Import.refused_name, Import.checked["annotated"].astext)
     return {name for column in columns for name in db.session.scalars(select(column).where(column.in_(names))) if name}

@@ -17,6 +17,7 @@ from crm.core.entity import Face
 from crm.core.statistics import refresh_statistics
 from crm.importing import linking
 from crm.importing.checking import explain, out_of_reach, put_first, refuse_broken, refuse_checked
+from crm.importing.decisions import LEAVE_OUT, named_records
 from crm.importing.linking import Link, links_of
 from crm.importing.plan import Plan
 from crm.importing.rights import Rights
@@ -220,6 +221,8 @@ class Loader:
         if self._plan.duplicates is Duplicates.UPDATE:
             self._in_turn(rows)
             return
+        if self._plan.duplicates is Duplicates.SKIP:
+            self._name_records(scope, skip=True)
         if self._plan.duplicates is Duplicates.SKIP and self._plan.match:
             self._run(main.sql.ladder.match(scope), skip=True)
             self._run(main.sql.ladder.skip_repeated(scope))
@@ -244,6 +247,7 @@ class Loader:
         """Answers the lines of rows that found the record of another one of these, and are still to come."""
         sql, scope = part.sql, f"{part.sql.rows} AND {rows}"
         waiting: list[int] = []
+        self._name_records(scope, skip=False)
         if part.plan.match:
             self._run(sql.ladder.match(scope), skip=False)
         if len(part.plan.match) > 1:
@@ -262,6 +266,12 @@ class Loader:
         if waiting:
             self._run(sql.ladder.let_go(), waiting=waiting)
         return waiting
+
+    def _name_records(self, scope: str, *, skip: bool) -> None:
+        """The records that a person named for single rows."""
+        named = {line: given for line, given in self._plan.rows.items() if given != LEAVE_OUT}
+        if named:
+            self._run(named_records(self._face, scope), skip=skip, named_lines=[*named], named=[*named.values()])
 
     def _link(self, part: _Part, rows: str) -> None:
         """Find what the rows name, bring what they bring along, and refuse those that cannot be records then."""

@@ -174,7 +174,8 @@ class Ladder:
             for rank, step in enumerate(self.steps)
         )
         return f"""
-            WITH given AS MATERIALIZED (SELECT r.id AS row_, {keys} FROM import_row r WHERE {scope} AND {OPEN}),
+            WITH given AS MATERIALIZED (SELECT r.id AS row_, {keys} FROM import_row r
+                                       WHERE {scope} AND {OPEN} AND r.record_id IS NULL),
             found AS ({looked_up}),
             steps AS (SELECT row_, rank, count(DISTINCT id) AS number, min(id) AS id, array_agg(DISTINCT id) AS ids,
                              array_to_string((array_agg(DISTINCT title))[1:{_SHOWN}], ', ') AS who

@@ -13,6 +13,7 @@ from typing import Any
 from crm.core.entity import Face, face_named
 from crm.core.fields import countries
 from crm.core.permissions import Actor
+from crm.importing.decisions import MOST
 from crm.importing.files import Column, ReadOptions
 from crm.importing.keys import EXTERNAL, NUMBER, usable
 from crm.importing.mapping import known_words, suggest
@@ -52,7 +53,8 @@ class Plan:
     the file says nothing. `system` is where the file comes from: numbers of that system are kept, and other records are
     found by them. `words` says of a field what the words of the file mean. `rules` says of a field when the file changes
     it in a known record, where that isn't always; with `known_only` no record is made. `only`
-    says of columns what a row must have there to be taken, see `row_filter`."""
+    says of columns what a row must have there to be taken, see `row_filter`. `rows` says of single rows by their number
+    that they are left out, or which record they mean, see `decisions`."""
 
     face: str
     options: ReadOptions
@@ -67,6 +69,7 @@ class Plan:
     rules: Mapping[str, str] = field(default_factory=dict)
     known_only: bool = False
     only: Mapping[int, str] = field(default_factory=dict)
+    rows: Mapping[int, str] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
         return {
@@ -83,6 +86,7 @@ class Plan:
             "rules": dict(self.rules),
             "known_only": self.known_only,
             "only": {str(number): pattern for number, pattern in self.only.items()},
+            "rows": {str(line): decided for line, decided in self.rows.items()},
         }
 
     @property
@@ -111,6 +115,7 @@ class Plan:
             rules=data.get("rules", {}),
             known_only=data.get("known_only", False),
             only={int(number): pattern for number, pattern in data.get("only", {}).items()},
+            rows={int(line): decided for line, decided in data.get("rows", {}).items()},
         )
 
     @property
@@ -213,6 +218,7 @@ def make_plan(
     rules: Mapping[str, str] | None = None,
     known_only: bool = False,
     only: Mapping[int, str] | None = None,
+    rows: Mapping[int, str] | None = None,
     complete: bool = True,
     actor: Actor | None = None,
 ) -> Plan:
@@ -224,6 +230,8 @@ def make_plan(
     _check_source(system, (*chosen.values(), *same))
     if wrong := next((number for number in only or {} if not 0 <= number < len(table.columns)), None):
         raise PlanRefused(f"the file has no column {wrong + 1}")
+    if len(rows or {}) > MOST:
+        raise PlanRefused(f"more than {MOST:,} single rows are decided: mend them in the file")
     if duplicates is Duplicates.UPDATE and not face.about.edit:
         raise PlanRefused(f"{face.label_plural.lower()} are never changed: choose to skip what is there already")
     ladder = _ladder(face, match, [*chosen.values(), *same], actor, complete=complete)
@@ -238,7 +246,7 @@ def make_plan(
             _check_named_by(face_named(landing.field.refers_to), style, system, actor)
     return Plan(face.name, table.options, chosen, {**found, **by}, duplicates, ladder, country, same, system or None,
                 words or {}, _rules(rules or {}, [*chosen.values(), *same]), known_only and duplicates is Duplicates.UPDATE,
-                only or {})  # fmt: skip
+                only or {}, rows or {})  # fmt: skip
 
 
 def _rules(given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:

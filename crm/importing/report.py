@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from crm.models.imports import Import
 from crm.models.parties import Party
 
 SAMPLE = 20
+_NOT_TAKEN = "outcome IN ('refused', 'ambiguous')"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -31,22 +32,35 @@ def write_refused(connection: Connection, import_id: int, table: Table, folder: 
 
     Answers the file's name in the folder, None when all rows were taken. It appears whole or not at all.
     """
-    refused = _refused(connection, import_id)
-    wanted = next(refused, None)
+    told = ((line, (field, reason)) for line, _, field, reason in _rows_told(connection, import_id, _NOT_TAKEN))
+    return _write_rows(table, folder, ("_field", "_error"), told)
+
+
+def write_annotated(connection: Connection, import_id: int, table: Table, folder: Path) -> str | None:
+    """Write every row that was tried, as it stands in the file, with `_row`, `_outcome`, `_field`, `_error`."""
+    told = ((line, (outcome, field, reason)) for line, outcome, field, reason in _rows_told(connection, import_id))
+    return _write_rows(table, folder, ("_outcome", "_field", "_error"), told)
+
+
+def _write_rows(
+    table: Table, folder: Path, names: Sequence[str], told: Iterator[tuple[int, tuple[str | None, ...]]]
+) -> str | None:
+    """The rows of which something is told, in the order of the file. None when it is none."""
+    wanted = next(told, None)
     if wanted is None:
         return None
     name = f"{secrets.token_hex(16)}.csv"
     temporary = folder / f"{name}.part"
     with temporary.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*(neutral(column.name) for column in table.columns), "_row", "_field", "_error"])
+        writer.writerow([*(neutral(column.name) for column in table.columns), "_row", *names])
         for row in table.rows():
             if wanted is None:
                 break
             if row.number == wanted[0]:
                 cells = [neutral(_SURROGATE.sub("\ufffd", cell.replace("\0", ""))) for cell in row.cells]
-                writer.writerow([*cells, row.number, neutral(wanted[1] or ""), neutral(wanted[2] or "")])
-                wanted = next(refused, None)
+                writer.writerow([*cells, row.number, *(neutral(words or "") for words in wanted[1])])
+                wanted = next(told, None)
         file.flush()
         os.fsync(file.fileno())
     temporary.chmod(0o600)
@@ -63,18 +77,20 @@ def refused_file(record: Import, reopen: Callable[[], Table]) -> Path | None:
     return uploads() / record.refused_name if record.refused_name else None
 
 
-def _refused(connection: Connection, import_id: int) -> Iterator[tuple[int, str | None, str | None]]:
-    """In the order of the file, a thousand at a time."""
+def _rows_told(
+    connection: Connection, import_id: int, narrowed: str = "true"
+) -> Iterator[tuple[int, str | None, str | None, str | None]]:
+    """Line, outcome, field and reason in the order of the file, a thousand at a time."""
     after = 0
     while True:
         rows = connection.execute(
             text(
-                "SELECT line, field, reason FROM import_row WHERE import_id = :import AND step = '' AND line > :after "
-                "AND outcome IN ('refused', 'ambiguous') ORDER BY line LIMIT 1000"
+                "SELECT line, outcome, field, reason FROM import_row WHERE import_id = :import AND step = '' "  # noqa: S608 - ours
+                f"AND line > :after AND {narrowed} ORDER BY line LIMIT 1000"
             ),
             {"import": import_id, "after": after},
         ).all()
-        yield from ((line, field, reason) for line, field, reason in rows)
+        yield from ((line, outcome, field, reason) for line, outcome, field, reason in rows)
         if not rows:
             return
         after = rows[-1][0]
@@ -134,13 +150,12 @@ def _doubts(connection: Connection, import_id: int, face: Face) -> list[str]:
 
 
 def sample_rows(connection: Connection, import_id: int, face: Face) -> list[dict[str, Any]]:
-    """The first rows, and the first that would not be taken, with what would change; for a preview."""
+    """The first rows of each outcome, with what would change; for a preview."""
     rows = connection.execute(
         text(
-            "(SELECT line, outcome, data, field, reason, changes FROM import_row WHERE import_id = :import AND step = '' "
-            " ORDER BY line LIMIT :sample) UNION "
-            "(SELECT line, outcome, data, field, reason, changes FROM import_row WHERE import_id = :import AND step = '' "
-            " AND outcome IN ('refused', 'ambiguous') ORDER BY line LIMIT :sample) ORDER BY line"
+            "SELECT line, outcome, data, field, reason, changes FROM "
+            "(SELECT *, row_number() OVER (PARTITION BY outcome ORDER BY line) AS place FROM import_row "
+            " WHERE import_id = :import AND step = '') placed WHERE place <= :sample ORDER BY line"
         ),
         {"import": import_id, "sample": SAMPLE},
     )

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from crm.core.entity import Face
 from crm.core.fields import Choice, Field
+from crm.importing.decisions import BY_HAND, LEAVE_OUT
 from crm.importing.files import Row
 from crm.importing.keys import keys_of
 from crm.importing.plan import (
@@ -133,6 +134,9 @@ class RowReader:
 
     def wants(self, row: Row) -> bool:
         """Whether the plan takes such rows at all; what can't be read is for `read` to tell."""
+        if self._plan.rows.get(row.number) == LEAVE_OUT:
+            self.remarks[BY_HAND] += 1
+            return False
         wanted = row.problem is not None or self._filter(row.cells)
         if not wanted:
             self.remarks[self._not_wanted] += 1
@@ -141,7 +145,7 @@ class RowReader:
     @property
     def left_out(self) -> int:
         """How many rows the plan didn't want so far."""
-        return self.remarks[self._not_wanted]
+        return self.remarks[self._not_wanted] + self.remarks[BY_HAND]
 
     def read(self, row: Row) -> list[Staged]:
         """Values or refusal of one row, then of what it brings along; never raises for what stands in it."""

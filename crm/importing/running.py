@@ -18,10 +18,10 @@ from crm.core.jobs import Step
 from crm.importing.loading import Loader, totals
 from crm.importing.plan import Plan
 from crm.importing.reading import Table, open_table
-from crm.importing.report import SAMPLE, count_remarks, sample_rows, write_refused
+from crm.importing.report import count_remarks, sample_rows, write_annotated, write_refused
 from crm.importing.rights import Rights
 from crm.importing.rows import RowReader
-from crm.importing.staging import clear, stage, staged_rows
+from crm.importing.staging import CHUNK, clear, stage, staged_rows
 from crm.importing.storage import uploads
 from crm.importing.unfit import as_found
 from crm.models.access import Role, User
@@ -130,11 +130,13 @@ def _finish(work: _Work, counts: Counter[str], remarks: Counter[str]) -> Step:
     )
 
 
-def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[str, Any] | None]]:
+def try_out(
+    record: Import, connection: Connection, *, annotated: bool = False
+) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """The same through a connection whose transaction the caller rolls back: nothing of it stays.
 
     Yields (rows done, None) on the way and (rows, findings) last; findings are JSON: counts, rows, remarks,
-    `complete` (False when only the first rows were tried).
+    `complete` (False when only the first rows were tried), and if asked for the name of the `annotated` file.
     """
     work = _Work.of(record)
     reader = RowReader(work.plan, work.face, work.table, kept_out=all_kept_out())
@@ -143,8 +145,7 @@ def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[
     for line, _ in stage(lambda: connection, work.import_id, reader, work.table.rows(), limit=PREVIEWED):
         last = line
         yield 0, None
-    # The first rows' differences are kept: twice the sample, because blank rows leave gaps in the numbers.
-    watch = (work.plan.options.header or 0) + 2 * SAMPLE
+    watch = (work.plan.options.header or 0) + CHUNK  # so far it is kept what would change
     loader = Loader(lambda: connection, work.import_id, work.face, work.plan, work.rights, watch=watch, alone=False)
     loader.compare_keys()
     staged = staged_rows(connection, work.import_id)
@@ -162,5 +163,8 @@ def try_out(record: Import, connection: Connection) -> Iterator[tuple[int, dict[
             "remarks": count_remarks(connection, work.import_id, work.face, reader.remarks),
             "unfit": as_found([*reader.unfit(), *loader.not_found()], work.plan.words),
             "complete": complete,
+            "annotated": write_annotated(connection, work.import_id, work.table, work.path.parent)
+            if annotated
+            else None,
         },
     )

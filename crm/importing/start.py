@@ -151,11 +151,13 @@ def replan(
     if record.job_id is not None:
         raise Refused("it has been started already")
     old = Plan.from_data(record.plan)
-    names = ("duplicates", "match", "country", "constants", "system", "words", "rules", "known_only", "only")
+    names = ("duplicates", "match", "country", "constants", "system", "words", "rules", "known_only", "only", "rows")
     kept: dict[str, Any] = {name: getattr(old, name) for name in names}
     if columns is not None:
         possible = offered(face, [*columns.values(), *kept["constants"]], record.asked_by)
         kept["match"] = [name for name in old.match if name in possible]
+    if table.options != old.options:
+        kept["rows"] = {}  # they may be others now
     kept |= more
     plan = make_plan(face, table, columns=columns, complete=complete, actor=record.asked_by, **kept)
     if complete:
@@ -165,12 +167,13 @@ def replan(
     return plan
 
 
-def check_now(record: Import) -> dict[str, Any]:
-    """What would happen, with nothing written: the whole import in a savepoint that is rolled back."""
+def check_now(record: Import, *, annotated: bool = False) -> dict[str, Any]:
+    """What would happen, with nothing written: the whole import in a savepoint that is rolled back. `annotated`: keep the
+    rows with what would become of each as a file."""
     findings: dict[str, Any] | None = None
     savepoint = db.session.begin_nested()
     try:
-        for _, told in try_out(record, db.session.connection()):
+        for _, told in try_out(record, db.session.connection(), annotated=annotated):
             findings = told
     finally:
         savepoint.rollback()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import re
 
 from crm.core.entity import db, face_named
@@ -151,3 +153,51 @@ def test_a_mapping_is_kept_and_finds_the_next_file_by_itself(app, as_user):
     assert "there is no profile “Nothing”" in other.client.get(f"/admin/imports/map/?id={number}").text
     assert "Shop &lt;1&gt;" not in other.client.get("/admin/import-profiles/").text, "in the list stand one's own"
     assert "Shop &lt;1&gt;" in person.client.get("/admin/import-profiles/").text
+
+
+def test_single_rows_are_left_out_or_told_whom_they_mean_and_the_whole_file_is_taken_away_with_remarks(app, as_user):
+    person = as_user("manager")
+    with app.app_context():
+        twins = [
+            make(face_named("customer"), name=f"Twin {n}", email="twin@x.org", owner_id=person.user_id) for n in (1, 2)
+        ]
+        code, others = twins[1].code, [twin.id for twin in twins]
+        db.session.commit()
+    data = b"name,email,industry\nTwins,twin@x.org,Steel\nAnn,ann@x.org,Wood\n=Bob,bob@x.org,Wood\nCy,no mail,Wood\n"
+    number = mapped(person, data, duplicates="update")
+    address = f"/admin/imports/preview/?id={number}"
+    page = person.client.get(address).text
+    assert counts(app, number) == {"created": 2, "ambiguous": 1, "refused": 1}
+    assert (page.count('name="meant_'), page.count('name="leave_out"')) == (1, 4)
+    only = person.client.get(f"{address}&show=created").text
+    assert (only.count('name="leave_out"'), "Twins" in only) == (2, False)
+
+    answer = person.client.get(f"/admin/imports/annotated/?id={number}")
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    lines = list(csv.DictReader(io.StringIO(answer.get_data().decode("utf-8-sig"))))
+    answer.close()
+    assert [(line["_row"], line["_outcome"]) for line in lines] == [
+        ("2", "ambiguous"), ("3", "created"), ("4", "created"), ("5", "refused")]  # fmt: skip
+    assert (lines[2]["name"], "no mail" in lines[3]["_error"]) == ("'=Bob", True)
+    assert as_user("admin").client.get(f"/admin/imports/annotated/?id={number}").status_code == 404
+
+    def decide(**given: object) -> None:
+        form = {"do": "rows", "shown": ["2", "3", "4", "5"]} | given
+        assert person.client.post(address, data=form).status_code == 303
+        person.client.get(address)
+
+    decide(leave_out=["4", "x", "9" * 30], meant_2="C-999999")
+    assert counts(app, number) == {"created": 1, "skipped": 1, "refused": 2}
+    decide(leave_out=["4"], meant_2=code.lower())
+    assert counts(app, number) == {"created": 1, "updated": 1, "skipped": 1, "refused": 1}
+    page = person.client.get(address).text
+    assert f'name="meant_2" value="{code.lower()}"' in page
+    assert 'value="4" checked' in page
+    assert "1 of the rows left out by hand" in page
+    run(person, number)
+    end(app, number)
+    with app.app_context():
+        assert [db.session.get_one(Party, twin).industry for twin in others] == [None, "Steel"]
+        assert db.session.query(Party).filter(Party.email == "bob@x.org").count() == 0
+        record = db.session.get_one(Import, number)
+        assert (record.rows, record.rows_created, record.rows_updated, record.rows_skipped) == (4, 1, 1, 1)

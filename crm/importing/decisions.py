@@ -1,0 +1,40 @@
+"""What a person decides about single rows on the page of the check: left out, or the record that a row means."""
+
+# ruff: noqa: S608 - statements are put together from declarations; what a person gave is always bound
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from crm.core.entity import Face
+from crm.importing.rules import rules_of
+
+LEAVE_OUT = ""
+MOST = 1_000
+BY_HAND = "of the rows left out by hand"
+
+
+def read_decisions(given: Mapping[str, str], left_out: list[str]) -> dict[int, str]:
+    """The lines that are left out, and those for which a record was named (`meant_17`)."""
+    meant = {name.removeprefix("meant_"): value.strip() for name, value in given.items() if name.startswith("meant_")}
+    found = {line: value for line, value in meant.items() if value} | dict.fromkeys(left_out, LEAVE_OUT)
+    return {int(line): value for line, value in found.items() if line.isascii() and line.isdigit() and len(line) < 10}
+
+
+def named_records(face: Face, scope: str) -> str:
+    """SQL: give each row the record that was named for it, by its code or number here; refuse it where there is none."""
+    table = face.entity.__tablename__
+    by_code = f" OR {table}.code = upper(c.given)" if "code" in face.entity.__table__.c else ""
+    condition = " AND ".join(f"({one})" for one in (*map(str, face.where()), rules_of(face).matched_with))
+    noun = face.label.lower().replace("'", "''")
+    return f"""
+        UPDATE import_row r SET record_id = t.id,
+            outcome = CASE WHEN t.id IS NULL THEN 'refused' WHEN :skip THEN 'skipped' END,
+            reason = CASE WHEN t.id IS NULL THEN 'there is no {noun} “' || left(c.given, 60) || '”, which you named for it'
+                          WHEN :skip THEN 'it means ' || c.given || ', as you said' END
+        FROM unnest(CAST(:named_lines AS integer[]), CAST(:named AS text[])) c(line, given)
+        LEFT JOIN LATERAL (
+            SELECT {table}.id FROM {table} WHERE {condition} AND ({table}.id =
+                CASE WHEN c.given ~ '^#?[1-9][0-9]{{0,17}}$' THEN CAST(ltrim(c.given, '#') AS bigint) END{by_code})
+            ORDER BY {table}.id LIMIT 1) t ON true
+        WHERE {scope} AND r.outcome IS NULL AND r.record_id IS NULL AND r.line = c.line"""
