@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import event, text
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.orm import Session
 
 from crm.core.entity import DeclarationError, Entity, entities
 from crm.core.triggers import NEVER_ROW_BY_ROW, SETTINGS
@@ -64,9 +64,8 @@ def hand_over(connection: Any) -> None:
 
 
 @event.listens_for(Session, "after_begin")
-def _on_begin(_session: Session, transaction: SessionTransaction, connection: Any) -> None:
-    if not transaction.nested:  # a savepoint has what its transaction was told
-        hand_over(connection)
+def _on_begin(_session: Session, _transaction: Any, connection: Any) -> None:
+    hand_over(connection)
 
 
 def audited_columns(entity: type[Entity]) -> list[tuple[str, bool]]:
