@@ -55,7 +55,7 @@ def sample(declared: Field, number: int | None = None) -> Any:
             low = (declared.minimum or 0) + 1
             return low + number % ((declared.maximum or low + 1000) - low) + Decimal("0.50")
         case "integer":
-            low = declared.minimum or 0
+            low = 1 if declared.minimum is None else declared.minimum  # no entry of points is about none
             return low + number % ((declared.maximum or low + 1000) - low + 1)
         case "date":
             return dt.date(1990, 1, 1) + dt.timedelta(days=number % 5000)

@@ -189,7 +189,7 @@ def _other_tries(endpoint: str, method: str, user: User | None) -> Iterator[Try]
     if endpoint in SIGNED_IN:
         expected = only(302) if user is None else IN
     if endpoint in NAMED:
-        if user is not None and allowed(user, NAMED[endpoint]) is not None:
+        if user is not None and allowed(user, NAMED[endpoint]) is Scope.ALL:
             return  # it would do it
         expected = only(302) if user is None and method == "GET" else only(403)
     yield Try(None, method, paths[endpoint], expected)

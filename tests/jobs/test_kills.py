@@ -41,8 +41,7 @@ KNOWN, ROWS = 6_000, 12_000
 ENDS_WITHIN = 60  # seconds from the moment when everything runs again
 T = TypeVar("T")
 
-pytestmark = [pytest.mark.soak, pytest.mark.slow,
-              pytest.mark.skipif(not os.environ.get("SOAK_N"), reason="LOUD: only make soak kills whole houses")]  # fmt: skip
+pytestmark = [pytest.mark.soak, pytest.mark.slow]
 
 
 class House:
