@@ -25,9 +25,12 @@ from crm.importing.report import refused_file
 from crm.importing.storage import UPLOAD_LIMIT, forget
 from crm.models.imports import Duplicates, Import, Outcome
 
-# What is said besides the plan itself; a plan says the rest by the names of its parts.
+# What is said besides the plan itself; a plan says the rest by the names of its parts. Single rows are decided on the page
+# of the check alone.
 _BESIDES = ("entity", "columns", "options", "again", "dry_run")
-_PARTS = {name: kind for name, kind in get_type_hints(Plan).items() if name not in ("face", "columns", "options")}
+_PARTS = {
+    name: kind for name, kind in get_type_hints(Plan).items() if name not in ("face", "columns", "options", "rows")
+}
 
 
 @blueprint.route("/imports", methods=METHODS)

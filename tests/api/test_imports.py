@@ -109,6 +109,7 @@ def test_from_the_file_to_the_refused_rows(own_database):
         ("[]", 422, ""),
         ({}, 422, "entity"),
         ({"entity": "jobs"}, 422, "entity"),
+        ({"entity": "customers", "rows": {"2": "C-000001"}}, 422, "rows"),
         ({"entity": ["customers"]}, 422, "entity"),
         (PLAN | {"colums": {}}, 422, "colums"),
         (PLAN | {"columns": ["name"]}, 422, "columns"),
