@@ -315,7 +315,8 @@ def test_a_check_writes_nothing_and_tells_what_the_import_then_does(bring, face,
 def test_the_history_names_the_person_and_the_import(bring, session):
     user, _ = create_user(email="ivy@x.org", role="manager")
     record = bring("name,email\nAnn,ann@x.org\n", by=user.id)
-    entry = session.scalars(select(AuditEntry).where(AuditEntry.record_id == party("ann@x.org").id)).one()
+    mine = AuditEntry.entity == "party", AuditEntry.record_id == party("ann@x.org").id
+    entry = session.scalars(select(AuditEntry).where(*mine)).one()
     assert (entry.actor_id, entry.via, str(entry.action)) == (user.id, f"import {record.id}", "create")
 
 
