@@ -14,7 +14,7 @@ from admin_views.cells import asking, moment
 from admin_views.forms import hidden
 from admin_views.lists import endpoint
 from crm.core.entity import Face
-from crm.core.jobs import Job, JobState, pause, resume
+from crm.core.jobs import Job, JobState, cancel, pause, resume
 from crm.importing.access import may_cancel, may_take_refused, may_undo
 from crm.importing.decisions import LEAVE_OUT
 from crm.importing.files import MIB
@@ -137,7 +137,7 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
         outcome = Outcome(row["outcome"])
         if outcome.value != show and (show or not (row["number"] in first or outcome in _NOT_TAKEN)):
             continue
-        problem = outcome in (Outcome.REFUSED, Outcome.AMBIGUOUS)
+        problem = outcome in _NOT_TAKEN
         rows.append(
             {
                 "number": row["number"],
@@ -164,7 +164,7 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
                 "text": f"No column is mapped by which {face.label_plural.lower()} are found: every row becomes a new record.",
             },
         )
-    confirmed = [("plan", Plan.from_data(record.plan).digest)]
+    confirmed = [("plan", plan.digest)]
     question = asked_already(record)
     if question is not None:
         confirmed.append(("again", "1"))
@@ -181,7 +181,7 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
         "file": file_of(record, counts["rows"]),
         "counts": count_cards(counts),
         "warnings": warnings,
-        "unfit": reading.unfit(face, Plan.from_data(record.plan), findings.get("unfit", {})),
+        "unfit": reading.unfit(face, plan, findings.get("unfit", {})),
         "rows": rows,
         "rows_text": more,
         "outcomes": _outcome_links(record, counts, show),
@@ -253,8 +253,8 @@ def progress_context(record: Import, face: Face) -> dict[str, Any]:
         "refused_text": f"{refused:,} {'row was' if refused == 1 else 'rows were'} not taken",
         "list_url": url_for(endpoint(face, "index_view")) if taken else None,
         "list_label": f"Show the {face.label_plural.lower()}",
-        "note": record.remarks or job_shown(job)["note"],
     }
+    shown["note"] = record.remarks or shown["note"]
     if not running and may_undo(record, face, asking()) and (record.undo_job is not None or not why_not(record)):
         shown["undo_url"] = url_for("imports.undo_view", id=record.id)
         shown["undo_label"] = "The undo of it" if why_not(record) else "Undo this import"
@@ -292,13 +292,12 @@ def job_shown(job: Job) -> dict[str, Any]:
 
 def buttons(record: Import, face: Face, job: Job) -> dict[str, str | None]:
     """Where one cancels, pauses and resumes a job, if the person may."""
-    fits = {"cancel": job.is_open and not job.cancel_asked, "pause": pause.applies, "resume": resume.applies}
     may = job.is_open and not job.cancel_asked and may_cancel(record, face, asking(), job)
     return {
-        f"{verb}_url": url_for(f"imports.{verb}_view", id=record.id)
-        if may and (shows(job) if callable(shows) else shows)
+        f"{made.verb}_url": url_for(f"imports.{made.verb}_view", id=record.id)
+        if may and (made.applies is None or made.applies(job))
         else None
-        for verb, shows in fits.items()
+        for made in (cancel, pause, resume)
     }
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from crm.core.entity import Face
-from crm.importing.rules import rules_of
+from crm.importing.keys import NUMBER_HERE
+from crm.importing.matching import may_be_meant
 
 LEAVE_OUT = ""
 MOST = 1_000
@@ -25,7 +26,6 @@ def named_records(face: Face, scope: str) -> str:
     """SQL: give each row the record that was named for it, by its code or number here; refuse it where there is none."""
     table = face.entity.__tablename__
     by_code = f" OR {table}.code = upper(c.given)" if "code" in face.entity.__table__.c else ""
-    condition = " AND ".join(f"({one})" for one in (*map(str, face.where()), rules_of(face).matched_with))
     noun = face.label.lower().replace("'", "''")
     return f"""
         UPDATE import_row r SET record_id = t.id,
@@ -34,7 +34,7 @@ def named_records(face: Face, scope: str) -> str:
                           WHEN :skip THEN 'it means ' || c.given || ', as you said' END
         FROM unnest(CAST(:named_lines AS integer[]), CAST(:named AS text[])) c(line, given)
         LEFT JOIN LATERAL (
-            SELECT {table}.id FROM {table} WHERE {condition} AND ({table}.id =
-                CASE WHEN c.given ~ '^#?[1-9][0-9]{{0,17}}$' THEN CAST(ltrim(c.given, '#') AS bigint) END{by_code})
+            SELECT {table}.id FROM {table} WHERE {may_be_meant(face)} AND ({table}.id =
+                CASE WHEN c.given ~ '^#?{NUMBER_HERE}$' THEN CAST(ltrim(c.given, '#') AS bigint) END{by_code})
             ORDER BY {table}.id LIMIT 1) t ON true
         WHERE {scope} AND r.outcome IS NULL AND r.record_id IS NULL AND r.line = c.line"""

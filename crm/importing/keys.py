@@ -12,6 +12,7 @@ from crm.core.fields import Field
 from crm.core.permissions import Actor, accesses
 
 EXTERNAL = "external_id"  # the number of the record in the system that the plan names
+NUMBER_HERE = "[1-9][0-9]{0,17}"  # how our own numbers are written
 NUMBER = "id"  # our own number; said expressly, for any number of another system looks the same
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from crm.core.entity import Face, face_named
-from crm.importing.keys import EXTERNAL, NUMBER, Key, name_of_record, owner_of
+from crm.importing.keys import EXTERNAL, NUMBER, NUMBER_HERE, Key, name_of_record, owner_of
 from crm.importing.plan import Plan
 from crm.importing.rights import Rights
 from crm.importing.rules import rules_of
@@ -17,7 +17,6 @@ from crm.importing.targets import Landing, own_landings
 from crm.models.external_ids import ExternalId
 
 _SHOWN = 5
-_NUMBER_HERE = "[1-9][0-9]{0,17}"
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class Link:
 
     def _by_number(self, sign: str) -> str:
         # An export writes the name before it.
-        number = f"CAST(substring(given.value FROM '(?\\:^|.* ){sign}({_NUMBER_HERE})$') AS bigint)"
+        number = f"CAST(substring(given.value FROM '(?\\:^|.* ){sign}({NUMBER_HERE})$') AS bigint)"
         return f"JOIN {self.table} ON {self.table}.id = {number}"
 
     def _several(self) -> str:

@@ -137,6 +137,11 @@ def as_ladder(given: str | Iterable[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in (one.strip() for one in names) if name))
 
 
+def may_be_meant(face: Face) -> str:
+    """SQL: the records of a face that a row may be matched with."""
+    return " AND ".join(f"({condition})" for condition in (*map(str, face.where()), rules_of(face).matched_with))
+
+
 class Ladder:
     """The SQL that finds the known records of one kind of row of an import, and rows that mean the same one."""
 
@@ -146,8 +151,7 @@ class Ladder:
         self.steps = [known[name] for name in names]
         self._rows, self._title, self._brought = rows, title, brought
         self._table = face.entity.__tablename__
-        conditions = [*map(str, face.where()), rules_of(face).matched_with]
-        self._condition = " AND ".join(f"({condition})" for condition in conditions)
+        self._condition = may_be_meant(face)
 
     def _of(self, step: Step, alias: str) -> str:
         """The key of a row; what rows bring along has it ready."""

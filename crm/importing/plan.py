@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -145,6 +145,10 @@ class Plan:
                 match=best_match(other, (*columns.values(), *constants), brought=True),
             )  # fmt: skip
         return found
+
+
+# What a person chose besides the file, how it is read and what its columns become.
+CHOSEN = tuple(one.name for one in fields(Plan) if one.name not in ("face", "options", "columns", "styles"))
 
 
 def named_by(face: Face, actor: Actor | None) -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from crm.core.days import today
 from crm.core.entity import Entity, Face
 from crm.core.fields import Field
 from crm.core.permissions import Actor, allowed
@@ -131,9 +132,9 @@ class ContractRules(Rules):
     def complete(self, data: dict[str, Any], *, mapped: frozenset[str]) -> None:
         months = data.pop("months_so_far", None)
         if months is not None and not data.get("starts_on"):
-            today = dt.datetime.now(dt.UTC).date()
-            year, month = divmod(today.year * 12 + today.month - 1 - int(months), 12)
-            data["starts_on"] = dt.date(year, month + 1, min(today.day, monthrange(year, month + 1)[1])).isoformat()
+            day = today()
+            year, month = divmod(day.year * 12 + day.month - 1 - int(months), 12)
+            data["starts_on"] = dt.date(year, month + 1, min(day.day, monthrange(year, month + 1)[1])).isoformat()
 
 
 class UserRules(Rules):

@@ -14,7 +14,7 @@ from crm.core.entity import Face, db, face_named
 from crm.core.jobs import OPEN, Job, JobState, ask, before_retry
 from crm.importing.files import FileRefused, ReadOptions
 from crm.importing.matching import offered
-from crm.importing.plan import Plan, PlanChanged, PlanRefused, make_plan, open_for
+from crm.importing.plan import CHOSEN, Plan, PlanChanged, PlanRefused, make_plan, open_for
 from crm.importing.profiles import Profile, choices, policy, profile_named
 from crm.importing.reading import Table
 from crm.importing.rows import RowReader
@@ -151,8 +151,7 @@ def replan(
     if record.job_id is not None:
         raise Refused("it has been started already")
     old = Plan.from_data(record.plan)
-    names = ("duplicates", "match", "country", "constants", "system", "words", "rules", "known_only", "only", "rows")
-    kept: dict[str, Any] = {name: getattr(old, name) for name in names}
+    kept: dict[str, Any] = {name: getattr(old, name) for name in CHOSEN}
     if columns is not None:
         possible = offered(face, [*columns.values(), *kept["constants"]], record.asked_by)
         kept["match"] = [name for name in old.match if name in possible]
