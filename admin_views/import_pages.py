@@ -111,6 +111,7 @@ def map_context(record: Import, face: Face, table: Table, plan: Plan) -> dict[st
         "found_by": reading.found_by(plan, known, table),
         "system": plan.system or "",
         "same": reading.for_all_rows(face, plan, known),
+        "wanted": reading.wanted_rows(plan),
         "columns": columns,
         "targets": list(groups.items()),
         "required": required,
@@ -151,10 +152,16 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
                 "left_out": False,
             }
         )
+    told = {row["number"] for row in rows}
+    mended = [line for line in plan.cells if line not in told and plan.rows.get(line) != LEAVE_OUT and not show]
+    rows += [{"number": line, "outcome": "Mended", "tone": "info", "title": f"Row {line}", "text": "As you wrote it",
+              "changes": [], "problems": [], "meant": None, "left_out": False} for line in mended]  # fmt: skip
     out = [line for line, decided in plan.rows.items() if decided == LEAVE_OUT] if show in ("", "skipped") else []
     rows += [{"number": line, "outcome": "Left out", "tone": "neutral", "title": f"Row {line}", "text": "As you decided",
               "changes": [], "problems": [], "meant": None, "left_out": True} for line in out]  # fmt: skip
     rows.sort(key=lambda row: row["number"])
+    for row in rows:
+        row["cells"] = _to_mend(row["number"], plan, findings)
     if record.match_by is None and record.duplicates is not Duplicates.CREATE:
         warnings.insert(
             0,
@@ -195,6 +202,16 @@ def preview_context(record: Import, face: Face, findings: Mapping[str, Any]) -> 
         if something and findings["complete"]
         else "Import",
     }
+
+
+def _to_mend(line: int, plan: Plan, findings: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The cells of a row that may be written anew, with what the file says where that is something else now."""
+    shown = []
+    for number, (header, cell) in findings.get("cells", {}).get(str(line), {}).items():
+        value = plan.cells.get(line, {}).get(int(number), cell)
+        shown.append({"name": f"cell_{line}_{number}", "label": header, "value": value,
+                      "text": f"The file says “{cell}”" if value != cell else ""})  # fmt: skip
+    return shown
 
 
 _NOT_TAKEN = (Outcome.REFUSED, Outcome.AMBIGUOUS)

@@ -154,6 +154,13 @@ def for_all_rows(face: Face, plan: Plan, known: Mapping[str, Landing]) -> list[d
     return [{"number": number, "field": name, "value": value} for number, (name, value) in enumerate(chosen)]
 
 
+def wanted_rows(plan: Plan) -> list[dict[str, Any]]:
+    """Lines to fill in: what a column must say for a row to be taken, and two blank ones."""
+    chosen = [*plan.only.items(), ("", ""), ("", "")]
+    return [{"number": number, "column": column, "value": value.removeprefix("!"), "inverse": value.startswith("!")}
+            for number, (column, value) in enumerate(chosen)]  # fmt: skip
+
+
 def unfit(face: Face, plan: Plan, found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """By field: the words of the file that fit nothing, and those that a person gave a meaning before."""
     known = {landing.name: landing for landing in landings(face, asking())}
@@ -182,6 +189,17 @@ def read_constants(given: Mapping[str, str]) -> dict[str, str]:
         number = name.removeprefix("same_value_")
         if number != name and value.strip() and given.get(f"same_field_{number}"):
             found[given[f"same_field_{number}"]] = value
+    return found
+
+
+def read_only(given: Mapping[str, str]) -> dict[int, str]:
+    """Which rows are meant, as the lines came back; one without a column says nothing, of two for one column the last counts."""
+    found = {}
+    for name, column in given.items():
+        line = name.removeprefix("only_column_")
+        if line != name and (number := short_number(column)) is not None:
+            value = given.get(f"only_value_{line}", "").strip()[:255]
+            found[number] = ("!" if given.get(f"only_not_{line}") == "1" else "") + value
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ from flask_login import current_user
 from admin_views import import_pages as pages
 from admin_views.base import EntityView
 from admin_views.cells import asking
-from admin_views.import_reading import read_constants, read_options, read_rules, read_styles
+from admin_views.import_reading import read_constants, read_only, read_options, read_rules, read_styles
 from admin_views.import_undo import UndoRoutes
 from admin_views.import_upload import MIME, UploadRoutes, allow_upload, error, offered, remember, watchable
 from crm.core.command import Command, Refused, WrongInput, perform
 from crm.core.entity import Face, db, face_named
 from crm.core.jobs import bell, cancel, pause, resume
 from crm.importing import access, start
-from crm.importing.decisions import read_decisions
+from crm.importing.decisions import read_cells, read_decisions
 from crm.importing.files import FileRefused, ReadOptions
 from crm.importing.matching import as_ladder
 from crm.importing.plan import Plan, PlanChanged, PlanRefused, suggested_columns
@@ -143,7 +143,7 @@ class ImportView(UploadRoutes, UndoRoutes, EntityView):
         columns = suggested_columns(face, table, asking())
         told = _chosen()
         if not same:
-            told["styles"] = {}
+            told |= {"styles": {}, "only": {}}
         else:
             columns = {column.index: request.form.get(f"column_{column.index}", "") for column in table.columns}
             columns = {number: name for number, name in columns.items() if name}
@@ -203,7 +203,7 @@ class ImportView(UploadRoutes, UndoRoutes, EntityView):
         """What a person decided on the page of the check; the rows are checked again."""
         plan = Plan.from_data(record.plan)
         try:
-            chosen = _SETTLING[request.form["do"]](plan)
+            chosen = _SETTLING[request.form["do"]](plan, record.checked or {})
             start.replan(record, face, start.reopen(record, face), plan.columns, styles=plan.styles, **chosen)
         except (FileRefused, PlanRefused) as refusal:
             flash(f"{record.file_name}: {refusal}.", "bad")
@@ -353,17 +353,21 @@ class ImportView(UploadRoutes, UndoRoutes, EntityView):
         return record, face
 
 
-def _words(plan: Plan) -> dict[str, Any]:
+def _words(plan: Plan, checked: Mapping[str, Any]) -> dict[str, Any]:
     return {"words": read_words(request.form, plan.columns.values())}
 
 
-def _rows(plan: Plan) -> dict[str, Any]:
+def _rows(plan: Plan, checked: Mapping[str, Any]) -> dict[str, Any]:
     shown, decided = set(request.form.getlist("shown")), read_decisions(request.form, request.form.getlist("leave_out"))
-    return {"rows": {line: kept for line, kept in plan.rows.items() if str(line) not in shown} | decided}
+    mended = read_cells(
+        request.form, {line: cells for line, cells in checked.get("cells", {}).items() if line in shown}
+    )
+    return {"rows": {line: kept for line, kept in plan.rows.items() if str(line) not in shown} | decided,
+            "cells": {line: kept for line, kept in plan.cells.items() if str(line) not in shown} | mended}  # fmt: skip
 
 
 # What the page of the check lets a person decide, by the button.
-_SETTLING: dict[str, Callable[[Plan], dict[str, Any]]] = {"words": _words, "rows": _rows}
+_SETTLING: dict[str, Callable[[Plan, Mapping[str, Any]], dict[str, Any]]] = {"words": _words, "rows": _rows}
 
 
 def _rows_file(record: Import, path: Path, what: str) -> Response:
@@ -380,5 +384,5 @@ def _chosen() -> dict[str, Any]:
     """What was chosen besides the columns."""
     given = request.form
     return {"styles": read_styles(given), "constants": read_constants(given),
-            "rules": read_rules(given), "known_only": given.get("known_only") == "1", "match": as_ladder(given.getlist("match")),
+            "rules": read_rules(given), "only": read_only(given), "known_only": given.get("known_only") == "1", "match": as_ladder(given.getlist("match")),
             **{name: given.get(name, "").strip() or None for name in ("country", "system")}}  # fmt: skip

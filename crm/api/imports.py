@@ -20,7 +20,7 @@ from crm.core.entity import Face, all_faces, db, face_named
 from crm.core.jobs import cancel
 from crm.importing import access, start
 from crm.importing.files import MIB, FileRefused, ReadOptions
-from crm.importing.plan import Plan, PlanRefused
+from crm.importing.plan import ROW_BY_ROW, Plan, PlanRefused
 from crm.importing.report import refused_file
 from crm.importing.storage import UPLOAD_LIMIT, forget
 from crm.models.imports import Duplicates, Import, Outcome
@@ -29,7 +29,7 @@ from crm.models.imports import Duplicates, Import, Outcome
 # of the check alone.
 _BESIDES = ("entity", "columns", "options", "again", "dry_run")
 _PARTS = {
-    name: kind for name, kind in get_type_hints(Plan).items() if name not in ("face", "columns", "options", "rows")
+    name: kind for name, kind in get_type_hints(Plan).items() if name not in ("face", "columns", "options", *ROW_BY_ROW)
 }
 
 

@@ -34,7 +34,10 @@ def _delete_rows(kept: dt.timedelta) -> int:
     statements = (
         delete(Import).where(Import.job_id.is_(None), Import.updated_at < now - KEEP_DRAFTS),
         delete(ImportRow).where(ImportRow.import_id.in_(ended)),
-        update(Import).where(Import.id.in_(ended), Import.stored_name != "").values(stored_name="", refused_name=None),
+        # With the file goes what was read from it and what a person wrote in it.
+        update(Import)
+        .where(Import.id.in_(ended), Import.stored_name != "")
+        .values(stored_name="", refused_name=None, checked=None, plan=Import.plan.op("-")("cells")),
         delete(Job).where(old, *(~exists().where(column == Job.id) for column in _keeping())),
     )
     plain = {"synchronize_session": False}

@@ -1,10 +1,11 @@
-"""What a person decides about single rows on the page of the check: left out, or the record that a row means."""
+"""What a person decides about single rows on the page of the check: left out, the record that a row means, what it should
+say instead."""
 
 # ruff: noqa: S608 - statements are put together from declarations; what a person gave is always bound
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from crm.core.entity import Face
 from crm.importing.keys import NUMBER_HERE
@@ -12,6 +13,7 @@ from crm.importing.matching import may_be_meant
 
 LEAVE_OUT = ""
 MOST = 1_000
+LONGEST = 500  # characters of a cell that is mended by hand
 BY_HAND = "of the rows left out by hand"
 
 
@@ -20,6 +22,17 @@ def read_decisions(given: Mapping[str, str], left_out: list[str]) -> dict[int, s
     meant = {name.removeprefix("meant_"): value.strip() for name, value in given.items() if name.startswith("meant_")}
     found = {line: value for line, value in meant.items() if value} | dict.fromkeys(left_out, LEAVE_OUT)
     return {int(line): value for line, value in found.items() if line.isascii() and line.isdigit() and len(line) < 10}
+
+
+def read_cells(given: Mapping[str, str], shown: Mapping[str, Mapping[str, Sequence[str]]]) -> dict[int, dict[int, str]]:
+    """What was written instead of the cells that were shown (`cell_17_3`); what is as the file has it is none of it."""
+    found: dict[int, dict[int, str]] = {}
+    for line, cells in shown.items():
+        for number, (_, cell) in cells.items():
+            value = given.get(f"cell_{line}_{number}", cell)[:LONGEST]
+            if value != cell:
+                found.setdefault(int(line), {})[int(number)] = value
+    return found
 
 
 def named_records(face: Face, scope: str) -> str:

@@ -54,7 +54,8 @@ class Plan:
     found by them. `words` says of a field what the words of the file mean. `rules` says of a field when the file changes
     it in a known record, where that isn't always; with `known_only` no record is made. `only`
     says of columns what a row must have there to be taken, see `row_filter`. `rows` says of single rows by their number
-    that they are left out, or which record they mean, see `decisions`."""
+    that they are left out, or which record they mean, `cells` what was written in them instead of what the file says, see
+    `decisions`."""
 
     face: str
     options: ReadOptions
@@ -70,6 +71,7 @@ class Plan:
     known_only: bool = False
     only: Mapping[int, str] = field(default_factory=dict)
     rows: Mapping[int, str] = field(default_factory=dict)
+    cells: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
         return {
@@ -87,6 +89,9 @@ class Plan:
             "known_only": self.known_only,
             "only": {str(number): pattern for number, pattern in self.only.items()},
             "rows": {str(line): decided for line, decided in self.rows.items()},
+            "cells": {
+                str(line): {str(number): cell for number, cell in cells.items()} for line, cells in self.cells.items()
+            },
         }
 
     @property
@@ -116,6 +121,10 @@ class Plan:
             known_only=data.get("known_only", False),
             only={int(number): pattern for number, pattern in data.get("only", {}).items()},
             rows={int(line): decided for line, decided in data.get("rows", {}).items()},
+            cells={
+                int(line): {int(number): cell for number, cell in cells.items()}
+                for line, cells in data.get("cells", {}).items()
+            },
         )
 
     @property
@@ -147,6 +156,8 @@ class Plan:
         return found
 
 
+# What a person decided about single rows of one file.
+ROW_BY_ROW = ("rows", "cells")
 # What a person chose besides the file, how it is read and what its columns become.
 CHOSEN = tuple(one.name for one in fields(Plan) if one.name not in ("face", "options", "columns", "styles"))
 
@@ -223,6 +234,7 @@ def make_plan(
     known_only: bool = False,
     only: Mapping[int, str] | None = None,
     rows: Mapping[int, str] | None = None,
+    cells: Mapping[int, Mapping[int, str]] | None = None,
     complete: bool = True,
     actor: Actor | None = None,
 ) -> Plan:
@@ -234,7 +246,7 @@ def make_plan(
     _check_source(system, (*chosen.values(), *same))
     if wrong := next((number for number in only or {} if not 0 <= number < len(table.columns)), None):
         raise PlanRefused(f"the file has no column {wrong + 1}")
-    if len(rows or {}) > MOST:
+    if len({*(rows or {}), *(cells or {})}) > MOST:
         raise PlanRefused(f"more than {MOST:,} single rows are decided: mend them in the file")
     if duplicates is Duplicates.UPDATE and not face.about.edit:
         raise PlanRefused(f"{face.label_plural.lower()} are never changed: choose to skip what is there already")
@@ -250,7 +262,7 @@ def make_plan(
             _check_named_by(face_named(landing.field.refers_to), style, system, actor)
     return Plan(face.name, table.options, chosen, {**found, **by}, duplicates, ladder, country, same, system or None,
                 words or {}, _rules(rules or {}, [*chosen.values(), *same]), known_only and duplicates is Duplicates.UPDATE,
-                only or {}, rows or {})  # fmt: skip
+                only or {}, rows or {}, cells or {})  # fmt: skip
 
 
 def _rules(given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:

@@ -76,7 +76,7 @@ def recognised(face: Face, table: Table, by: Actor | None) -> Profile | None:
 
 def choices(profile: Profile, face: Face, table: Table, by: Actor | None) -> dict[str, Any]:
     """What a profile says of this file, for `make_plan`; columns that it doesn't know are suggested. What the person may
-    not set is left out."""
+    not set is left out. Raises PlanRefused where rows are taken by a column that the file hasn't."""
     known = {landing.name for landing in landings(face, by)}
     told = {normalised(header): target for header, target in profile.chosen["columns"].items()}
     styles = {normalised(header): style for header, style in profile.chosen.get("styles", {}).items()}
@@ -91,6 +91,11 @@ def choices(profile: Profile, face: Face, table: Table, by: Actor | None) -> dic
             columns[number] = target
     chosen = {name: profile.chosen[name] for name in _CHOICES if profile.chosen.get(name)}
     chosen["constants"] = {name: given for name, given in chosen.get("constants", {}).items() if name in known}
+    only = {normalised(header): pattern for header, pattern in profile.chosen.get("only", {}).items()}
+    places = {normalised(column.name): column.index for column in table.columns}
+    if lacking := next((header for header in only if header not in places), None):
+        raise PlanRefused(f"the profile takes rows by what stands in “{lacking[:60]}”, and the file has no such column")
+    chosen["only"] = {places[header]: pattern for header, pattern in only.items()}
     return chosen | {"columns": columns, "styles": {
         column.index: styles[header] for column in table.columns
         if (header := normalised(column.name)) in styles and column.index in columns}}  # fmt: skip
@@ -111,6 +116,7 @@ def keep_profile(plan: Plan, face: Face, table: Table, *, name: str, everybody: 
     chosen = {
         "columns": {header: plan.columns.get(number, "") for number, header in headers.items()},
         "styles": {headers[number]: style for number, style in plan.styles.items() if style},
+        "only": {headers[number]: pattern for number, pattern in plan.only.items()},
         "duplicates": data["duplicates"],
         **{name: data[name] for name in _CHOICES},
     }

@@ -7,7 +7,8 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from sqlalchemy.engine import Connection
 
 from crm.core.entity import Face, db
 from crm.core.spreadsheets import neutral
+from crm.importing.decisions import LONGEST
+from crm.importing.plan import Plan
 from crm.importing.reading import Table
 from crm.importing.storage import uploads
 from crm.importing.targets import DOT, brought_face, landings
@@ -187,4 +190,26 @@ def sample_rows(connection: Connection, import_id: int, face: Face) -> list[dict
                 "reason": reason,
             }
         )
+    return found
+
+
+def cells_to_mend(table: Table, plan: Plan, rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, tuple[str, str]]]:
+    """Where the fault of a refused row lies, and where a person wrote something else: by line and number of the column its
+    name and what the file says. Long cells and those of several lines are mended in the file."""
+    wanted = {line: set(cells) for line, cells in plan.cells.items()}
+    for row in rows:
+        if row["outcome"] == "refused" and row["field"]:
+            faults = {row["field"], *row["field"].split(", ")}
+            columns = {
+                number
+                for number, name in plan.columns.items()
+                if not faults.isdisjoint((name, table.columns[number].name))
+            }
+            wanted.setdefault(row["number"], set()).update(columns)
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for line in takewhile(lambda row: row.number <= max(wanted, default=0), table.rows()) if wanted else ():
+        cells = {n: line.cells[n] for n in sorted(wanted.get(line.number, ())) if n < len(line.cells)}
+        short = {n: cell for n, cell in cells.items() if len(cell) <= LONGEST and cell.isprintable()}
+        if short:
+            found[str(line.number)] = {str(n): (table.columns[n].name, cell) for n, cell in short.items()}
     return found

@@ -132,6 +132,11 @@ class RowReader:
                 raise PlanRefused(f"{landing.field.label} for all rows: {_sentence(given, str(fault))}") from None
         return data, said
 
+    def mended(self, row: Row) -> Row:
+        """The row with what a person wrote in it instead of what the file says."""
+        cells = self._plan.cells.get(row.number)
+        return row if cells is None else row._replace(cells=[cells.get(n, cell) for n, cell in enumerate(row.cells)])
+
     def wants(self, row: Row) -> bool:
         """Whether the plan takes such rows at all; what can't be read is for `read` to tell."""
         if self._plan.rows.get(row.number) == LEAVE_OUT:

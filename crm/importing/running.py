@@ -18,7 +18,7 @@ from crm.core.jobs import Step
 from crm.importing.loading import Loader, totals
 from crm.importing.plan import Plan
 from crm.importing.reading import Table, open_table
-from crm.importing.report import count_remarks, sample_rows, write_annotated, write_refused
+from crm.importing.report import cells_to_mend, count_remarks, sample_rows, write_annotated, write_refused
 from crm.importing.rights import Rights
 from crm.importing.rows import RowReader
 from crm.importing.staging import CHUNK, clear, stage, staged_rows
@@ -136,7 +136,7 @@ def try_out(
     """The same through a connection whose transaction the caller rolls back: nothing of it stays.
 
     Yields (rows done, None) on the way and (rows, findings) last; findings are JSON: counts, rows, remarks,
-    `complete` (False when only the first rows were tried), and if asked for the name of the `annotated` file.
+    `cells` that can be mended, `complete` (False when only the first rows were tried), and if asked for the name of the `annotated` file.
     """
     work = _Work.of(record)
     reader = RowReader(work.plan, work.face, work.table, kept_out=all_kept_out())
@@ -155,11 +155,13 @@ def try_out(
     for _, outcomes in loader.chunks():
         counts += outcomes
         yield sum(counts.values()), None
+    sample = sample_rows(connection, work.import_id, work.face)
     yield (
         staged,
         {
             "counts": totals(counts),
-            "rows": sample_rows(connection, work.import_id, work.face),
+            "rows": sample,
+            "cells": cells_to_mend(work.table, work.plan, sample),
             "remarks": count_remarks(connection, work.import_id, work.face, reader.remarks),
             "unfit": as_found([*reader.unfit(), *loader.not_found()], work.plan.words),
             "complete": complete,

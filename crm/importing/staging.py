@@ -30,7 +30,8 @@ def stage(
 
     `connect` answers the connection that counts now: the caller may commit after each chunk.
     """
-    for chunk in _chunks(islice((row for row in rows if row.number > after and reader.wants(row)), limit)):
+    below = (reader.mended(row) for row in rows if row.number > after)
+    for chunk in _chunks(islice(filter(reader.wants, below), limit)):
         _copy(connect(), import_id, (staged for row in chunk for staged in reader.read(row)))
         yield chunk[-1].number, len(chunk)
 

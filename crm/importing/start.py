@@ -14,7 +14,7 @@ from crm.core.entity import Face, db, face_named
 from crm.core.jobs import OPEN, Job, JobState, ask, before_retry
 from crm.importing.files import FileRefused, ReadOptions
 from crm.importing.matching import offered
-from crm.importing.plan import CHOSEN, Plan, PlanChanged, PlanRefused, make_plan, open_for
+from crm.importing.plan import CHOSEN, ROW_BY_ROW, Plan, PlanChanged, PlanRefused, make_plan, open_for
 from crm.importing.profiles import Profile, choices, policy, profile_named
 from crm.importing.reading import Table
 from crm.importing.rows import RowReader
@@ -156,7 +156,7 @@ def replan(
         possible = offered(face, [*columns.values(), *kept["constants"]], record.asked_by)
         kept["match"] = [name for name in old.match if name in possible]
     if table.options != old.options:
-        kept["rows"] = {}  # they may be others now
+        kept |= {name: {} for name in ROW_BY_ROW}  # they may be others now
     kept |= more
     plan = make_plan(face, table, columns=columns, complete=complete, actor=record.asked_by, **kept)
     if complete:

@@ -201,3 +201,55 @@ def test_single_rows_are_left_out_or_told_whom_they_mean_and_the_whole_file_is_t
         assert db.session.query(Party).filter(Party.email == "bob@x.org").count() == 0
         record = db.session.get_one(Import, number)
         assert (record.rows, record.rows_created, record.rows_updated, record.rows_skipped) == (4, 1, 1, 1)
+
+
+def test_a_fault_is_mended_on_the_page_of_the_check_and_the_file_stays_as_it_is(app, as_user):
+    person = as_user("manager")
+    number = mapped(person, b"name,email,industry\nAnn,no mail,Wood\nBob,bob@x.org,Steel\n,cy@x.org,Wood\n")
+    address = f"/admin/imports/preview/?id={number}"
+    page = person.client.get(address).text
+    assert counts(app, number) == {"created": 1, "refused": 2}
+    assert re.findall(r'name="(cell_[^"]+)" value="([^"]*)"', page) == [("cell_2_1", "no mail"), ("cell_4_0", "")]
+
+    def decide(**given: object) -> str:
+        form = {"do": "rows", "shown": ["2", "3", "4"]} | given
+        assert person.client.post(address, data=form).status_code == 303
+        return str(person.client.get(address).text)
+
+    decide(cell_2_1="also none", cell_4_0="Cy & Co", cell_3_2="Tin", cell_9_9="x", cell_2_0="Eve")
+    assert counts(app, number) == {"created": 2, "refused": 1}, "only what was shown can be written anew"
+    page = decide(cell_2_1="ann@x.org", cell_4_0="Cy & Co")
+    assert counts(app, number) == {"created": 3}
+    assert "The file says “no mail”" in html.unescape(page)
+    page = decide(cell_2_1="no mail", cell_4_0="Cy & Co")
+    assert counts(app, number) == {"created": 2, "refused": 1}, "as the file has it: nothing is mended"
+    decide(cell_2_1="ann@x.org", cell_4_0="Cy & Co", leave_out=["3"])
+    run(person, number)
+    end(app, number)
+    with app.app_context():
+        came = db.session.scalars(db.select(Party).where(Party.email.in_(("ann@x.org", "bob@x.org", "cy@x.org"))))
+        assert sorted((party.name, party.email, party.industry) for party in came) == [
+            ("Ann", "ann@x.org", "Wood"), ("Cy & Co", "cy@x.org", "Wood")]  # fmt: skip
+        record = db.session.get_one(Import, number)
+        assert (record.rows, record.rows_created, record.rows_skipped) == (3, 2, 1)
+
+
+def test_rows_are_taken_by_what_a_column_says_and_a_profile_remembers_that(app, as_user):
+    person = as_user("admin")
+    data = b"kind,name,email\nC1,Ann,ann@x.org\nD1,Bob,bob@x.org\nC2,Cy,\n"
+    number = draft_id(upload(person, data))
+    form = {"column_1": "name", "column_2": "email", "only_column_0": "0", "only_value_0": "C*",
+            "only_column_1": "2", "only_not_1": "1", "only_value_1": ""}  # fmt: skip
+    person.client.post(f"/admin/imports/map/?id={number}",
+                       data=form | {"do": "keep", "profile_name": "Only C", "profile_shared": ""})  # fmt: skip
+    person.client.post(f"/admin/imports/map/?id={number}", data=form | {"do": "next"})
+    page = person.client.get(f"/admin/imports/preview/?id={number}").text
+    assert counts(app, number) == {"created": 1, "skipped": 2}
+    assert "2 rows were left out: only those come in where “kind” is “C*”, “email” is “!”" in html.unescape(page)
+    other = draft_id(upload(person, data.replace(b"Ann", b"Eve"), again="1"))
+    page = person.client.get(f"/admin/imports/map/?id={other}").text
+    assert re.findall(r'name="only_value_\d" value="([^"]*)"', page) == ["C*", "", "", ""]
+    third = draft_id(upload(person, b"name,email\nDee,dee@x.org\n"))
+    person.client.post(f"/admin/imports/map/?id={third}", data={"do": "profile", "profile": "Only C"})
+    told = html.unescape(person.client.get(f"/admin/imports/map/?id={third}").text)
+    assert "takes rows by what stands in “kind”, and the file has no such column" in told
