@@ -11,6 +11,7 @@ from sqlalchemy import text
 import crm.models  # noqa: F401 - declares every table
 from crm.core import audit, audit_chain, figures, ledgers, statistics, triggers
 from crm.core.entity import entities
+from crm.models import party_merges
 
 # The app reads these and never writes them: the audit is written by triggers that run as their owner.
 READ_ONLY = frozenset({"audit_entry", "audit_value", "audit_head", "alembic_version"})
@@ -24,7 +25,9 @@ BASE_FUNCTIONS = (
 
 
 def _functions_and_triggers() -> list[str]:
-    made = [part.install_statements() for part in (audit, audit_chain, statistics, triggers, ledgers, figures)]
+    made = [
+        part.install_statements() for part in (audit, audit_chain, statistics, triggers, ledgers, party_merges, figures)
+    ]
     return [*BASE_FUNCTIONS, *itertools.chain.from_iterable(made)]
 
 
@@ -61,9 +64,8 @@ def _triggers(connection: Any) -> list[str]:
         "SELECT c.relname, t.tgname, t.tgenabled = 'O' FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
         "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND NOT t.tgisinternal"))  # fmt: skip
     there = {(row[0], row[1]): row[2] for row in rows}
-    wanted = (
-        audit.installed_names() | triggers.installed_names() | ledgers.installed_names() | figures.installed_names()
-    )
+    parts = (audit, triggers, ledgers, party_merges, figures)
+    wanted = {name for part in parts for name in part.installed_names()}
     found = [f"trigger {name} on {table} is missing" for table, name in sorted(wanted - there.keys())]
     found += [f"trigger {name} on {table} is not declared" for table, name in sorted(there.keys() - wanted)]
     off = sorted(key for key, enabled in there.items() if not enabled)

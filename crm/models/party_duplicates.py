@@ -1,4 +1,4 @@
-"""Parties that may be the same, what was decided about them, and the merges that were made."""
+"""Parties that may be the same, and what was decided about them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func, text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, relationship
 
 from crm.core.entity import About, Entity, Face, Section
 from crm.core.fields import (
@@ -18,11 +17,9 @@ from crm.core.fields import (
     choice_field,
     datetime_field,
     integer_field,
-    json_field,
     long_text_field,
     reference_field,
 )  # fmt: skip
-from crm.core.rules import in_order
 from crm.models.access import User
 from crm.models.parties import Party
 
@@ -86,47 +83,3 @@ class DuplicateCandidate(Entity):
         if values.get("first_party") is not None and values["first_party"] == values.get("second_party"):
             return {"second_party": "is the same record"}
         return {}
-
-
-class Merge(Entity):
-    """That a party was merged into another: who did it, what moved, and what it needs to be undone."""
-
-    about = About(
-        area="Customers", icon="merge", title="words", create=False, edit=False,
-        columns=("words", "kept_party", "merged_party", "merged_by", "merged_at", "undone_at"),
-        filters=("kept_party", "merged_party", "merged_by", "merged_at", "undone_at"), sort=("merged_at",),
-        within=("kept_party", "owner"),
-        detail=(Section("Merge", ("kept_party", "merged_party", "candidate", "reason", "moved", "merged_by", "merged_at")),
-                Section("Undone", ("undone_by", "undone_at"))),
-        help="Records that were merged. The old number and code of each still lead to the one that was kept.",
-    )  # fmt: skip
-
-    kept_party_id: Mapped[int] = reference_field("party", table="party", editable=False, label="Kept")
-    merged_party_id: Mapped[int] = reference_field("party", table="party", editable=False, label="Merged")
-    candidate_id: Mapped[int | None] = reference_field("duplicate_candidate", table="duplicate_candidate", editable=False,
-                                                       on_delete="SET NULL")  # fmt: skip
-    reason: Mapped[str | None] = long_text_field(editable=False, field_class=FieldClass.PERSONAL)
-    moved: Mapped[dict[str, Any] | None] = json_field(editable=False, help="How many records of each kind")
-    # What the two were before, and which rows moved: for undoing it, never shown; it goes with the person's erasure.
-    snapshot: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"), deferred=True)
-    merged_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False, label="By")
-    merged_at: Mapped[dt.datetime] = datetime_field(editable=False, label="When", column={"server_default": func.now()})
-    undone_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False, label="Undone by")
-    undone_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Undone")
-    derived = {"words": Field(kind="text", label="Merge")}
-    kept_party: Mapped[Party] = relationship(foreign_keys=kept_party_id)
-    merged_party: Mapped[Party] = relationship(foreign_keys=merged_party_id)
-    candidate: Mapped[DuplicateCandidate | None] = relationship()
-    merged_by: Mapped[User | None] = relationship(foreign_keys=merged_by_id)
-    undone_by: Mapped[User | None] = relationship(foreign_keys=undone_by_id)
-
-    __table_args__ = (
-        CheckConstraint("kept_party_id <> merged_party_id", name="merged_party_id_itself"),
-        in_order("merged_at", "undone_at"),
-        # A record can be away in one place at a time.
-        Index("uq_merge_merged_party_id", "merged_party_id", unique=True, postgresql_where=text("undone_at IS NULL")),
-    )  # fmt: skip
-
-    @property
-    def words(self) -> str:
-        return "Undone" if self.undone_at else "Merged"

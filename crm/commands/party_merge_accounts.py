@@ -1,0 +1,147 @@
+"""What a merge does where both parties have an account of the same: points and cashback go over by entries of the ledgers,
+which keep every lot's expiry; a credit account is closed with what is owed on it, and its limit is not added."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm.attributes import flag_modified
+
+from crm.core.entity import db
+from crm.models.party_merges import Merge
+
+_PAIRS = text("""
+SELECT l.id AS merged, k.id AS kept FROM loyalty_account l
+  JOIN loyalty_account k ON k.program_id = l.program_id AND k.party_id = :kept AND k.state <> 'ended'
+ WHERE l.party_id = :merged AND l.state <> 'ended' ORDER BY l.id FOR NO KEY UPDATE""")
+_LOTS = text("""
+SELECT e.id, e.points - coalesce(sum(a.points), 0) AS remaining FROM point_entry e
+  LEFT JOIN point_allocation a ON a.lot_id = e.id
+ WHERE e.account_id = :account AND e.points > 0 AND e.reverses_id IS NULL GROUP BY e.id
+HAVING e.points > coalesce(sum(a.points), 0) ORDER BY e.id""")
+_TAKE = text("""
+INSERT INTO point_entry (account_id, kind, points, source, reason, by_id, reverses_id)
+VALUES (:account, 'merge', :points, :source, :reason, :by, :lot) RETURNING id""")
+_GIVE = text("""
+INSERT INTO point_entry (account_id, kind, points, expires_on, source, reason, by_id)
+SELECT :account, 'merge', given.points, e.expires_on, CAST(:source AS text) || chr(58) || e.id, CAST(:reason AS text), CAST(:by AS bigint)
+  FROM unnest(CAST(:lots AS bigint[]), CAST(:points AS int[])) given (lot, points) JOIN point_entry e ON e.id = given.lot
+ ORDER BY e.id""")
+# Where what was taken from a lot is now: what is left of the lot made of it, and what later merges and their undoing made of
+# that. What the undoing of an earlier merge took out has gone home.
+_NOW = text("""
+WITH RECURSIVE made AS (
+  SELECT e.id, e.account_id, a.lot_id AS origin FROM point_allocation a
+    JOIN point_entry t ON t.id = a.point_entry_id JOIN point_entry e ON e.source = t.source || chr(58) || a.lot_id
+   WHERE t.source = :source
+  UNION
+  SELECT e.id, e.account_id, m.origin FROM made m JOIN point_allocation a ON a.lot_id = m.id
+    JOIN point_entry t ON t.id = a.point_entry_id AND t.kind = 'merge' AND t.points < 0 AND CAST(split_part(t.source, chr(58), 2) AS bigint) > :made
+    JOIN point_entry e ON e.source = t.source || chr(58) || a.lot_id
+), here AS (
+  SELECT m.id, m.account_id, m.origin, e.points - coalesce((SELECT sum(a.points) FROM point_allocation a WHERE a.lot_id = m.id), 0) AS remaining
+    FROM made m JOIN point_entry e ON e.id = m.id
+) SELECT id, account_id, origin, remaining FROM here WHERE remaining > 0 ORDER BY id""")
+_CASH = text("SELECT coalesce(sum(amount), 0) FROM cashback_entry WHERE account_id = :account")
+_PAY = text("INSERT INTO cashback_entry (account_id, kind, amount, source, reason, by_id) "
+            "VALUES (:account, 'adjust', :amount, :source, :reason, :by)")  # fmt: skip
+_HOLDS = text("""
+INSERT INTO credit_hold (account_id, scope, source, rule, reason, until, by_id)
+SELECT :kept, h.scope, 'rule', 'Merge of customers', h.reason, h.until, CAST(:by AS bigint) FROM credit_hold h
+ WHERE h.account_id = :merged AND h.released_at IS NULL AND (h.until IS NULL OR h.until >= CURRENT_DATE) ORDER BY h.id RETURNING id""")
+
+
+def join(made: Merge, *, by: int | None) -> tuple[list[dict[str, Any]], list[int]]:
+    """Close the merged party's accounts of which the kept one has the like; answers what went from which to which, and the
+    holds that were placed anew."""
+    who = {"kept": made.kept_party_id, "merged": made.merged_party_id}
+    joined = []
+    for merged, kept in db.session.execute(_PAIRS, who).all():
+        joined.append({"merged": merged, "kept": kept, "points": _points(made, merged, kept, by),
+                       "cashback": str(_cashback(f"merge:{made.id}:{merged}", merged, kept, None, _into(made), by))})  # fmt: skip
+        db.session.execute(
+            text("UPDATE loyalty_account SET state = 'ended', ended_on = CURRENT_DATE WHERE id = :id"), {"id": merged}
+        )
+    return joined, _credit(who, by)
+
+
+def _into(made: Merge) -> str:
+    return f"Merge {made.id}: {made.merged_party.code} into {made.kept_party.code}"
+
+
+def _points(made: Merge, merged: int, kept: int, by: int | None) -> int:
+    lots = db.session.execute(_LOTS, {"account": merged}).all()
+    total = sum(lot.remaining for lot in lots)
+    if total:
+        told = {"source": f"merge:{made.id}:{merged}", "reason": _into(made), "by": by}
+        db.session.execute(_TAKE, told | {"account": merged, "points": -total, "lot": None})
+        db.session.execute(_GIVE, told | {"account": kept, "lots": [lot.id for lot in lots], "points": [lot.remaining for lot in lots]})  # fmt: skip
+    return total
+
+
+def _cashback(
+    source: str, taken_from: int, given_to: int, most: Decimal | None, reason: str, by: int | None
+) -> Decimal:
+    """All that is there, or at most so much."""
+    there = Decimal(db.session.scalar(_CASH, {"account": taken_from}) or 0)
+    amount = there if most is None else min(there, most)
+    if amount > 0:
+        for account, sign in ((taken_from, -1), (given_to, 1)):
+            db.session.execute(_PAY, {"account": account, "amount": sign * amount, "source": f"{source}:{account}", "reason": reason,
+                                      "by": by})  # fmt: skip
+    return max(amount, Decimal(0))
+
+
+def _credit(who: dict[str, int], by: int | None) -> list[int]:
+    """The kept party's account stays with its limit; the other is closed. Who may get nothing more under one gets nothing
+    more under both."""
+    pair = db.session.execute(text(
+        "SELECT l.id AS merged, k.id AS kept FROM credit_account l JOIN credit_account k ON k.party_id = :kept AND k.state = 'open' "
+        "WHERE l.party_id = :merged AND l.state = 'open' FOR NO KEY UPDATE"), who).one_or_none()  # fmt: skip
+    if pair is None:
+        return []
+    db.session.execute(text("UPDATE credit_account SET state = 'closed' WHERE id = :id"), {"id": pair.merged})
+    return list(db.session.scalars(_HOLDS, {"kept": pair.kept, "merged": pair.merged, "by": by}))
+
+
+# The way back
+
+
+def part(made: Merge, later: list[Merge], *, by: int | None) -> list[str]:
+    """Give back what is still there, from wherever later merges took it; answers in words what isn't there any more."""
+    lacking = []
+    for one in made.snapshot.get("joined", ()):
+        gone = one["points"] - _give_back_points(made, one["merged"], by)
+        if gone:
+            lacking.append(f"{gone:,} points were used since")
+        lacking += _give_back_cashback(made, one, later, by)
+    for hold in made.snapshot.get("holds", ()):
+        db.session.execute(text("UPDATE credit_hold SET released_at = now(), released_by_id = :by, release_reason = 'The merge was undone' "
+                                "WHERE id = :id AND released_at IS NULL"), {"id": hold, "by": by})  # fmt: skip
+    return lacking
+
+
+def _give_back_points(made: Merge, merged: int, by: int | None) -> int:
+    given = 0
+    for lot in db.session.execute(_NOW, {"source": f"merge:{made.id}:{merged}", "made": made.id}).all():
+        told = {"source": f"unmerge:{made.id}:{lot.id}", "reason": f"{_into(made)} was undone", "by": by}
+        db.session.execute(_TAKE, told | {"account": lot.account_id, "points": -lot.remaining, "lot": lot.id})
+        db.session.execute(_GIVE, told | {"account": merged, "lots": [lot.id], "points": [lot.remaining]})
+        given += lot.remaining
+    return given
+
+
+def _give_back_cashback(made: Merge, one: dict[str, Any], later: list[Merge], by: int | None) -> list[str]:
+    due, holder, passed_on = Decimal(one["cashback"]), one["kept"], []
+    for other in later:  # in the order they were made: each may have taken the whole of it on
+        for step in other.snapshot.get("joined", ()):
+            if step["merged"] == holder:
+                holder = step["kept"]
+                passed_on.append((other, step))
+    given = _cashback(f"unmerge:{made.id}:{one['merged']}", holder, one["merged"], due, f"{_into(made)} was undone", by)
+    for other, step in passed_on:  # what went back isn't theirs to give back
+        step["cashback"] = str(Decimal(step["cashback"]) - given)
+        flag_modified(other, "snapshot")
+    return [f"cashback of {due - given:,.2f} was used since"] if given < due else []
