@@ -15,8 +15,8 @@ from crm.core.command import commands_of
 from crm.core.entity import Face, face_named
 from crm.core.fields import Field
 from crm.core.permissions import PICK, allowed
-from crm.queries.conditions import WITHOUT_VALUE, operator_word
 from crm.queries.listing import COUNTED_EXACTLY, BadQuery, Filter, ListQuery, Page, read_query
+from crm.queries.operators import WITHOUT_VALUE, operator_word
 from crm.queries.saved_views import views_of
 from crm.queries.scope import find
 

@@ -21,8 +21,9 @@ from crm.core.entity import Face, all_faces, db
 from crm.core.figures import settle
 from crm.core.permissions import allowed
 from crm.models.access import AuditEntry, User
-from crm.queries.conditions import WITH_PERIOD, WITHOUT_VALUE, compile_condition
+from crm.queries.conditions import compile_condition
 from crm.queries.listing import PAGE_SIZE, BadQuery, ListQuery, fetch_page, matching, read_query
+from crm.queries.operators import WITH_PERIOD, WITHOUT_VALUE
 from crm.queries.scope import row_scope
 from tests.conftest import Person
 from tests.factories import as_form, form_value, form_values, make, newest, sample

@@ -5,7 +5,7 @@ Screens, API and inline forms come here, so a field is read, required and refuse
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -13,10 +13,36 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
 from crm.core.command import Refused, WrongInput
-from crm.core.entity import Face, db, face_named
+from crm.core.entity import Entity, Face, db, face_named
 from crm.core.fields import Field
 from crm.core.permissions import PICK, Access, Actor, Scope, accesses, allowed
 from crm.queries.scope import find
+
+# What is asked of values and of records by more than their own entity knows: by other records, by queries.
+SaveCheck = Callable[[Any, Mapping[str, Any], Actor], dict[str, str]]
+DeleteCheck = Callable[[Any], None]
+_when_saved: dict[type[Entity], SaveCheck] = {}
+_before_delete: dict[type[Entity], DeleteCheck] = {}
+
+
+def when_saved(entity: type[Entity]) -> Callable[[SaveCheck], SaveCheck]:
+    """Declare a check of values before a record of the entity is made (None) or changed: public name → sentence."""
+
+    def declare(check: SaveCheck) -> SaveCheck:
+        _when_saved[entity] = check
+        return check
+
+    return declare
+
+
+def before_delete(entity: type[Entity]) -> Callable[[DeleteCheck], DeleteCheck]:
+    """Declare what must be so when a record goes; the function raises Refused."""
+
+    def declare(check: DeleteCheck) -> DeleteCheck:
+        _before_delete[entity] = check
+        return check
+
+    return declare
 
 
 def read_values(face: Face, given: Mapping[str, Any], actor: Actor, *, new: bool, on_screen: bool = False,
@@ -112,6 +138,8 @@ def update(face: Face, record: Any, values: Mapping[str, Any], by: Actor) -> Non
 
 def _check(face: Face, record: Any, values: Mapping[str, Any], by: Actor) -> None:
     errors = face.entity.check(face, record, values, by)
+    if face.entity in _when_saved:
+        errors = errors | _when_saved[face.entity](record, values, by)
     if errors:
         raise WrongInput(errors)
 
@@ -131,6 +159,8 @@ def _refuse_archived(face: Face, record: Any) -> None:
 def delete(face: Face, record: Any) -> None:
     """Remove a record that may go; Refused while something else needs it, or when it belongs to something archived."""
     _refuse_archived(face, record)
+    if face.entity in _before_delete:
+        _before_delete[face.entity](record)
     try:
         with db.session.begin_nested():
             db.session.delete(record)

@@ -40,7 +40,8 @@ from sqlalchemy.sql.expression import ClauseElement, Executable
 from crm.core.entity import SEARCH_TEXT, Entity, Face, db
 from crm.core.fields import Field
 from crm.core.permissions import Access, Actor, Asking, access_of, accesses
-from crm.queries.conditions import BadCondition, compile_condition, search_key, search_text
+from crm.queries.conditions import compile_condition, search_key, search_text
+from crm.queries.operators import BadCondition
 from crm.queries.scope import belongs_to, related_face, row_scope, visible
 
 PAGE_SIZE = 50

@@ -21,9 +21,9 @@ from crm.core.permissions import Access, accesses
 from crm.importing.targets import landings
 from crm.models.access import Role, RoleGrant, User, UserRole
 from crm.models.parties import Party
-from crm.queries.conditions import WITH_PERIOD, WITHOUT_VALUE
 from crm.queries.exports import export_names
 from crm.queries.listing import BadQuery, matching, read_query
+from crm.queries.operators import WITH_PERIOD, WITHOUT_VALUE
 from tests.conftest import Person
 from tests.factories import WRITTEN_BY_DATABASE, make, put_in_order, sample
 

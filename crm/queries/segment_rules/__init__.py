@@ -1,0 +1,1 @@
+"""What rules of segments mean: read, compiled, put into words."""
