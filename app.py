@@ -51,6 +51,7 @@ from crm.servers import Servers, attach, running
 from crm.supervisor import run as supervise
 from jobs import queue, schedule
 from jobs import worker as workers
+from jobs.duplicates import cli_find
 from jobs.import_command import ImportNotPossible, cli_import, cli_undo, import_options, in_pairs
 from migrations import database
 
@@ -371,6 +372,22 @@ def check_figures(as_json: bool) -> int:
     ]
     _tell(as_json, {"differences": found}, lines or ["All figures are true."])
     return 1 if found else 0
+
+
+@main.group()
+def duplicates() -> None:
+    """Records that may stand for the same person or organisation."""
+
+
+@duplicates.command("find")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Write the pairs as CSV: a,b,score,why"
+)
+@click.option("--json", "as_json", is_flag=True)
+def find_duplicates(out: Path | None, as_json: bool) -> int:
+    """Look for duplicates among all parties and put them into the queue; tells what it did."""
+    with desk():
+        return cli_find(out, as_json=as_json)
 
 
 @main.command()

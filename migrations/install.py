@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 import crm.models  # noqa: F401 - declares every table
 from crm.core import audit, audit_chain, figures, ledgers, statistics, triggers
-from crm.core.entity import entities
-from crm.models import party_merges
+from crm.core.tables import Base
+from crm.models import duplicate_search, party_merges
 
 # The app reads these and never writes them: the audit is written by triggers that run as their owner.
 READ_ONLY = frozenset({"audit_entry", "audit_value", "audit_head", "alembic_version"})
@@ -21,6 +21,10 @@ BASE_FUNCTIONS = (
     # because SQL can't be inlined here and costs twice as much for each row.
     """CREATE OR REPLACE FUNCTION crm_sort_key(given text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT
        AS $$ BEGIN RETURN lower(public.unaccent('public.unaccent'::regdictionary, given)); END $$""",
+    # Only an owner may; the app can do nothing else by it.
+    f"""CREATE OR REPLACE FUNCTION {duplicate_search.SETTLER} RETURNS void LANGUAGE plpgsql SECURITY DEFINER {triggers.SETTINGS}
+       AS $$ BEGIN PERFORM gin_clean_pending_list('public.ix_duplicate_keys_keys'); END $$""",
+    f"REVOKE ALL ON FUNCTION {duplicate_search.SETTLER} FROM PUBLIC",
 )
 
 
@@ -40,7 +44,7 @@ def install(connection: Any, app_role: str) -> None:
 
 def _grants(app_role: str) -> list[str]:
     kept = READ_ONLY | figures.tables()
-    tables = {entity.__tablename__ for entity in entities()} | kept
+    tables = {str(mapper.local_table) for mapper in Base.registry.mappers} | kept
     statements = [f'GRANT USAGE ON SCHEMA public TO "{app_role}"']
     for table in sorted(tables):
         rights = "SELECT" if table in kept else "SELECT, INSERT, UPDATE, DELETE"
@@ -49,7 +53,7 @@ def _grants(app_role: str) -> list[str]:
         table, changes = entity.__tablename__, ", ".join(entity.only_changes or ())
         statements.append(f'REVOKE UPDATE, DELETE ON "{table}" FROM "{app_role}"')
         statements += [f'GRANT UPDATE ({changes}) ON "{table}" TO "{app_role}"'] if changes else []
-    for function in (audit_chain.SEALER, statistics.LEARNER):
+    for function in (audit_chain.SEALER, statistics.LEARNER, duplicate_search.SETTLER):
         statements.append(f'GRANT EXECUTE ON FUNCTION {function} TO "{app_role}"')
     return [*statements, f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{app_role}"']
 

@@ -18,6 +18,7 @@ from crm.core.command import Refused
 from crm.core.figures import rebuild
 from crm.core.jobs import Job, JobState
 from crm.models.access import AuditAction, AuditEntry
+from crm.models.duplicate_search import DuplicateNote
 from crm.models.parties import Address, Contact, Party
 
 TABLES = (*(entity.__tablename__ for entity in (Party, Contact, Address)), *demo_dealings.TABLES)
@@ -59,6 +60,7 @@ def load_in_bulk(owner_url: str, *, customers: int, seed: int, dealings: bool = 
             for table in TABLES:
                 connection.execute(text(f"ANALYZE {table}"))  # first: what the figures add up to is planned by it
             rebuild(connection)
+            connection.execute(insert(DuplicateNote).from_select(["party_id"], select(Party.id)))  # triggers were off
             _write_down(connection, customers, seed, done)
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             for table in TABLES:

@@ -21,6 +21,7 @@ from crm.core.fields import (
     reference_field,
 )  # fmt: skip
 from crm.models.access import User
+from crm.models.duplicate_search import NOTES
 from crm.models.parties import Party
 
 
@@ -54,6 +55,7 @@ class DuplicateCandidate(Entity):
     decided_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False)
     decided_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Decided")
     derived = {"words": Field(kind="text", label="How likely")}
+    triggers = NOTES
     first_party: Mapped[Party] = relationship(foreign_keys=first_party_id, backref="duplicate_candidates")
     second_party: Mapped[Party] = relationship(foreign_keys=second_party_id)
     decided_by: Mapped[User | None] = relationship()

