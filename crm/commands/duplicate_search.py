@@ -6,15 +6,14 @@ from __future__ import annotations
 import datetime as dt
 import resource
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, delete, func, select, text
+from sqlalchemy import BigInteger, Integer, Text, TextClause, any_, bindparam, cast, delete, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.types import BigInteger
 
 from crm.core.entity import db
 from crm.core.jobs import Job, Step, ask
@@ -31,22 +30,40 @@ FOR_A_JOB = 5_000  # from so many notes on all parties are looked at
 AT_NIGHT = 1  # the hour, UTC
 WRITTEN = 5_000  # candidates of one transaction
 
-_IDS = bindparam("ids", type_=ARRAY(BigInteger))
-_KEEP_KEYS = """
-INSERT INTO duplicate_keys (id, keys) SELECT id, keys FROM keys_now
-ON CONFLICT (id) DO UPDATE SET keys = excluded.keys WHERE duplicate_keys.keys <> excluded.keys"""
-_KEEP_FOUND = text("""
+
+def _arrays(statement: str, **types: Any) -> TextClause:
+    return text(statement).bindparams(*(bindparam(name, type_=ARRAY(type_)) for name, type_ in types.items()))
+
+
+_KEEP_KEYS = _arrays(
+    """
+INSERT INTO duplicate_keys (id, keys) SELECT id, keys::int[] FROM unnest(:ids, :keys) AS k (id, keys)
+ON CONFLICT (id) DO UPDATE SET keys = excluded.keys WHERE duplicate_keys.keys <> excluded.keys""",
+    ids=BigInteger,
+    keys=Text,
+)
+_KEEP_FOUND = _arrays(
+    """
 INSERT INTO duplicate_candidate (first_party_id, second_party_id, score, reasons)
-SELECT least(one, other), greatest(one, other), score, reasons FROM found_now ORDER BY 1, 2
+SELECT least(one, other), greatest(one, other), score, reasons FROM unnest(:ones, :others, :scores, :reasons)
+    AS f (one, other, score, reasons) ORDER BY 1, 2
 ON CONFLICT (first_party_id, second_party_id) DO UPDATE SET score = excluded.score, reasons = excluded.reasons
  WHERE duplicate_candidate.state IN ('open', 'later') AND duplicate_candidate.score < 100
    AND (duplicate_candidate.score, duplicate_candidate.reasons) IS DISTINCT FROM (excluded.score, excluded.reasons)
-RETURNING xmax = 0""")
+RETURNING CAST(duplicate_candidate.created_at = now() AS int)""",
+    ones=BigInteger,
+    others=BigInteger,
+    scores=Integer,
+    reasons=Text,
+)
 # What nobody has touched goes when it isn't likely any more. A hundred is what somebody says.
-_UNLIKELY = """
-DELETE FROM duplicate_candidate c WHERE c.state = 'open' AND c.score < 100 {only}
-   AND NOT EXISTS (SELECT FROM {found} f WHERE least(f.one, f.other) = c.first_party_id
-                      AND greatest(f.one, f.other) = c.second_party_id)"""
+_DROP_UNLIKELY = """
+DELETE FROM duplicate_candidate c WHERE c.state = 'open' AND c.score < 100 {of_these}
+   AND (c.first_party_id, c.second_party_id) NOT IN
+       (SELECT least(one, other), greatest(one, other) FROM unnest(:ones, :others) AS f (one, other)) RETURNING 1"""
+_DROP_OF_ALL = _arrays(_DROP_UNLIKELY.format(of_these=""), ones=BigInteger, others=BigInteger)
+_DROP_OF_THESE = _arrays(_DROP_UNLIKELY.format(of_these="AND (c.first_party_id = ANY (:ids) OR c.second_party_id = ANY (:ids))"),
+                         ones=BigInteger, others=BigInteger, ids=BigInteger)  # fmt: skip
 
 
 def search_when_due() -> int:
@@ -83,14 +100,8 @@ def search_changed() -> int:
     there = [pair for pair in sorted(pairs) if set(pair) <= set(both.ids.tolist())]
     places = np.searchsorted(both.ids, np.array(there, np.int64).reshape(-1, 2))
     found = find(both, model(), places)
-    _stage(_rows_of(found, range(len(found))))
-    db.session.execute(_KEEP_FOUND)
-    only = text(
-        _UNLIKELY.format(
-            found="found_now", only="AND (c.first_party_id = ANY (:ids) OR c.second_party_id = ANY (:ids))"
-        )
-    )
-    db.session.execute(only.bindparams(_IDS), {"ids": ids})
+    _keep(found, 0, len(found))
+    db.session.execute(_DROP_OF_THESE, _ids_of(found) | {"ids": ids})
     return len(noted)
 
 
@@ -134,11 +145,9 @@ def find_all() -> Iterator[Step]:
     yield Step(done=70, total=100, message="Writing")
     new = 0
     for first in range(0, len(found), WRITTEN):
-        _stage(_rows_of(found, range(first, min(len(found), first + WRITTEN))))
-        new += sum(db.session.scalars(_KEEP_FOUND))
+        new += _keep(found, first, first + WRITTEN)
         yield Step(done=70 + int(29 * first / max(1, len(found))), total=100, message="Writing")
-    _stage(((one, other, 0, None) for one, other in records.ids[found.pairs].tolist()))
-    gone = len(db.session.execute(text(_UNLIKELY.format(found="found_now", only="") + " RETURNING 1")).all())
+    gone = len(db.session.execute(_DROP_OF_ALL, _ids_of(found)).all())
     kept_row = {"weights": learned_now.as_data(), "learned_at": func.clock_timestamp()}
     db.session.execute(
         insert(DuplicateWeights).values(id=1, **kept_row).on_conflict_do_update(index_elements=["id"], set_=kept_row)
@@ -149,36 +158,29 @@ def find_all() -> Iterator[Step]:
         "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024})  # fmt: skip
 
 
-def _rows_of(found: Likely, places: Iterable[int]) -> Iterator[Sequence[Any]]:
-    for place in places:
-        one, other = found.records.ids[found.pairs[place]].tolist()
-        yield one, other, score_of(float(found.chances[place])), found.reasons(place)
+def _keep(found: Likely, first: int, last: int) -> int:
+    """Put these of what was found into the queue; answers how many are new there."""
+    places = range(first, min(len(found), last))
+    scores = [score_of(chance) for chance in found.chances[first:last].tolist()]
+    given = _ids_of(found, first, last) | {"scores": scores, "reasons": [found.reasons(place) for place in places]}
+    return sum(db.session.scalars(_KEEP_FOUND, given))
 
 
-def _stage(rows: Iterable[Sequence[Any]]) -> None:
-    """Pairs that were found, for the next statement of this transaction."""
-    _copy("found_now", "one bigint, other bigint, score int, reasons text", rows)
+def _ids_of(found: Likely, first: int = 0, last: int | None = None) -> dict[str, list[int]]:
+    ids = found.records.ids[found.pairs[first:last]]
+    return {"ones": ids[:, 0].tolist(), "others": ids[:, 1].tolist()}
 
 
 def _write_keys(records: Records, keys: NDArray[np.int32], ids: Sequence[int]) -> None:
     """Keep the keys of these records; `ids` are all that were looked at: who isn't among the records has none any more."""
-    texts = ("{" + ",".join(map(str, sorted({key for key in row if key}))) + "}" for row in keys.tolist())
-    _copy("keys_now", "id bigint, keys int[]", zip(records.ids.tolist(), texts, strict=True))
     # New keys are put into the index in order, all at once.
     db.session.execute(text("SET LOCAL gin_pending_list_limit = '1GB'"))
     db.session.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))
-    db.session.execute(text(_KEEP_KEYS))
+    for first in range(0, len(records), WRITTEN):
+        part = slice(first, first + WRITTEN)
+        texts = ["{" + ",".join(map(str, sorted({key for key in row if key}))) + "}" for row in keys[part].tolist()]
+        db.session.execute(_KEEP_KEYS, {"ids": records.ids[part].tolist(), "keys": texts})
+    db.session.execute(text(f"SELECT {SETTLER}"))
     gone = sorted(set(ids) - set(records.ids.tolist()))
     if gone:
-        db.session.execute(delete(DuplicateKeys).where(DuplicateKeys.id.in_(gone)))
-    db.session.execute(text(f"SELECT {SETTLER}"))
-
-
-def _copy(table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
-    db.session.execute(text(f"DROP TABLE IF EXISTS pg_temp.{table}"))
-    db.session.execute(text(f"CREATE TEMPORARY TABLE {table} ({columns}) ON COMMIT DROP"))
-    driver: Any = db.session.connection().connection.driver_connection
-    with driver.cursor().copy(f"COPY {table} FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
-    db.session.execute(text(f"ANALYZE {table}"))
+        db.session.execute(delete(DuplicateKeys).where(DuplicateKeys.id == any_(cast(gone, ARRAY(BigInteger)))))

@@ -133,7 +133,9 @@ def _alike(a: list[str], b: list[str], least: float) -> Levels:
 
 def _mistyped(a: list[str], b: list[str]) -> Levels:
     """Up to two letters apart, and the same digits: `john.smith1` and `john.smith2` are two."""
-    digits = np.fromiter((_NO_DIGIT.sub("", x) == _NO_DIGIT.sub("", y) for x, y in zip(a, b, strict=True)), bool, len(a))
+    digits = np.fromiter(
+        (_NO_DIGIT.sub("", x) == _NO_DIGIT.sub("", y) for x, y in zip(a, b, strict=True)), bool, len(a)
+    )
     return _near(a, b, 2) * digits.astype(np.int8)
 
 

@@ -114,7 +114,9 @@ def learn(levels: dict[str, Levels], swapped: NDArray[np.bool_], rarity: dict[st
     signs = _signs(levels)
     for name in FIELDS:
         strength = sum((sign for fields, sign in signs.items() if name not in fields), np.zeros(len(swapped), np.int8))
-        weights.same[name] = _shares(levels[name], (strength >= 2).astype(float), EXPECTED[name], MOST_UNLIKE * EXPECTED[name][0])
+        weights.same[name] = _shares(
+            levels[name], (strength >= 2).astype(float), EXPECTED[name], MOST_UNLIKE * EXPECTED[name][0]
+        )
     least, most = 0.002 * number * part / all_pairs, 2.0 * number * part / all_pairs
     weights.share_same = float(np.clip((np.sum(list(signs.values()), axis=0) >= 2).sum() / all_pairs, least, most))
     weights.share_together = weights.share_same
