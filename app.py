@@ -16,7 +16,7 @@ if __name__ == "__main__":
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,6 @@ import click
 from flask import Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
-from werkzeug.routing import Rule
 
 from admin_views.edges import add_edges
 from admin_views.screens import add_screens
@@ -59,25 +58,10 @@ csrf = CSRFProtect()
 log = logging.getLogger("desk")
 
 
-class _Address(Rule):
-    """There are nearly two thousand, of which a process builds few: what builds one is compiled when it is first asked
-    for, which spares a fifth of starting."""
-
-    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        made: list[Callable[..., tuple[str, str]]] = []
-
-        def build(rule: Rule, /, **values: Any) -> tuple[str, str]:
-            if not made:
-                made.append(super(_Address, self)._compile_builder(append_unknown))
-            return made[0](rule, **values)
-
-        return build
-
-
 class Desk(Flask):
     """The app; each request is one transaction, committed here and nowhere else."""
 
-    url_rule_class = _Address
+    url_rule_class = webserver.Address
 
     def full_dispatch_request(self) -> Response:
         """Commit when the answer is no error, else roll back; again when two transactions stood in each other's way."""

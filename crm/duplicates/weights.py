@@ -78,7 +78,7 @@ def rarity_of(records: Records, pairs: NDArray[np.int64], common: dict[str, dict
     found = {}
     for name, shown_in in COUNTED.items():
         column, known = records[name], common.get(name, {})
-        rare = known.get("", 1e-5)
+        rare = known.get("", 0.002)
         of_text = np.log(np.fromiter((known.get(value, rare) for value in column.values), float, len(column.values)))
         found[shown_in] = of_text[column.codes[pairs[:, 0]]]
     return found
