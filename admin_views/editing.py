@@ -20,6 +20,14 @@ from crm.core.command import Refused, WrongInput
 from crm.core.entity import Face, db
 
 
+class Doubtful(Exception):
+    """A new record may be there already; `shown` tells which ones, and `ids` is what the person may answer with."""
+
+    def __init__(self, shown: list[dict[str, Any]], ids: str) -> None:
+        super().__init__(ids)
+        self.shown, self.ids = shown, ids
+
+
 class EditRoutes:
     """The forms of a face; a part of its view."""
 
@@ -34,6 +42,7 @@ class EditRoutes:
     def create_view(self) -> Any:
         form, groups = self.create_form(), self._rows(None)
         errors: Mapping[str, str] = {}
+        doubt: Doubtful | None = None
         if request.method == "GET":
             self._prefill(form)
         elif inline.MORE not in request.form:
@@ -50,6 +59,8 @@ class EditRoutes:
                 return redirect(here, 303)
             except WrongInput as fault:
                 errors = fault.errors  # the answer is an error: nothing of what was made stays
+            except Doubtful as fault:
+                doubt = fault
             except Refused as refusal:
                 flash(f"Not made: {refusal}.", "bad")
                 return redirect(url_for(".index_view"), 303)
@@ -57,16 +68,20 @@ class EditRoutes:
         also = [{"name": "_another", "value": "1", "label": "Save and add another"}]
         token = request.form.get("_token") or new_token()
         return self._form_page(form, errors, page, url_for(".create_view"), url_for(".index_view"), also=also,
-                               version=[("_token", token)], groups=groups)  # fmt: skip
+                               version=[("_token", token)], groups=groups, doubt=doubt)  # fmt: skip
 
     def _create(self, form: DeskForm, groups: list[inline.Rows]) -> Any:
         """All of it or nothing."""
         with db.session.begin_nested():
             values = records.read_values(self.face, form.given(), asking(), new=True, on_screen=True)
+            self.doubt(values)
             record = records.create(self.face, values, asking())
             inline.save_all(groups, record)
             self.made(record)
         return record
+
+    def doubt(self, values: Mapping[str, Any]) -> None:
+        """Where a domain asks back before a record is made: raises Doubtful."""
 
     def made(self, record: Any) -> None:
         """What a domain does with a new record of its form, such as keeping the file that came with it."""
@@ -158,7 +173,7 @@ class EditRoutes:
     def _form_page(self, form: DeskForm, errors: Mapping[str, str], page: dict[str, Any], action: str, cancel: str, *,
                    version: list[tuple[str, str]] | None = None, also: list[dict[str, str]] | None = None,
                    extra: list[dict[str, Any]] | None = None, multipart: bool = False,
-                   groups: list[inline.Rows] | None = None) -> Response:  # fmt: skip
+                   groups: list[inline.Rows] | None = None, doubt: Doubtful | None = None) -> Response:  # fmt: skip
         form.blame(errors)
         sections = [{"title": section.title, "help": section.help,
                      "fields": [described(form._fields[name]) for name in section.fields if name in form._fields]}
@@ -168,5 +183,5 @@ class EditRoutes:
         body = render_template(
             "desk/form.html", page=page, sections=[*sections, *(extra or [])], inlines=inlines, also=also or [],
             errors=summary(form, errors, labels), action=action, method="post", multipart=multipart,
-            hidden=self._hidden(version or []), cancel_url=cancel, submit_label="Save")  # fmt: skip
-        return make_response(body, 422 if errors else 200)
+            hidden=self._hidden(version or []), cancel_url=cancel, submit_label="Save", doubt=doubt)  # fmt: skip
+        return make_response(body, 422 if errors else 409 if doubt else 200)

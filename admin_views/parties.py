@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from babel.dates import format_date
 from flask import Response, abort, flash, make_response, redirect, render_template, request, url_for
 from flask_admin import expose
+from flask_login import current_user
 from markupsafe import Markup
 
 from admin_views.cells import asking, cell, fields_of, html, present, title_of, zone
-from admin_views.lists import endpoint, may
+from admin_views.editing import Doubtful
+from admin_views.lists import endpoint, hint, may, page_of
 from admin_views.party_activities import PartyActivities
 from admin_views.party_figures import figures_of
 from admin_views.party_tabs import PartyTabs
 from admin_views.tabs import Tab
+from crm.commands.party_duplicates import remember_different
 from crm.commands.photos import LARGEST, remove_photo, set_photo
 from crm.core.command import WrongInput
 from crm.core.entity import face_named
 from crm.core.permissions import Access
 from crm.models.parties import BlockState, Party
 from crm.models.party_quality import POOR
+from crm.queries.duplicates import MOST as MOST_SHOWN
+from crm.queries.duplicates import likely_duplicates
 from crm.queries.notices import MOST, notices_of
 from crm.queries.quality import lacks_of
 from crm.queries.scope import find
@@ -41,6 +47,23 @@ class PartyView(PartyActivities, PartyTabs):
         # Before the form is read for its token: a picture is larger than a form.
         blueprint.url_value_preprocessor(_allow_picture)
         return blueprint
+
+    def doubt(self, values: Mapping[str, Any]) -> None:
+        """Ask back where the record is likely to be there already, unless the person has said that it is none of these."""
+        said = set(request.form.get("_not_same", "").split(","))
+        likely = likely_duplicates(self.face, values, asking())
+        if {str(one.party.id) for one in likely} <= said:
+            return
+        face = face_named("party")
+        shown = [{"url": page_of("party", one.party), "name": title_of(face, one.party), "hint": hint(face, one.party),
+                  "reasons": one.reasons} for one in likely]  # fmt: skip
+        raise Doubtful(shown, ",".join(str(one.party.id) for one in likely))
+
+    def made(self, record: Party) -> None:
+        """What the person said it isn't is not proposed as the same later."""
+        given = request.form.get("_not_same", "")
+        others = [find(face_named("party"), asking(), number) for number in given.split(",")[:MOST_SHOWN]]
+        remember_different(record, [other for other in others if other is not None], by=current_user)
 
     def list_extras(self) -> dict[str, Any]:
         mend = url_for(".index_view", flt_data_quality_lt=POOR, sort="data_quality")

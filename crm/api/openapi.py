@@ -14,6 +14,7 @@ from crm.api.rate import BURST, PER_MINUTE
 from crm.core.command import Command, commands_of
 from crm.core.entity import Face, all_faces
 from crm.core.fields import MASK, Field, FieldClass
+from crm.models.parties import Party
 from crm.queries.scope import related_face
 
 PREFIX = "/api/v1"
@@ -223,6 +224,12 @@ def _property(field: Field, *, read: bool = False) -> dict[str, Any]:
     return made | text
 
 
+# Beside a new party: which ones it may be, the likeliest first; not there where it is like none.
+POSSIBLE = {"type": "array", "items": {"type": "object", "properties": {
+    "id": {"type": "integer"}, "code": {"type": "string"}, "name": {"type": "string"},
+    "score": {"type": "integer", "minimum": 0, "maximum": 100}, "why": {"type": "string"}}}}  # fmt: skip
+
+
 def _paths(face: Face) -> Iterator[tuple[str, Any]]:
     about, plural, name = face.about, face.plural, _name(face)
     many, one = face.label_plural, face.label.lower()
@@ -249,6 +256,11 @@ def _paths(face: Face) -> Iterator[tuple[str, Any]]:
             (400, 409, 413, 415, 422),
             f"{name}New",
         )
+        if face.entity is Party:
+            content = collection["post"]["responses"]["201"]["content"]["application/json"]
+            content["schema"] = {
+                "allOf": [content["schema"], {"type": "object", "properties": {"possible_duplicates": POSSIBLE}}]
+            }
     yield f"{PREFIX}/{plural}", collection
     ident = _ref("parameters", "id")
     record = {

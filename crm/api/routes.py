@@ -22,7 +22,9 @@ from crm.api.problems import Problem, answer, not_allowed, problem_response, wro
 from crm.api.repeating import once
 from crm.commands import records
 from crm.core.command import Refused, WrongInput, command_named, perform
-from crm.core.entity import Face
+from crm.core.entity import Face, face_named
+from crm.core.permissions import title_for
+from crm.queries.duplicates import LikelyOne, likely_duplicates
 from crm.queries.listing import BadQuery, fetch_page, read_query
 from crm.queries.scope import find, row_scope
 
@@ -174,14 +176,20 @@ def _reached(face: Face, given: str, verb: str = "read") -> Any:
     raise Problem(404, f"There is no {face.label.lower()} {given[:40]} that the user of this key may see.")
 
 
-def _document(face: Face, record_id: int, status: int = 200) -> Response:
+def _named(likely: list[LikelyOne]) -> list[dict[str, Any]]:
+    face = face_named("party")
+    return [{"id": one.party.id, "code": one.party.code, "name": title_for(actor(), face, one.party), "score": one.score,
+             "why": one.reasons} for one in likely]  # fmt: skip
+
+
+def _document(face: Face, record_id: int, status: int = 200, more: dict[str, Any] | None = None) -> Response:
     """The record as it is now, after a change."""
     record = fresh(face, record_id)
     document = documents(face, [record], actor())[0]
     headers = {"ETag": etag(face, record, document)}
     if status == 201:
         headers["Location"] = f"{blueprint.url_prefix}/{face.plural}/{record_id}"
-    return answer(document, status, headers)
+    return answer(document | (more or {}), status, headers)
 
 
 def _one(face: Face, given: str) -> Response:
@@ -211,10 +219,12 @@ def _create(face: Face) -> Response:
 
     def work() -> Response:
         try:
-            record = records.create(face, _values(face, new=True), actor())
+            values = _values(face, new=True)
+            likely = likely_duplicates(face, values, actor())
+            record = records.create(face, values, actor())
         except Refused as refusal:
             raise Problem(409, f"Not done: {refusal}.") from None
-        return _document(face, record.id, 201)
+        return _document(face, record.id, 201, {"possible_duplicates": _named(likely)} if likely else {})
 
     return once(work)
 

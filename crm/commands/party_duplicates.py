@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 
 from crm.core.command import Refused, command
+from crm.core.entity import db
 from crm.models.access import User
+from crm.models.parties import Party
 from crm.models.party_duplicates import CandidateState, DuplicateCandidate
 
 _OPEN = (CandidateState.OPEN, CandidateState.LATER)
@@ -18,6 +21,15 @@ def different(candidate: DuplicateCandidate, *, by: User) -> None:
         raise Refused(f"it is decided: {candidate.state.label.lower()}")
     candidate.state, candidate.decided_at = CandidateState.DIFFERENT, dt.datetime.now(dt.UTC)
     candidate.decided_by_id = by.id
+
+
+def remember_different(party: Party, others: Iterable[Party], *, by: User) -> None:
+    """That a new party is none of these, though it looked like them: they aren't proposed."""
+    now = dt.datetime.now(dt.UTC)
+    for other in others:
+        db.session.add(DuplicateCandidate(first_party_id=min(party.id, other.id), second_party_id=max(party.id, other.id),
+                                          state=CandidateState.DIFFERENT, decided_at=now, decided_by_id=by.id))  # fmt: skip
+    db.session.flush()
 
 
 @command(DuplicateCandidate, "Later", icon="clock", applies=lambda one: one.state is CandidateState.OPEN)

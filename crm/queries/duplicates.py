@@ -26,6 +26,7 @@ from crm.queries.scope import visible
 
 MOST = 5  # likely ones that are shown before saving
 # In the order of `crm.duplicates.records.GIVEN`. Where only the display name is known, its last word is the last name.
+_AS_GIVEN = ("email", "email2", "phone", "phone2")  # these come as they were typed
 _ROWS = """
 SELECT p.id, p.kind = 'organization',
        CASE WHEN p.kind <> 'organization' THEN coalesce(p.first_name,
@@ -128,8 +129,10 @@ def undecided() -> Iterator[tuple[str, str, int, str]]:
 def likely_duplicates(face: Face, values: Mapping[str, Any], actor: Actor) -> list[LikelyOne]:
     """The records that a new one with these values (by public name) is likely to be, the likeliest first.
 
-    Only those that the actor may reach, and only by fields that he sees: the answer must not tell what a look would not.
+    Only of a party, only those that the actor may reach, and only by fields that he sees: the answer must not tell what a look would not.
     """
+    if face.entity is not Party:
+        return []
     may = accesses(actor, face)
     seen = {
         name: value for name, value in values.items() if value not in (None, "") and name in may and may[name].shows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import event, select, text
 
+from crm.commands.duplicate_search import search_changed
 from crm.core.entity import db, face_named
 from crm.models.access import AuditEntry
 from crm.models.parties import Contact, Party
@@ -277,3 +278,21 @@ def test_every_fault_is_told_at_once(program, session):
     )
     assert set(answer.get_json()["errors"]) == {"name", "email", "phone", "tags", "owner", "kind", "code"}
     assert session.scalars(select(Party.id)).first() is None
+
+
+def test_who_may_be_there_already_is_named_beside_the_new_one(app, ana, program):
+    with app.app_context():
+        search_changed()
+        db.session.commit()
+    twin = {"name": "Ana Ng", "email": "ANA@example.com", "phone": "+60123456789"}
+    made = program()("POST", "/customers", twin)
+    assert made.status_code == 201
+    (possible,) = made.get_json()["possible_duplicates"]
+    assert {name: possible[name] for name in ("id", "code", "name")} == {
+        name: ana[name] for name in ("id", "code", "name")
+    }
+    assert possible["score"] > 90
+    assert "same e-mail" in possible["why"]
+    blind = program("customers:read", "customers:write", role="sales_rep")
+    assert "possible_duplicates" not in blind("POST", "/customers", twin).get_json()
+    assert "possible_duplicates" not in program()("POST", "/customers", {"name": "Bo Xu"}).get_json()
