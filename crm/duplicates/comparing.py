@@ -38,6 +38,10 @@ def compare(records: Records, pairs: NDArray[np.int64]) -> tuple[dict[str, Level
     one, other = pairs[:, 0], pairs[:, 1]
     levels: dict[str, Levels] = {}
     levels["first"], levels["last"], swapped = _names(records, one, other)
+    # What a person and a firm are called can't be compared.
+    unlike = records.organisation[one] != records.organisation[other]
+    levels["first"][unlike] = levels["last"][unlike] = UNKNOWN
+    swapped &= ~unlike
     levels["born"] = _born(records["born"], one, other)
     levels["email"] = _crossed(records, ("email", "email2"), one, other, _mistyped)
     levels["phone"] = _crossed(records, ("phone", "phone2"), one, other, lambda a, b: _near(a, b, 1))

@@ -21,6 +21,9 @@ PART = 500_000  # pairs that are compared at once
 Pairs = NDArray[np.int64]
 _STATED = {"first": "first", "last": "last", "born": "born", "email": "email", "phone": "phone", "tax": "tax",
            "street": "street", "house": "house", "place": "postcode"}  # fmt: skip
+# Said in one where all are said.
+_TOGETHER = (({"same first name", "same last name"}, "same name"),
+             ({"same street", "same house number", "same postcode and place"}, "same address"))  # fmt: skip
 
 
 @dataclass
@@ -71,8 +74,11 @@ class Likely:
                 word += f" ({a}/{b})" if a != b else ""
             told.append((0 if level == HIGHEST[name] else 1 if level else 2, word))
         words = [word for _, word in sorted(told, key=lambda pair: pair[0])]
-        if "same first name" in words and "same last name" in words:
-            words = ["same name", *(word for word in words if word not in ("same first name", "same last name"))]
+        for parts, whole in _TOGETHER:
+            if parts <= set(words):
+                words = [
+                    whole if word == min(parts) else word for word in words if word == min(parts) or word not in parts
+                ]
         if self.swapped[place]:
             words.insert(0, "first and last name swapped")
         if _other_form(self.records, self.pairs[place : place + 1])[0]:
