@@ -126,7 +126,7 @@ def learn(levels: dict[str, Levels], swapped: NDArray[np.bool_], rarity: dict[st
         for name in FIELDS:
             weights.same[name] = _shares(levels[name], same, EXPECTED[name], MOST_UNLIKE * EXPECTED[name][0])
         weights.share_same = float(np.clip(same.sum() / all_pairs, least, most))
-        weights.share_together = float(np.clip(together.sum() / all_pairs, least, most))
+        weights.share_together = float(np.clip(together.sum() / all_pairs, least / 50, most))
     return weights
 
 
