@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from sqlalchemy import select, text
 
@@ -17,6 +19,7 @@ from crm.models.access import AuditEntry
 from crm.models.imports import Duplicates, Import, ImportKept, ImportState, Kept
 from crm.models.parties import Address, Contact, Party
 from crm.models.sales_orders import Order, OrderLine
+from tests.factories import make
 from tests.importing.conftest import counts
 
 FIRST = "name,email,industry,city,account_number\nAnn,ann@x.org,Steel,Bonn,A1\nBob,bob@x.org,Wood,Rome,A2\nCid,cid@x.org,Coal,Oslo,\n"
@@ -225,9 +228,22 @@ def test_numbers_of_another_system_go_with_their_records_and_point_nowhere(bring
         "created": 1, "skipped": 1}  # fmt: skip
 
 
-def test_contacts_go_and_the_entries_of_a_ledger_stay(bring):
+def test_contacts_go(bring):
     bring("name,email\nAnn,ann@x.org\n")
     contacts = bring("company,name,email\nann@x.org,Kim,kim@x.org\n", "contact")
     assert undo(contacts) == {"restored": 0, "archived": 0, "deleted": 1, "kept": 0}
     assert db.session.scalars(select(Contact)).all() == []
     assert db.session.scalars(select(Address)).all() == []
+
+
+def test_the_entries_of_a_ledger_stay_and_are_told(bring):
+    account = make(face_named("credit_account"))
+    db.session.commit()
+    record = bring(f"number,account,amount,currency\nINV-7,#{account.id},120.50,EUR\n", "invoice")
+    assert counts(record) == {"created": 1}
+    assert undo(record) == {"restored": 0, "archived": 0, "deleted": 0, "kept": 1}
+    assert left(record) == {("invoice", "", Kept.LEDGER)}
+    assert db.session.execute(text("SELECT amount FROM invoice WHERE number = 'INV-7'")).scalar_one() == Decimal(
+        "120.50"
+    )
+    assert wrong() == []
