@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from crm.commands.audit import seal_all
 from crm.commands.check_ins import ask_daily
+from crm.commands.credit_orders import accept_what_fits
 from crm.commands.duplicate_search import search_changed, search_when_due
 from crm.commands.exports import delete_expired
 from crm.commands.parties import unblock
@@ -111,6 +112,7 @@ DUTIES = (
     Duty("seal the audit", 5, seal_all),
     Duty("look for duplicates of what has changed", 5, lambda: run_in_transaction(search_changed)),
     Duty("look for duplicates among all at night", 600, lambda: run_in_transaction(search_when_due)),
+    Duty("accept orders that fit into their customer's credit by now", 30, accept_what_fits),
     Duty("end blocks whose day has come", 600, end_blocks),
     Duty("apply the rules of check-ins", 3600, lambda: run_in_transaction(ask_daily)),
     Duty("delete old traces", 3600, delete_old_traces),

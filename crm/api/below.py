@@ -16,14 +16,19 @@ from crm.api.entering import actor
 from crm.api.problems import Problem, wrong
 from crm.api.reading import one_of_each
 from crm.core.entity import Entity, Face, db, face_named
+from crm.core.fields import field_of
 from crm.core.permissions import accesses, allowed, title_for
 from crm.models.access import User
 from crm.models.parties import Party
+from crm.queries.credit_check import credit_check, open_account
 from crm.queries.listing import BadQuery, fetch_page, read_query
-from crm.queries.scope import belongs_to, related_face
+from crm.queries.scope import belongs_to, find, related_face
 from crm.queries.timeline import CHANGE, NAMES, Happened, place_text, read_asked, takes_part, timeline
 
 TIMELINE = "timeline"
+# Of a party: how its credit account stands, and what would become of an order on credit.
+CREDIT, CHECK = "credit", "credit-check"
+_AMOUNT = field_of("money", minimum=0)
 PAGING = frozenset({"limit", "cursor"})
 
 
@@ -34,13 +39,18 @@ def lists_below(face: Face) -> dict[str, str]:
 
 def below(face: Face) -> list[str]:
     """What may stand after the number of a record to be read."""
-    return [*lists_below(face), *([TIMELINE] if face.entity is Party else [])]
+    return [*lists_below(face), *([TIMELINE, CREDIT, CHECK] if face.entity is Party else [])]
 
 
 def read_below(face: Face, record: Entity, name: str) -> dict[str, Any]:
     """A page of one of them, of a record that the key's user may read. Raises Problem."""
     try:
-        return _timeline(face, record) if name == TIMELINE else _list(face, record, lists_below(face)[name])
+        match name:
+            case "timeline":
+                return _timeline(face, record)
+            case "credit" | "credit-check":
+                return _credit(record, check=name == CHECK)
+        return _list(face, record, lists_below(face)[name])
     except BadQuery as fault:
         given = "cursor" if fault.parameter in ("after", "before") else fault.parameter
         raise wrong({given: str(fault)}, "A parameter can't be taken.") from None
@@ -65,6 +75,31 @@ def _list(face: Face, record: Entity, relation: str) -> dict[str, Any]:
     query = read_query(other, [*order, *_asked(PAGING).items()])
     page = fetch_page(other, query, actor(), load=loads(other), where=[belongs_to(face, record.id, relation)])
     return {"items": documents(other, page.rows, actor()), "next": page.older}
+
+
+def _credit(party: Any, *, check: bool) -> dict[str, Any]:
+    """The document of the open credit account, if there is one; with `check` what would become of an order of the `amount` asked for, with
+    amounts where the key's user sees them."""
+    face = face_named("credit_account")
+    if allowed(actor(), "credit_account.read") is None:
+        raise Problem(403, "The user of this key may not read credit accounts: that needs credit_account.read.")
+    if not check:
+        _asked(frozenset())
+        account = open_account(party)
+        seen = account is not None and find(face, actor(), str(account.id)) is not None
+        return {"account": documents(face, [account], actor())[0] if account and seen else None}
+    try:
+        amount = _AMOUNT.parse(_asked(frozenset({"amount"})).get("amount"))
+    except ValueError as fault:
+        raise wrong({"amount": str(fault)}, "A parameter can't be taken.") from None
+    if amount is None:
+        raise wrong(
+            {"amount": "is required: what the order comes to, in the company's currency"}, "A parameter is missing."
+        )
+    checked = credit_check(party, amount)
+    told = {"decision": checked.decision, "reason": checked.why}
+    shown = checked.available is not None and accesses(actor(), face)["available"].shows
+    return told | ({"amount": f"{amount:.2f}", "available": f"{checked.available:.2f}"} if shown else {})
 
 
 def _timeline(face: Face, record: Entity) -> dict[str, Any]:

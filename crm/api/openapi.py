@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from crm.api import import_calls
-from crm.api.below import TIMELINE, below, lists_below
+from crm.api.below import CHECK, CREDIT, TIMELINE, below, lists_below
 from crm.api.documents import parts
 from crm.api.lookups import NAMES, offered
 from crm.api.rate import BURST, PER_MINUTE
@@ -315,6 +315,14 @@ def _below(face: Face, ident: dict[str, str]) -> Iterator[tuple[str, Any]]:
         operation = _operation(face, f"{relation}_of_{face.name}", f"{other.label_plural} of one {one}, the newest first", "read",
                                200, f"{_name(other)}List", [ident, *paging], (404, 422))  # fmt: skip
         yield f"{PREFIX}/{face.plural}/{{id}}/{path}", {"get": operation}
+    if CREDIT in below(face):
+        operation = _operation(face, f"credit_of_{face.name}", f"The open credit account of one {one}", "read",
+                               200, "CreditOf", [ident], (404,))  # fmt: skip
+        yield f"{PREFIX}/{face.plural}/{{id}}/{CREDIT}", {"get": operation}
+        amount = _parameter("amount", "query", "What the order comes to, in the company's currency", required=True)
+        operation = _operation(face, f"credit_check_of_{face.name}", "What would become of an order on credit; nothing is reserved",
+                               "read", 200, "CreditCheck", [ident, amount], (404, 422))  # fmt: skip
+        yield f"{PREFIX}/{face.plural}/{{id}}/{CHECK}", {"get": operation}
     if TIMELINE in below(face):
         asked = [ident, *(_parameter(name, "query", text) for name, text in _TIMELINE_PARAMETERS.items()), *paging]
         operation = _operation(face, f"timeline_of_{face.name}", f"What happened with one {one}, the newest first", "read",
@@ -342,7 +350,20 @@ _ENTRY = {
                 "field": {"type": "string"}, "before": {"type": ["string", "null"]}, "after": {"type": ["string", "null"]}}}},
     },
 }  # fmt: skip
+_CREDIT_CHECK = {
+    "type": "object",
+    "required": ["decision", "reason"],
+    "properties": {
+        "decision": {"type": "string", "enum": ["allow", "hold", "refuse"]},
+        "reason": {"type": "string"},
+        "amount": {"type": "string", "description": "What was asked; where the user sees amounts"},
+        "available": {"type": "string", "description": "What the limit leaves; less than nothing where more is used"},
+    },
+}
 _TIMELINE_SCHEMAS = {
+    "CreditCheck": _CREDIT_CHECK,
+    "CreditOf": {"type": "object", "required": ["account"], "properties": {
+        "account": {"anyOf": [_ref("schemas", "CreditAccount"), {"type": "null"}]}}},
     "TimelineEntry": _ENTRY,
     "TimelineList": {"type": "object", "required": ["items", "next"], "properties": {
         "items": {"type": "array", "items": _ref("schemas", "TimelineEntry")}, "next": {"type": ["string", "null"]}}},

@@ -86,10 +86,10 @@ _VENDORS = ("performance_score.*", "risk_assessment.*", "relationship_health.*",
             "compliance_requirement.*", "compliance_record.*")  # fmt: skip
 
 _MEMBERS = tuple(f"loyalty_account.{verb}" for verb in ("create", "edit", "accept_terms", "invite", "earn", "redeem"))
-_OF_CREDIT = tuple(f"{part}.*" for part in ("credit_request", "credit_decision", "credit_hold", "invoice", "payment",
-                                            "payment_allocation"))  # fmt: skip
+_OF_CREDIT = tuple(f"{part}.*" for part in ("credit_request", "credit_decision", "credit_hold", "credit_release", "invoice",
+                                            "payment", "payment_allocation"))  # fmt: skip
 _DECIDING = ("credit_request.approve", "credit_request.refuse")
-_HOLDING = ("credit_account.hold", "credit_hold.release")
+_HOLDING = ("credit_account.hold", "credit_hold.release", "order.release", "credit_release.review")
 _PAID = ("payment.create", "payment.take_back", "payment.allocate")
 
 
@@ -152,7 +152,7 @@ DELIVERED: dict[str, Delivered] = {
          *_COMMON, *_TASKS)),
     "credit_approver": Delivered(
         "Credit approver", "Decides on credit, reads what it needs",
-        (*_READER, *_all(*_DECIDING, *_HOLDING, "credit_account.edit", "credit_account.review", *_PAID),
+        (*_READER, *_all(*_DECIDING, *_HOLDING, "credit_account.edit", "credit_account.review", "credit_account.export", *_PAID),
          *_none("Marketing.*", "Loyalty.*", *_PRIVACY)),
         (*_show("business.*", READ, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_show("Credit.*", WRITE, OPEN, FINANCIAL), *_COMMON,
          *_TASKS)),
@@ -174,7 +174,7 @@ DELIVERED: dict[str, Delivered] = {
         (*_show("*", MASKED, CONTACT, FINANCIAL, PERSONAL, SPECIAL, KYC), *_show("user.name", READ), *_show("team_member.who", READ))),
     "finance": Delivered(
         "Finance", "Invoices and payments; reads the rest",
-        (*_READER, *_all("credit_account.create", "credit_account.edit", "credit_account.review", "invoice.*", *_PAID),
+        (*_READER, *_all("credit_account.create", "credit_account.edit", "credit_account.review", "credit_account.export", "invoice.*", *_PAID),
          *_none(*_DECIDING)),
         (*_show("business.*", READ, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_show("Credit.*", WRITE, OPEN, FINANCIAL), *_COMMON,
          *_TASKS)),

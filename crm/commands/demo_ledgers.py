@@ -16,11 +16,13 @@ from crm.core.figures import settle
 from crm.models.access import User
 from crm.models.credit_accounts import CreditAccount, CreditHold
 from crm.models.credit_invoices import Invoice, Payment
+from crm.models.credit_orders import CreditRelease
 from crm.models.credit_requests import CreditDecision, CreditRequest
 from crm.models.loyalty_accounts import CashbackEntry, LoyaltyAccount, PointEntry
 from crm.models.loyalty_programs import LoyaltyProgram, LoyaltyTerms, LoyaltyTier, Reward
 from crm.models.loyalty_rewards import Redemption, Referral
 from crm.models.parties import Party
+from crm.models.sales_orders import Order, OrderCredit, OrderLine
 
 E = TypeVar("E", bound=Entity)
 FLEET, FRIENDS = "Fleet cashback", "Bring a friend"
@@ -142,7 +144,14 @@ def _owing(firm: Party, now: dt.datetime, seller: int, approver: int) -> None:
         reason="Three invoices overdue by more than 60 days",
         by_id=approver,
     )
-    settle()  # a request tells how the account stands
+    settle()  # a request tells how the account stands, and what is ordered now is held
+    ordered = [_order(firm, now, seller, days, what, price) for days, what, price in (
+        (6, "Brake pads for the workshop", 640), (2, "Tyres for the season", 9_800))]  # fmt: skip
+    settle()
+    db.session.refresh(ordered[0])
+    _add(CreditRelease, order_id=ordered[0].id, amount=Decimal(640), held_because=ordered[0].credit_reason,
+         reason="Paid in advance, in cash", released_by_id=approver)  # fmt: skip
+    ordered[0].credit, ordered[0].credit_reason = OrderCredit.RELEASED, None
     _add(CreditRequest, account_id=account.id, amount=Decimal(25_000), requested_by_id=seller,
          reason="Wants to order for the season; promises to pay the oldest invoice")  # fmt: skip
 
@@ -176,6 +185,12 @@ def _limit(
     _add(CreditDecision, request_id=asked.id, account_id=account.id, requested_by_id=seller, decided_by_id=approver, step=1, final=True,
          verdict="approved", credit_limit=Decimal(limit), created_at=then, reason="Good references")  # fmt: skip
     return account
+
+
+def _order(firm: Party, now: dt.datetime, seller: int, days: int, what: str, price: int) -> Order:
+    order = _add(Order, customer_id=firm.id, ordered_at=now - dt.timedelta(days=days), currency="EUR", owner_id=seller)
+    _add(OrderLine, order_id=order.id, name=what, quantity=Decimal(1), unit_price=Decimal(price))
+    return order
 
 
 def _invoice(account: CreditAccount, number: int, now: dt.datetime, days: int, amount: int) -> None:

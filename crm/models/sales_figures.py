@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, Boolean, DateTime, Index, Integer, Numeric, SmallInteger
+from sqlalchemy import BigInteger, Boolean, DateTime, Index, Integer, Numeric, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm.core.fields import integer_field, money_field
@@ -38,19 +38,24 @@ class OrderFigures(OfRecord):
     lines_count: Mapped[int] = integer_field(label="Lines")
     total: Mapped[Decimal] = money_field(help="The sum of its lines")
     worth: Mapped[Decimal] = mapped_column(Numeric(19, 4))
-    unbilled: Mapped[Decimal] = mapped_column(Numeric(19, 4))
+    to_bill: Mapped[Decimal] = mapped_column(Numeric(19, 4))  # of pending ones, without what was invoiced
+    unbilled: Mapped[Decimal] = mapped_column(Numeric(19, 4))  # the same of those that aren't held for credit
     returns_count: Mapped[int] = integer_field(label="Returns", help="Without refused ones")
     refunded: Mapped[Decimal] = money_field(help="Paid back for what was returned")
     refund_worth: Mapped[Decimal] = mapped_column(Numeric(19, 4))
 
-    __table_args__ = (Index("ix_order_figures_of_customer", "customer_id", "completed", "ordered_at"),)
+    __table_args__ = (Index("ix_order_figures_of_customer", "customer_id", "completed", "ordered_at"),
+                      Index("ix_order_figures_to_bill", "customer_id", "id", postgresql_where=text("to_bill > 0")))  # fmt: skip
 
     @classmethod
     def query(cls, only: Only) -> str:
+        to_bill = (
+            "CASE WHEN o.state = 'pending' THEN greatest(coalesce(l.worth, 0) - coalesce(v.worth, 0), 0) ELSE 0 END"
+        )
         return f"""
 SELECT o.id, o.customer_id, o.ordered_at, o.state = 'completed' AS completed, o.state = 'pending' AS pending, o.satisfaction,
   coalesce(l.number, 0) AS lines_count, coalesce(l.total, 0) AS total, coalesce(l.worth, 0) AS worth,
-  CASE WHEN o.state = 'pending' THEN greatest(coalesce(l.worth, 0) - coalesce(v.worth, 0), 0) ELSE 0 END AS unbilled,
+  {to_bill} AS to_bill, CASE WHEN o.credit = 'held' THEN 0 ELSE {to_bill} END AS unbilled,
   coalesce(b.number, 0) AS returns_count, coalesce(b.refunded, 0) AS refunded, coalesce(b.worth, 0) AS refund_worth
 FROM sales_order o
 LEFT JOIN (SELECT i.order_id, count(*) AS number, sum(i.total) AS total, sum(round(i.total * x.exchange_rate, 4)) AS worth

@@ -43,6 +43,14 @@ class OrderState(Choice):
     RETURNED = "returned", "Returned", "bad"
 
 
+class OrderCredit(Choice):
+    """Whether a pending order fits into its customer's credit; see `credit_orders`."""
+
+    ACCEPTED = "accepted", "Within the limit", "good"
+    HELD = "held", "Held", "bad"
+    RELEASED = "released", "Released", "warning"
+
+
 class ReturnState(Choice):
     REQUESTED = "requested", "Requested", "warning"
     APPROVED = "approved", "Approved", "info"
@@ -77,9 +85,9 @@ class Order(Entity):
     __tablename__ = "sales_order"
     about = About(
         area="Sales", icon="shopping-cart", title="code",
-        columns=("code", "customer", "number", "invoice_number", "ordered_at", "state", "total", "currency", "payment_method", "owner"),
+        columns=("code", "customer", "number", "invoice_number", "ordered_at", "state", "total", "currency", "credit", "payment_method", "owner"),
         search=("number", "invoice_number", "code"), sort=("ordered_at", "total", "created_at"),
-        filters=("customer", "state", "ordered_at", "total", "refunded", "returns_count", "number", "invoice_number", "payment_method", "delivery_method", "currency",
+        filters=("customer", "state", "credit", "ordered_at", "total", "refunded", "returns_count", "number", "invoice_number", "payment_method", "delivery_method", "currency",
                  "owner", "dealer", "deal", "quote", "due_on", "satisfaction", "created_at"),
         timeline=Moment("ordered_at", "owner", "customer"), within=("customer", "owner"), also_within=("owner",),
         related=("lines", "deliveries", "returns", "financings", "orientations"), brings=("customer",),
@@ -91,6 +99,7 @@ class Order(Entity):
         detail=(Section("Order", ("code", "customer", "number", "invoice_number", "ordered_at", "state", "owner", "dealer",
                                   "deal", "quote")),
                 Section("Sums", ("lines_count", "total", "currency", "returns_count", "refunded")),
+                Section("Credit", ("credit", "credit_reason")),
                 Section("Payment and delivery", ("exchange_rate", "payment_method", "delivery_method", "due_on",
                                                  "shipped_on")),
                 Section("More", ("satisfaction", "remarks"))),
@@ -111,6 +120,11 @@ class Order(Entity):
         synonyms=("order date", "purchase date", "invoice date", "order date key"))  # fmt: skip
     state: Mapped[OrderState] = choice_field(OrderState, label="Order status", column={"server_default": "pending"},
                                              synonyms=("status",))  # fmt: skip
+    credit: Mapped[OrderCredit | None] = choice_field(OrderCredit, editable=False, label="Credit check",
+                                                      help="Of customers with a credit account")  # fmt: skip
+    credit_reason: Mapped[str | None] = text_field(
+        editable=False, label="Held because", field_class=FieldClass.FINANCIAL
+    )
     currency: Mapped[str] = currency_field(required=True)
     exchange_rate: Mapped[Decimal] = decimal_field(**EXCHANGE_RATE)
     payment_method: Mapped[PaymentMethod | None] = choice_field(PaymentMethod)
@@ -139,6 +153,9 @@ class Order(Entity):
 
     __table_args__ = (
         rule("exchange_rate", "exchange_rate > 0", "must be more than 0"),
+        rule("state", "credit <> 'held' OR state <> 'completed'", "can't be completed while it is held for credit: release it first",
+             name="held"),
+        Index("ix_sales_order_held", "customer_id", "id", postgresql_where=text("credit = 'held' AND state = 'pending'")),
         Index("ix_sales_order_pending", "ordered_at", "id", postgresql_where=text("state = 'pending'")),
     )  # fmt: skip
 

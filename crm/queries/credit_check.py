@@ -1,0 +1,46 @@
+"""What would become of an order on credit: allowed, held, refused, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import select, text
+
+from crm.core.entity import db
+from crm.models.credit_accounts import CreditAccount
+from crm.models.credit_choices import AccountState
+from crm.models.credit_orders import OVER, STANDS, TAKEN
+from crm.models.parties import BlockState, Party
+
+ALLOW, HOLD, REFUSE = "allow", "hold", "refuse"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """`available` is in the company's currency, None without an open account; less than nothing where more is used."""
+
+    decision: str
+    why: str
+    account: CreditAccount | None = None
+    available: Decimal | None = None
+
+
+def open_account(party: Party) -> CreditAccount | None:
+    return db.session.scalars(select(CreditAccount).where(
+        CreditAccount.party_id == party.id, CreditAccount.state == AccountState.OPEN)).first()  # fmt: skip
+
+
+def credit_check(party: Party, amount: Decimal) -> Checked:
+    """As the database would check an order of this amount now; nothing is reserved."""
+    account = open_account(party)
+    if account is None:
+        return Checked(REFUSE, "The customer has no open credit account")
+    given = {"account": account.id, "customer": party.id}
+    blocked, room = db.session.execute(text(STANDS.format(account=":account")), given).one()
+    available = room - db.session.execute(text(TAKEN.format(customer=":customer")), given).scalar_one()
+    if party.archived_at is not None or party.block_state is not BlockState.NONE:
+        return Checked(REFUSE, f"The customer is {'archived' if party.archived_at else party.block_state.label.lower()}",
+                       account, available)  # fmt: skip
+    why = blocked or (OVER if amount > available else "")
+    return Checked(HOLD if why else ALLOW, why or "It fits into the credit that is available", account, available)
