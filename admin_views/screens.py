@@ -9,6 +9,7 @@ from flask_admin.theme import Bootstrap4Theme
 from admin_views import access, shell
 from admin_views.audit import AuditView
 from admin_views.base import EntityView
+from admin_views.credit import CreditAccountView
 from admin_views.deals import DealView
 from admin_views.duplicates import DuplicateView
 from admin_views.export_pages import ExportView
@@ -27,7 +28,7 @@ SPECIAL: dict[str, type[EntityView]] = {
     "customer": PartyView, "vendor": PartyView, "partner": PartyView, "end_customer": PartyView, "party": PartyView,
     "lead": LeadView, "deal": DealView, "document": DocumentView, "attachment": AttachmentView,
     "role": RoleView, "user": UserView, "import": ImportView, "job": JobView, "audit_entry": AuditView, "export": ExportView,
-    "saved_view": SavedViewView, "duplicate_candidate": DuplicateView,
+    "saved_view": SavedViewView, "duplicate_candidate": DuplicateView, "credit_account": CreditAccountView,
 }  # fmt: skip
 
 
