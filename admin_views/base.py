@@ -155,8 +155,13 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         rows = fetch_page(
             self.face, read_query(self.face, [*pairs, ("limit", str(LOOKUP_ROWS))]), asking(), verb=PICK
         ).rows
+        rows = self.picked(rows, term)
         return jsonify(items=[{"id": row.id, "text": title_of(self.face, row), "hint": lists.hint(self.face, row)}
                               for row in rows])  # fmt: skip
+
+    def picked(self, rows: Any, term: str) -> Any:
+        """What a picker offers for what was typed, instead of these records."""
+        return rows
 
     # Writing
 

@@ -11,6 +11,7 @@ from flask_admin import expose
 from admin_views.base import EntityView
 from admin_views.cells import asking, cell, initials, moment, present, title_of, tone_of
 from admin_views.lists import counted, may, page_of
+from admin_views.party_merges import CompareRoutes
 from crm.core.entity import Face, face_named
 from crm.models.parties import Party
 from crm.models.party_duplicates import CandidateState, DuplicateCandidate
@@ -23,10 +24,10 @@ SIDE_BY_SIDE = (
 )  # fmt: skip
 
 
-class DuplicateView(EntityView):
+class DuplicateView(CompareRoutes, EntityView):
     """Records that may be the same."""
 
-    rights = EntityView.rights | {"decide_view": "read"}
+    rights = EntityView.rights | {"decide_view": "read", "compare_view": "read"}
 
     def list_extras(self) -> dict[str, Any]:
         one_by_one = {

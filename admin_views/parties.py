@@ -21,15 +21,17 @@ from admin_views.party_figures import figures_of
 from admin_views.party_tabs import PartyTabs
 from admin_views.tabs import Tab
 from crm.commands.party_duplicates import remember_different
+from crm.commands.party_merges import MOST as MOST_AT_ONCE
 from crm.commands.photos import LARGEST, remove_photo, set_photo
 from crm.core.command import WrongInput
 from crm.core.entity import face_named
-from crm.core.permissions import Access
+from crm.core.permissions import PICK, Access
 from crm.models.parties import BlockState, Party
 from crm.models.party_quality import POOR
 from crm.queries.duplicates import MOST as MOST_SHOWN
 from crm.queries.duplicates import likely_duplicates
 from crm.queries.notices import MOST, notices_of
+from crm.queries.party_merges import stands_for
 from crm.queries.quality import lacks_of
 from crm.queries.scope import find
 from crm.queries.segments import segments_of
@@ -64,6 +66,52 @@ class PartyView(PartyActivities, PartyTabs):
         given = request.form.get("_not_same", "")
         others = [find(face_named("party"), asking(), number) for number in given.split(",")[:MOST_SHOWN]]
         remember_different(record, [other for other in others if other is not None], by=current_user)
+
+    def _record(self, verb: str, given: str | None = None) -> Any:
+        """Whoever opens a merged record gets to the one that stands for it, and is told."""
+        asked = given or request.args.get("id", "")
+        record = find(self.face, asking(), asked, verb)
+        if record is not None and record.archived_at is None:
+            return record
+        survivor = stands_for(self.face, asked)
+        if survivor is None:
+            return super()._record(verb, given)
+        kept = find(self.face, asking(), str(survivor), verb)
+        if kept is None or request.method != "GET":
+            abort(404 if kept is None else 409)
+        here = str(request.endpoint)
+        if here.endswith(".details_view"):
+            flash(f"{record.code if record is not None else asked.upper()} was merged into this record.", "info")
+        return abort(redirect(url_for(here, **{**request.args.to_dict(), "id": kept.id})))
+
+    def picked(self, rows: Any, term: str) -> Any:
+        """Whoever types the number of a merged one means the one that stands for it."""
+        survivor = stands_for(self.face, term)
+        kept = find(self.face, asking(), str(survivor), PICK) if survivor is not None else None
+        return [kept, *(row for row in rows if row.id != kept.id)] if kept is not None else rows
+
+    @expose("/")
+    def index_view(self) -> Any:
+        term = request.args.get("search", "").strip()
+        if "-" in term and stands_for(self.face, term) is not None:
+            return redirect(url_for(".details_view", id=term))
+        return super().index_view()
+
+    @expose("/action/", methods=("GET", "POST"))
+    def action_view(self) -> Any:
+        """Records are merged side by side, on a page of its own."""
+        if request.values.get("action") != "merge" or not may(self.face, "merge"):
+            return super().action_view()
+        ids = self._ticked()
+        if ids is None or len(ids) > MOST_AT_ONCE:
+            flash(
+                f"Tick 2 to {MOST_AT_ONCE} to compare and merge them. The list of possible duplicates merges many.",
+                "info",
+            )
+            return redirect(self._list_url(), 303)
+        if any(find(self.face, asking(), str(one), "merge") is None for one in ids):
+            abort(404)
+        return redirect(url_for("duplicates.compare_view", id=ids), 303)
 
     def list_extras(self) -> dict[str, Any]:
         mend = url_for(".index_view", flt_data_quality_lt=POOR, sort="data_quality")

@@ -19,6 +19,7 @@ from admin_views.jobs import JobView
 from admin_views.leads import LeadView
 from admin_views.parties import PartyView
 from admin_views.party_documents import AttachmentView, DocumentView
+from admin_views.party_merges import MergeView
 from admin_views.rights import RoleView, UserView
 from admin_views.saved_view_pages import SavedViewView
 from crm.core.entity import Face, all_faces
@@ -29,6 +30,7 @@ SPECIAL: dict[str, type[EntityView]] = {
     "lead": LeadView, "deal": DealView, "document": DocumentView, "attachment": AttachmentView,
     "role": RoleView, "user": UserView, "import": ImportView, "job": JobView, "audit_entry": AuditView, "export": ExportView,
     "saved_view": SavedViewView, "duplicate_candidate": DuplicateView, "credit_account": CreditAccountView,
+    "merge": MergeView,
 }  # fmt: skip
 
 

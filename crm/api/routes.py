@@ -25,7 +25,9 @@ from crm.core.command import Refused, WrongInput, command_named, perform
 from crm.core.entity import Face, face_named
 from crm.core.permissions import title_for
 from crm.queries.duplicates import LikelyOne, likely_duplicates
+from crm.models.parties import Party
 from crm.queries.listing import BadQuery, fetch_page, read_query
+from crm.queries.party_merges import stands_for
 from crm.queries.scope import find, row_scope
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
@@ -119,6 +121,8 @@ def below_record(plural: str, given: str, name: str) -> Response:
     def work() -> Response:
         values = made.read(read_asked(made.asks, reading.body()))
         record = _reached(face, given, made.verb)
+        if made.trial is not None and values.get("dry_run"):
+            return answer(made.trial(record, by=user(), **values))
         outcome = perform(made, [record.id], by=user(), values=values, where=row_scope(face, actor(), made.verb))[0]
         if not outcome.done:
             raise Problem(409, f"Not done: {outcome.reason}.")
@@ -167,8 +171,11 @@ def _look_up(face: Face) -> Response:
 
 
 def _reached(face: Face, given: str, verb: str = "read") -> Any:
-    """The record, if the verb reaches it. 404 outside the row scope; 403 where it may only be seen."""
+    """The record, or the one it was merged into, if the verb reaches it. 404 outside the row scope; 403 where it may only be seen."""
     found = find(face, actor(), given, verb)
+    if face.entity is Party and (found is None or found.archived_at is not None):
+        survivor = stands_for(face, given)
+        found = found if survivor is None else find(face, actor(), str(survivor), verb)
     if found is not None:
         return found
     if verb != "read" and find(face, actor(), given) is not None:
@@ -196,6 +203,8 @@ def _one(face: Face, given: str) -> Response:
     require(face, "read")
     record = _reached(face, given)
     document = documents(face, [record], actor())[0]
+    if given.upper() not in (str(record.id), getattr(record, "code", "")):
+        document["merged_from"] = given.upper()
     tag = etag(face, record, document)
     if request.if_none_match.contains_weak(tag.strip('"')):
         return Response(status=304, headers={"ETag": tag, "Cache-Control": "private, no-cache"})

@@ -78,6 +78,10 @@ def earn(account: LoyaltyAccount, *, by: User, order: int | None) -> None:
         raise Refused("that is no order of this customer")
     if bought.state is not OrderState.COMPLETED:
         raise Refused(f"the order is {bought.state.label.lower()}")
+    earned = select(PointEntry.id).join(PointEntry.account).where(
+        PointEntry.order_id == bought.id, PointEntry.kind == PointKind.EARN, LoyaltyAccount.program_id == account.program_id)  # fmt: skip
+    if db.session.scalar(select(earned.exists())):  # perhaps on a membership that went up in this one
+        raise Refused("it counts already")
     terms = terms_of(account.program_id)
     if terms is None:
         raise Refused("the program has no terms yet")

@@ -17,6 +17,7 @@ from crm.models.access import User
 from crm.models.parties import Address, Contact, Party, one_at_a_time
 from crm.models.party_choices import BlockState, Lifecycle, ReasonCode
 from crm.models.party_identifiers import Identifier
+from crm.queries.party_merges import merged_among
 
 REASON = field_of("long_text", label="Reason", required=True, max_length=2000, help="Kept in the history")
 OPTIONAL_REASON = field_of("long_text", label="Reason", max_length=2000, help="Kept in the history")
@@ -91,7 +92,7 @@ def _archiving(put_away: bool, reason: str | None) -> Plan:
     def why_not(party: _Standing) -> str | None:
         if (party.archived_at is not None) is put_away:
             return "it is archived already" if put_away else "it isn't archived"
-        return None
+        return None if put_away or not merged_among([party.id]) else "it was merged into another one: undo that merge"
 
     because = _because(reason, None)
     return why_not, {"archived_at": because["status_at"] if put_away else None, **because}

@@ -49,6 +49,12 @@ class Command:
     applies: Callable[[Any], bool] | None = None
     set_form: Callable[..., dict[int, str]] | None = None
     suggests: Callable[[Any, Any], dict[str, Any]] | None = None
+    trial: Callable[..., dict[str, Any]] | None = None
+
+    def tries(self, run: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        """Declare the dry run, for a command that asks for `dry_run`: takes what the command takes, tells what it would do."""
+        object.__setattr__(self, "trial", run)
+        return run
 
     def many(self, run: Callable[..., dict[int, str]]) -> Callable[..., dict[int, str]]:
         """Declare the set form (`@block.many`): takes the numbers of locked records, `by` and the asked values, does

@@ -152,6 +152,7 @@ class Ladder:
         self._rows, self._title, self._brought = rows, title, brought
         self._table = face.entity.__tablename__
         self._condition = may_be_meant(face)
+        self._meant = rules_of(face).meant or f"{self._table}.id"
 
     def _of(self, step: Step, alias: str) -> str:
         """The key of a row; what rows bring along has it ready."""
@@ -173,7 +174,7 @@ class Ladder:
         # OFFSET 0 keeps each look-up to itself: by its index, whatever the planner believes of the tables.
         looked_up = " UNION ALL ".join(
             f"SELECT given.row_, {rank} AS rank, t.id, t.title FROM given CROSS JOIN LATERAL ("
-            f"SELECT {self._table}.id, {self._title} AS title {step.found.replace('{}', f'given.k{rank}')} "
+            f"SELECT {self._meant} AS id, {self._title} AS title {step.found.replace('{}', f'given.k{rank}')} "
             f"AND {self._condition} OFFSET 0) t WHERE given.k{rank} IS NOT NULL"
             for rank, step in enumerate(self.steps)
         )

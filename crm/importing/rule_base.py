@@ -41,6 +41,8 @@ class Rules:
     derived: Mapping[str, tuple[str, str]] = {}
     # SQL: the records that a row may be matched with.
     matched_with: str = "true"
+    # SQL: the number of the record that a found one stands for; empty: its own.
+    meant: str = ""
     # What Python would check of one record at a time is checked here for all rows at once, or by the database.
     checked: bool = False
 

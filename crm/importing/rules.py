@@ -42,8 +42,10 @@ class PartyRules(Rules):
             ),
         )
     }
-    # What was undone or put away must not come back to life through a file.
-    matched_with = "party.archived_at IS NULL"
+    # What was undone or put away must not come back to life through a file; a merged one leads to the one that stands for it.
+    matched_with = ("(party.archived_at IS NULL OR EXISTS (SELECT FROM party s "
+                    "WHERE s.id = survivor_of(party.id) AND s.archived_at IS NULL))")  # fmt: skip
+    meant = "survivor_of(party.id)"
     checked = True
     filled = ("kind",)
 
@@ -86,7 +88,9 @@ class PartyRules(Rules):
     def refuses_update(self) -> str | None:
         special = "('blocked', 'blacklisted', 'archived')"
         return (
-            f"CASE WHEN v.status <> party.status AND (v.status IN {special} OR party.status IN {special}) "
+            "CASE WHEN party.archived_at IS NOT NULL AND survivor_of(party.id) <> party.id "
+            "THEN 'it was merged into another one just now: send the row again' "
+            f"WHEN v.status <> party.status AND (v.status IN {special} OR party.status IN {special}) "
             "THEN 'it is ' || party.status || ', the file says ' || v.status "
             "|| ': change that on the record itself' END"
         )

@@ -210,6 +210,7 @@ class Party(Entity):
     derived = {
         "age_group": Field(kind="text", label="Age group", field_class=FieldClass.PERSONAL),
         "generation": Field(kind="text", field_class=FieldClass.PERSONAL),
+        "merged_into": Field(kind="text", help="The code of the record that stands for this one"),
     }
 
     owner: Mapped[User | None] = relationship(foreign_keys=owner_id)
@@ -259,6 +260,15 @@ class Party(Entity):
         if self.date_of_birth is None:
             return None
         return next(name for first, name in GENERATIONS if self.date_of_birth.year >= first)
+
+    @property
+    def merged_into(self) -> str | None:
+        """The code of the party that stands for this one; None unless it was merged."""
+        if self.archived_at is None:
+            return None
+        return db.session.scalar(
+            text("SELECT code FROM party WHERE id = survivor_of(:id) AND id <> :id"), {"id": self.id}
+        )
 
     @classmethod
     def check(cls, face: Face, record: Any, values: Mapping[str, Any], by: Any) -> dict[str, str]:

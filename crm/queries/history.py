@@ -12,6 +12,8 @@ from crm.core.entity import Entity, Face, db, face_named
 from crm.core.fields import MASK, Field
 from crm.core.permissions import Access, Actor, accesses, allowed
 from crm.models.access import AuditAction, AuditEntry, AuditValue, User
+from crm.models.parties import Party
+from crm.queries.party_merges import merged_into
 from crm.queries.scope import belonging, related_face
 
 SHOWN = 50
@@ -57,7 +59,11 @@ def whole_history(
     """
     belongs = {other.entity.__tablename__: (other, ids) for other, ids in _belonging(face, record, actor) if ids}
     parts = [(_about(table, ids, before, limit), other.entity) for table, (other, ids) in belongs.items()]
-    events = _events([(_about(record.__tablename__, [record.id], before, limit), face.entity), *parts], limit)
+    own = [record.id]
+    if isinstance(record, Party) and (merged := merged_into(record.id)):
+        own += merged
+        belongs[record.__tablename__] = face, merged  # what happened to those that are part of it now
+    events = _events([(_about(record.__tablename__, own, before, limit), face.entity), *parts], limit)
     children = _children(belongs, events)
     shown = []
     for event in events:
@@ -87,7 +93,7 @@ def _children(belongs: Mapping[str, tuple[Face, list[int]]], events: Iterable[Ev
     """(table, number) → the record, of those that the events are about."""
     wanted: dict[str, set[int]] = {}
     for event in events:
-        if event.entry.entity in belongs:
+        if event.entry.entity in belongs and event.entry.record_id in belongs[event.entry.entity][1]:
             wanted.setdefault(event.entry.entity, set()).add(event.entry.record_id)
     return {(table, row.id): row for table, numbers in wanted.items() for row in db.session.scalars(
         select(belongs[table][0].entity).where(belongs[table][0].entity.id.in_(sorted(numbers))))}  # fmt: skip

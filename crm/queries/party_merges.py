@@ -10,7 +10,8 @@ from functools import cache
 from sqlalchemy import TextClause, select, text
 
 from crm.core.command import among
-from crm.core.entity import db
+from crm.core.entity import Face, db
+from crm.models.parties import Party
 from crm.models.party_merges import (
     ANY_RECORD,
     Collision,
@@ -20,6 +21,7 @@ from crm.models.party_merges import (
     references,
     uniques,
 )
+from crm.queries.scope import by_id_or_code
 
 _BELOW = text("""
 WITH RECURSIVE below AS (
@@ -32,6 +34,17 @@ def survivor_of(party_id: int) -> int:
     """The number of the party that stands for this one: its own, unless it was merged."""
     found: int = db.session.scalar(text("SELECT survivor_of(:id)"), {"id": party_id})
     return found
+
+
+def stands_for(face: Face, given: str) -> int | None:
+    """The number of the party that stands for the merged one of this number or code; None where that wasn't merged."""
+    condition = by_id_or_code(face, given)
+    if condition is None:
+        return None
+    rows = db.session.execute(
+        select(Party.id, text("survivor_of(party.id)")).where(condition, Party.archived_at.is_not(None))
+    )
+    return next((row[1] for row in rows if row[1] != row[0]), None)
 
 
 def chain_of(party_id: int) -> list[int]:
