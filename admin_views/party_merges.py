@@ -46,8 +46,6 @@ class CompareRoutes:
                 return self._propose(parties) if request.form.get("do") == "propose" else self._merge(parties)
             except Refused as refusal:
                 errors = [{"label": "Not merged", "text": f"{refusal}."}]
-            except WrongInput as fault:
-                errors = [{"label": "Not merged", "text": said} for said in fault.errors.values()]
         return self._page(parties, errors), 422 if errors else 200
 
     def _merge(self, parties: list[Party]) -> Any:

@@ -25,7 +25,7 @@ from crm.core.jobs import JobState
 from crm.importing.running import run_import
 from crm.models.access import UserRole
 from crm.models.imports import Import
-from tests.factories import make
+from tests.factories import make, newest
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = ROOT / "admin_views" / "templates"
@@ -254,7 +254,7 @@ def test_every_template_is_sent_without_inline_code(app: Flask, session: Any, as
     make(face_named("note"), party_id=first.id, text=NASTY)
     make(face_named("deal"), customer_id=first.id, name=NASTY, next_step=NASTY)
     make(face_named("interaction"), party_id=first.id, subject=NASTY, content=NASTY)
-    make(face_named("relation"), from_party_id=first.id, to_party_id=second.id)
+    make(face_named("relation"), from_party_id=first.id, to_party_id=second.id, kind="supplier")
     make(face_named("duplicate_candidate"), first_party_id=first.id, second_party_id=second.id, reasons=NASTY)
     second.block_state, second.block_reason = "blocked", NASTY
     db.session.commit()
@@ -278,6 +278,10 @@ def test_every_template_is_sent_without_inline_code(app: Flask, session: Any, as
         see(admin, "POST", "/admin/customers/action/",
             data={"action": "block", "rowid": [first.id, second.id], "confirm": "1", "reason": NASTY})  # fmt: skip
         _import(app, admin, see)
+        both = f"/admin/duplicates/compare/?id={first.id}&id={second.id}"
+        see(admin, "GET", both)
+        see(admin, "POST", both, data={"keep": first.id, "reason": NASTY})
+        see(admin, "GET", f"/admin/merges/undo/?id={newest(face_named('merge')).id}")
     assert wrong == []
     pages = {f"desk/{path.name}" for path in templates()}
     included = {"desk/base.html", "desk/bare.html", "desk/macros.html"}

@@ -24,8 +24,8 @@ from crm.commands import records
 from crm.core.command import Refused, WrongInput, command_named, perform
 from crm.core.entity import Face, face_named
 from crm.core.permissions import title_for
-from crm.queries.duplicates import LikelyOne, likely_duplicates
 from crm.models.parties import Party
+from crm.queries.duplicates import LikelyOne, likely_duplicates
 from crm.queries.listing import BadQuery, fetch_page, read_query
 from crm.queries.party_merges import stands_for
 from crm.queries.scope import find, row_scope
@@ -122,7 +122,10 @@ def below_record(plural: str, given: str, name: str) -> Response:
         values = made.read(read_asked(made.asks, reading.body()))
         record = _reached(face, given, made.verb)
         if made.trial is not None and values.get("dry_run"):
-            return answer(made.trial(record, by=user(), **values))
+            try:
+                return answer(made.trial(record, by=user(), **values))
+            except Refused as refusal:
+                raise Problem(409, f"Not done: {refusal}.") from None
         outcome = perform(made, [record.id], by=user(), values=values, where=row_scope(face, actor(), made.verb))[0]
         if not outcome.done:
             raise Problem(409, f"Not done: {outcome.reason}.")

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from crm.commands.parties import OPTIONAL_REASON, REASON
 from crm.commands.party_merges import MOST, carry_out, merge_parties
 from crm.commands.party_unmerges import unmerge
-from crm.core.command import Refused, WrongInput, command
+from crm.core.command import Refused, command
 from crm.core.entity import db, face_named
 from crm.core.fields import field_of
 from crm.core.permissions import Access, Actor, access_of, allowed
@@ -60,17 +60,17 @@ def merge(party: Party, *, by: User, others: list[str], values: Mapping[str, Any
 
 
 def reached(given: Sequence[str], by: Actor) -> list[Party]:
-    """The records of these numbers or codes that one may merge. Raises WrongInput."""
+    """The records of these numbers or codes that one may merge. Raises Refused."""
     face = face_named("party")
     found: list[Party] = []
     for one in given:
         party = find(face, by, str(survivor) if (survivor := stands_for(face, one)) else one, "merge")
         if party is None:
-            raise WrongInput({"others": f"there is no record {one[:40]} that you may merge"})
+            raise Refused(f"there is no record {one[:40]} that you may merge")
         if party.id not in {other.id for other in found}:
             found.append(party)
     if len(found) > MOST - 1:
-        raise WrongInput({"others": f"are too many: at most {MOST} records are merged at a time"})
+        raise Refused(f"at most {MOST} records are merged at a time")
     return found
 
 
@@ -85,14 +85,12 @@ def may_choose(by: Actor, party: Party, name: str) -> bool:
 
 
 def chosen_by(by: Actor, values: Mapping[str, Any] | None, parties: Sequence[Party]) -> dict[str, int]:
-    """Field → number of the record whose value is kept, of what differs from the proposals. Raises WrongInput."""
+    """Field → number of the record whose value is kept, of what differs from the proposals. Raises Refused."""
     picks = proposals(parties)
     chosen = {name: number for name, number in _read(values, parties).items() if picks[name] != number}
     for name in chosen:
         if not all(may_choose(by, party, name) for party in parties):
-            raise WrongInput(
-                {"values": f"{chosen_fields()[name].label}: isn't yours to choose, your roles don't allow it"}
-            )
+            raise Refused(f"{chosen_fields()[name].label} isn't yours to choose: your roles don't allow it")
     return chosen
 
 
@@ -101,13 +99,13 @@ def _read(values: Mapping[str, Any] | None, parties: Sequence[Party]) -> dict[st
     chosen = {}
     for name, given in (values or {}).items():
         if name not in chosen_fields():
-            raise WrongInput({"values": f"“{name[:40]}” is no field that can be chosen"})
+            raise Refused(f"“{name[:40]}” is no field that can be chosen")
         if str(given).upper() in known:
             chosen[name] = known[str(given).upper()]
         elif given == "all" and is_union(name):
             chosen[name] = UNION
         else:
-            raise WrongInput({"values": f"{name}: “{str(given)[:40]}” is none of the records"})
+            raise Refused(f"{name}: “{str(given)[:40]}” is none of the records")
     return chosen
 
 
@@ -139,6 +137,8 @@ def preview(party: Party, others: Sequence[Party], chosen: Mapping[str, int]) ->
 @merge.tries
 def _try(party: Party, *, by: Actor, others: list[str], values: Mapping[str, Any] | None, **_: Any) -> dict[str, Any]:
     rest = [one for one in reached(others, by) if one.id != party.id]
+    if not rest:
+        raise Refused(f"give 2 to {MOST} different records")
     return preview(party, rest, chosen_by(by, values, [party, *rest]))
 
 

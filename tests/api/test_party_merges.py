@@ -32,11 +32,13 @@ def test_wrong_input_says_which(program, session):
     customer = face_named("customer")
     one, other = make(customer, tax_id="DE1"), make(customer, tax_id="DE2")
     ask = program()
-    for body, field in (({}, "others"), ({"others": ["C-999999"]}, "others"), ({"others": [other.code], "values": {"nonsense": 1}}, "values"),
-                        ({"others": [other.code], "values": {"name": "C-999999"}}, "values")):  # fmt: skip
-        answer = ask("POST", f"/customers/{one.id}/merge", body)
-        assert (answer.status_code, list(answer.get_json()["errors"])) == (422, [field])
+    assert list(ask("POST", f"/customers/{one.id}/merge", {}).get_json()["errors"]) == ["others"]
+    for more, said in (({"others": ["C-999999"]}, "no record C-999999"), ({"values": {"nonsense": 1}}, "no field"),
+                       ({"values": {"name": "C-999999"}}, "none of the records"), ({"others": [one.code]}, "different records")):  # fmt: skip
+        for body in ({"others": [other.code], **more}, {"others": [other.code], **more, "dry_run": True}):
+            answer = ask("POST", f"/customers/{one.id}/merge", body)
+            assert answer.status_code == 409
+            assert said in answer.get_json()["detail"]
     answer = ask("POST", f"/customers/{one.id}/merge", {"others": [other.code]})
     assert answer.status_code == 409
     assert "second person" in answer.get_json()["detail"]
-    assert ask("POST", f"/customers/{one.id}/merge", {"others": [one.code]}).status_code == 409
