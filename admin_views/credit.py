@@ -42,7 +42,7 @@ class CreditAccountView(EntityView):
         lines = list(ageing(asking(), limit=MOST))
         return render_template(
             "desk/ageing.html", page={"title": "Ageing", "breadcrumbs": self._crumbs("Ageing")}, currency=company_currency(),
-            columns=[*(one.label for one in BUCKETS), _CREDIT, _OUTSTANDING], total=self._cells(total, None),
+            columns=[_OUTSTANDING, *(one.label for one in BUCKETS), _CREDIT], total=self._cells(total, None),
             points=[(one.label, float(amount)) for one, amount in zip(BUCKETS, total.buckets, strict=True)],
             rows=[{"title": self._name(line), "url": url_for(".details_view", id=line.account.id), "cells": self._cells(line, line.account.id)}
                   for line in lines if line.account],
@@ -81,8 +81,6 @@ class CreditAccountView(EntityView):
         listed = may(invoices, "read") and fields_of(invoices)["ageing"].shows
         of: dict[str, Any] = {"flt_account_eq": account} if account else {}
         amount = field_of("money")
-        cells = [{"html": render(amount, value) if value else "", "tone": one.tone,
-                  "url": url_for("invoices.index_view", flt_ageing_eq=one.value, **of) if value and listed else None}
-                 for one, value in zip(BUCKETS, line.buckets, strict=True)]  # fmt: skip
-        return [*cells, *({"html": render(amount, value) if value else "", "tone": "", "url": None}
-                          for value in (line.credit, line.outstanding))]  # fmt: skip
+        links = [url_for("invoices.index_view", flt_ageing_eq=one.value, **of) if listed else None for one in BUCKETS]
+        return [{"html": render(amount, value) if value else "", "url": link if value else None}
+                for value, link in zip((line.outstanding, *line.buckets, line.credit), (None, *links, None), strict=True)]  # fmt: skip
