@@ -89,6 +89,9 @@ def carry_out(made: Merge, *, by: User) -> None:
     if made.proposed_by_id == by.id:
         raise Refused("you proposed it yourself: another person must look")
     _locked([made.kept_party_id, made.merged_party_id])
+    db.session.refresh(made)
+    if made.state is not MergeState.PROPOSED:
+        raise Refused(f"it is {made.state.label.lower()} already")
     _carry_out(made, made.snapshot.get("chosen", {}), by)
     figures.settle()
 
@@ -124,7 +127,7 @@ def _begun(kept: Party, merged: Party, by: User | None, reason: str | None, cand
 def _carry_out(made: Merge, picks: Mapping[str, int], by: User | None) -> None:
     db.session.flush()
     who: dict[str, Any] = {"kept": made.kept_party_id, "merged": made.merged_party_id, "by": by.id if by else None}
-    before, upto = _images(who), newest()
+    before = _images(who)
     found = moves(kept=made.kept_party_id, merged=made.merged_party_id)
     joined, holds = accounts.join(made, by=who["by"])
     consents = list(db.session.scalars(_SAID, who))
@@ -144,7 +147,7 @@ def _carry_out(made: Merge, picks: Mapping[str, int], by: User | None) -> None:
     db.session.expire_all()
     made.merged_by_id, made.merged_at = who["by"], dt.datetime.now(dt.UTC)
     made.moved = {key: len(ids) for key, ids in moved.items()}
-    made.snapshot = {"moved": moved, "stayed": stayed, "upto": upto, "changed": _differences(before), "joined": joined,
+    made.snapshot = {"moved": moved, "stayed": stayed, "upto": newest(), "changed": _differences(before), "joined": joined,
                      "holds": holds, "consents": consents}  # fmt: skip
     db.session.flush()
 

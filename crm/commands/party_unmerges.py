@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import inspect, or_, select, text
 from sqlalchemy.orm.attributes import flag_modified
 
 from crm.commands import party_merge_accounts as accounts
@@ -35,12 +35,16 @@ def unmerge(made: Merge, *, by: User | None, assign: Mapping[str, Sequence[int]]
         raise Refused(f"it is {made.state.label.lower()}")
     chain = chain_of(made.kept_party_id)
     lock_in_order(Party, [*chain, made.merged_party_id])
+    _as_it_is(made)
+    if made.state is not MergeState.MADE:
+        raise Refused(f"it is {made.state.label.lower()}")
     if chain_of(made.kept_party_id) != chain:
         raise Refused("the record that was kept was merged just now: try again")
     wanted = _wanted(made, assign or {})
     later = list(db.session.scalars(select(Merge).where(
         Merge.state == MergeState.MADE, Merge.id != made.id, Merge.merged_at >= made.merged_at,
-        or_(Merge.kept_party_id.in_(chain), Merge.merged_party_id.in_(chain))).order_by(Merge.merged_at, Merge.id)))  # fmt: skip
+        or_(Merge.kept_party_id.in_(chain), Merge.merged_party_id.in_(chain)))
+        .order_by(Merge.merged_at, Merge.id).execution_options(populate_existing=True)))  # fmt: skip
     # From here on what names the merged party stays with it.
     made.undone_at, made.undone_by_id = dt.datetime.now(dt.UTC), by.id if by else None
     db.session.flush()
@@ -66,6 +70,11 @@ def unmerge(made: Merge, *, by: User | None, assign: Mapping[str, Sequence[int]]
     db.session.flush()
     db.session.expire_all()
     figures.settle()
+
+
+def _as_it_is(made: Merge) -> None:
+    """Somebody may have undone it, or taken something out of it, while this waited."""
+    db.session.refresh(made, attribute_names=[one.key for one in inspect(Merge).column_attrs])
 
 
 def _wanted(made: Merge, assign: Mapping[str, Sequence[int]]) -> Mapping[str, Sequence[int]]:

@@ -1,0 +1,110 @@
+"""Several people merge, undo, enter and change at once: no circle, nothing lost, and half a merge is none."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from crm.commands.party_merges import merge_parties
+from crm.commands.party_unmerges import unmerge
+from crm.core import figures
+from crm.core.audit import Acting, acting_as
+from crm.core.command import Refused
+from crm.core.entity import db
+from crm.core.transaction import run_in_transaction
+from crm.models.party_merges import Merge, MergeState
+
+PARTIES, PEOPLE, TIMES = 6, 4, 8
+SUMS = ("SELECT (SELECT count(*) FROM sales_order), (SELECT sum(points) FROM point_entry), (SELECT sum(remaining) FROM point_entry_figures), "
+        "(SELECT sum(orders_count) FROM customer_figures), (SELECT sum(points) FROM customer_figures)")  # fmt: skip
+
+
+@pytest.fixture
+def filled(owner_sql: Any) -> None:
+    owner_sql(
+        f"INSERT INTO party (name, roles) SELECT 'P' || n, ARRAY['business_customer'] FROM generate_series(1, {PARTIES}) n"
+    )
+    owner_sql(
+        "INSERT INTO loyalty_program (name, kinds, main, currency, state) VALUES ('L', '{points}', true, 'EUR', 'active')"
+    )
+    owner_sql("INSERT INTO loyalty_account (party_id, program_id) SELECT p.id, l.id FROM party p, loyalty_program l")
+    owner_sql(
+        "INSERT INTO point_entry (account_id, kind, points, source) SELECT id, 'earn', 100, 's' || id FROM loyalty_account"
+    )
+    owner_sql("INSERT INTO sales_order (customer_id, currency, state) SELECT id, 'EUR', 'completed' FROM party")
+
+
+@pytest.mark.soak
+def test_merges_both_ways_chains_undo_orders_and_edits_at_once(own_database, owner_sql, filled, soak_round):
+    entered: list[int] = []
+
+    def one_of(pick: random.Random) -> None:
+        kept, merged = pick.sample(range(1, PARTIES + 1), 2)
+        what = pick.random()
+        if what < 0.4:
+            merge_parties(kept, [merged], by=None)
+        elif what < 0.6:
+            made = db.session.scalars(select(Merge).where(Merge.state == MergeState.MADE).order_by(Merge.id)).all()
+            if made:
+                unmerge(pick.choice(made), by=None)
+        elif what < 0.9:
+            db.session.execute(
+                text("INSERT INTO sales_order (customer_id, currency, state) VALUES (:id, 'EUR', 'completed')"),
+                {"id": merged},
+            )
+        else:
+            db.session.execute(
+                text("UPDATE party SET description = :said WHERE id = :id"), {"said": str(what), "id": merged}
+            )
+
+    def person(seed: int) -> None:
+        pick = random.Random(seed)
+        with own_database.app.app_context(), acting_as(Acting(via="test")):
+            for _ in range(TIMES):
+                try:
+                    run_in_transaction(lambda: one_of(pick))
+                    entered.append(1)
+                except Refused:
+                    continue
+            db.session.remove()
+
+    with ThreadPoolExecutor(PEOPLE) as pool:
+        for done in [pool.submit(person, soak_round * PEOPLE + number) for number in range(PEOPLE)]:
+            done.result(120)
+    assert entered
+    to = dict(tuple(row) for row in owner_sql("SELECT merged_party_id, kept_party_id FROM merge WHERE state = 'made'"))
+    for start in to:
+        seen = [start]
+        while seen[-1] in to:
+            seen.append(to[seen[-1]])
+            assert len(seen) == len(set(seen)), "round in a circle"
+    assert (
+        owner_sql(
+            "SELECT o.id FROM sales_order o JOIN merge m ON m.merged_party_id = o.customer_id AND m.state = 'made'"
+        )
+        == []
+    )
+    orders, points, left, counted, shown = owner_sql(SUMS)[0]
+    assert (points, left, shown, counted) == (PARTIES * 100, PARTIES * 100, PARTIES * 100, orders)
+    with own_database.app.app_context():
+        assert list(figures.differences(db.session.connection())) == []
+        db.session.remove()
+
+
+def test_who_is_cut_off_in_the_middle_leaves_nothing(own_database, owner_sql, filled):
+    before = owner_sql(SUMS)
+    with own_database.app.app_context(), acting_as(Acting(via="test")):
+        merge_parties(1, [2, 3], by=None)
+        db.session.connection().connection.driver_connection.pgconn.finish()
+        with pytest.raises(DBAPIError):
+            db.session.commit()
+        db.session.rollback()
+        db.session.remove()
+    assert owner_sql("SELECT count(*) FROM merge")[0][0] == 0
+    assert owner_sql("SELECT count(*) FROM party WHERE archived_at IS NOT NULL")[0][0] == 0
+    assert owner_sql(SUMS) == before
