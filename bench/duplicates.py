@@ -135,17 +135,18 @@ def typo(text: str, chance: random.Random, letters: str = LETTERS) -> str:
 
 
 def measure(name: str, rows: list[Row], whom: list[int]) -> str:
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     records = Records.read(rows)
     pairs = pairs_of(keys_of(records))
     likely = find(records, learned(records, pairs), pairs)
     group = groups(len(records), likely.pairs)
-    seconds = time.perf_counter() - began
+    seconds, worked = time.perf_counter() - began, time.process_time() - worked
     found, truth = _pairs(group.tolist()), _pairs(whom)
     right = len(found & truth)
     precision, recall = right / max(1, len(found)), right / max(1, len(truth))
     return (f"{name}: {len(rows):,} records, {len(pairs):,} pairs compared; F1 {2 * precision * recall / (precision + recall):.5f}, "
-            f"precision {precision:.5f}, recall {recall:.5f} ({len(found - truth):,} wrong, {len(truth - found):,} missed); {seconds:.1f} s, "
+            f"precision {precision:.5f}, recall {recall:.5f} ({len(found - truth):,} wrong, {len(truth - found):,} missed); {seconds:.1f} s "
+            f"({worked:.1f} s of processors), "
             f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MB at most")  # fmt: skip
 
 
