@@ -23,6 +23,7 @@ from crm.commands.duplicate_search import search_changed, search_when_due
 from crm.commands.exports import delete_expired
 from crm.commands.parties import unblock
 from crm.commands.party_documents import delete_unnamed_files
+from crm.commands.segment_refresh import ask_due, end_memberships, forget_unchanged
 from crm.core.audit import Acting, acting_as
 from crm.core.command import perform_set
 from crm.core.entity import db
@@ -115,8 +116,11 @@ DUTIES = (
     Duty("accept orders that fit into their customer's credit by now", 30, accept_what_fits),
     Duty("end blocks whose day has come", 600, end_blocks),
     Duty("apply the rules of check-ins", 3600, lambda: run_in_transaction(ask_daily)),
+    Duty("end memberships of segments whose last day has passed", 600, lambda: run_in_transaction(end_memberships)),
+    Duty("refresh segments that are due", 60, lambda: run_in_transaction(ask_due)),
     Duty("delete old traces", 3600, delete_old_traces),
     Duty("delete what imports and jobs left behind", 3600, clean_up),
+    Duty("forget refreshes that changed nothing", 3600, lambda: run_in_transaction(forget_unchanged)),
     Duty("delete files that no document names", 3600, delete_unnamed_files),
     Duty("delete expired exports", 3600, lambda: run_in_transaction(delete_expired)),
 )

@@ -6,8 +6,8 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func, select, text
-from sqlalchemy.orm import Mapped, backref, relationship
+from sqlalchemy import BigInteger, CheckConstraint, Date, Index, UniqueConstraint, func, select, text
+from sqlalchemy.orm import Mapped, backref, mapped_column, relationship
 
 from crm.core.entity import About, Entity, Section, face_named
 from crm.core.fields import (
@@ -23,6 +23,7 @@ from crm.core.fields import (
     reference_field,
     text_field,
 )  # fmt: skip
+from crm.core.jobs import Job
 from crm.core.rules import in_order
 from crm.core.rules import rule as must
 from crm.core.triggers import Trigger
@@ -234,10 +235,10 @@ class SegmentRefresh(Entity):
 
     about = About(
         area="Marketing", icon="refresh-cw", title="words", create=False, edit=False, audited=False, plural="segment-refreshes",
-        columns=("words", "segment", "state", "members", "entered", "gone", "started_at", "finished_at"),
-        filters=("segment", "state", "started_at", "members", "entered", "gone"), sort=("started_at",),
-        detail=(Section("Refresh", ("segment", "state", "rule_version", "members", "entered", "gone", "started_at",
-                                    "finished_at", "error", "asked_by")),),
+        columns=("words", "segment", "state", "members", "entered", "gone", "whole", "started_at", "finished_at"),
+        filters=("segment", "state", "started_at", "members", "entered", "gone", "whole"), sort=("started_at",),
+        detail=(Section("Refresh", ("segment", "state", "rule_version", "members", "entered", "gone", "whole", "started_at",
+                                    "finished_at", "error", "asked_by", "job")),),
         help="Each time members were worked out: who came, who went, how long it took.",
     )  # fmt: skip
 
@@ -252,12 +253,32 @@ class SegmentRefresh(Entity):
     )
     finished_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Ended")
     error: Mapped[str | None] = long_text_field(editable=False)
+    whole: Mapped[bool] = boolean_field(editable=False, label="Everybody looked at", column={"server_default": text("true")},
+                                        help="Otherwise those alone whose records changed since the last time")  # fmt: skip
+    job_id: Mapped[int | None] = reference_field("job", table="job", editable=False)
+    # As of when customers were looked at: the day, the last entry of the audit that was sealed, and the oldest transaction
+    # that was under way. What is touched later may come and go.
+    seen_on: Mapped[dt.date | None] = mapped_column(Date)
+    seen_seq: Mapped[int | None] = mapped_column(BigInteger)
+    seen_xid: Mapped[int | None] = mapped_column(BigInteger)
     asked_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False)
     derived = {"words": Field(kind="text", label="Refresh")}
     segment: Mapped[Segment] = relationship(
         backref=backref("refreshes", order_by="SegmentRefresh.id.desc()", passive_deletes="all")
     )
     asked_by: Mapped[User | None] = relationship()
+    job: Mapped[Job | None] = relationship()
+
+    triggers = (
+        # However a job comes to its end, what it was about to do ends with it.
+        Trigger("segment_refresh_ended", "AFTER UPDATE OF state", each="ROW", on="job",
+                only="NEW.state IN ('failed', 'cancelled') AND NEW.state <> OLD.state AND NEW.task = 'jobs.segments.refresh'", body="""
+BEGIN
+  UPDATE segment_refresh SET state = NEW.state, error = NEW.error, finished_at = clock_timestamp()
+   WHERE job_id = NEW.id AND state = 'running';
+  RETURN NULL;
+END"""),
+    )  # fmt: skip
 
     __table_args__ = (
         in_order("started_at", "finished_at"),

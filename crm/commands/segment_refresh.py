@@ -1,0 +1,336 @@
+"""Members by rule: whom the rules of segments mean is compared with who is in, and only what differs is written.
+
+Many segments are worked out in one pass over customers, a range of numbers at a time, each range one transaction: whoever
+stops it anywhere leaves a history that is right for the customers it came to. Segments that ask for others come after them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    text,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, array, distinct_on
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
+
+from crm.core.command import Refused, among, command
+from crm.core.days import today
+from crm.core.entity import db
+from crm.core.jobs import Job, JobItem, ask
+from crm.models.access import User
+from crm.models.parties import Party
+from crm.models.segment_choices import MemberSource, Pin, RefreshState, SegmentType
+from crm.models.segments import Segment, SegmentMembership, SegmentRefresh
+from crm.queries.segment_rules.compiling import Compiler, Only
+from crm.queries.segment_rules.dependence import asked_for, in_levels
+from crm.queries.segment_rules.reading import BadRule, Node, read_rule
+from crm.queries.segment_rules.touched import Seen, touched, trails
+
+TASK = "jobs.segments.refresh"
+LOCK = 7_240_711 << 32  # with the number of the segment
+TIMEOUT = "15min"  # of one range
+KEEP_UNCHANGED = dt.timedelta(days=7)
+OFTEN = dt.timedelta(hours=1)
+FEW = 0.2  # of all customers: more than that are looked at as a whole
+_NOBODY: Any = cast(array[Any]([], type_=BigInteger), ARRAY(BigInteger))
+NO_RULE = "it has no rule: only dynamic segments with a rule are worked out"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A segment to be worked out: by which version of which rule, and the row that tells of it."""
+
+    id: int
+    version: int
+    node: Node | None  # None: not valid today, so it means nobody
+
+
+def ask_refresh(ids: Iterable[int] | None, *, by: int | None, changed: bool = False) -> Job:
+    """Ask for segments to be worked out, all that can be when none is named; with `changed` of customers alone who were
+    touched since the last time, where the rule allows that. Raises Refused while the same is under way."""
+    numbers = sorted(set(ids)) if ids is not None else None
+    label = (
+        "Refresh of all segments"
+        if numbers is None
+        else f"Refresh of {len(numbers)} segments"
+        if len(numbers) > 1
+        else "Refresh of a segment"
+    )
+    told = "all" if numbers is None else ",".join(map(str, numbers))
+    args = {"segments": numbers, "changed": changed}
+    try:
+        with db.session.begin_nested():
+            return ask(TASK, label=label, args=args, by=by, unique_key=f"{TASK} {told}"[:2000])
+    except IntegrityError:
+        raise Refused("a refresh is under way already") from None
+
+
+def _can_be(segment: Segment) -> bool:
+    return segment.type == SegmentType.DYNAMIC and segment.rule is not None
+
+
+@command(Segment, "Refresh", icon="refresh-cw", applies=_can_be)
+def refresh(segment: Segment, *, by: User) -> None:
+    """Work out anew who is in, in the background."""
+    if not _can_be(segment):
+        raise Refused(NO_RULE)
+    ask_refresh([segment.id], by=by.id)
+
+
+@refresh.many
+def refresh_many(ids: Sequence[int], *, by: User) -> dict[int, str]:
+    able = {
+        segment.id for segment in db.session.scalars(select(Segment).where(among(Segment.id, ids))) if _can_be(segment)
+    }
+    if able:
+        ask_refresh(able, by=by.id)
+    return {number: NO_RULE for number in ids if number not in able}
+
+
+def due(now: dt.datetime | None = None) -> list[int]:
+    """Segments whose rule is another since the last time, or that weren't looked at today, or for an hour."""
+    now = now or dt.datetime.now(dt.UTC)
+    last = (select(SegmentRefresh.segment_id, SegmentRefresh.rule_version, SegmentRefresh.started_at)
+            .ext(distinct_on(SegmentRefresh.segment_id)).order_by(SegmentRefresh.segment_id, SegmentRefresh.id.desc()).subquery())  # fmt: skip
+    midnight = dt.datetime.combine(today(), dt.time(), dt.UTC)
+    statement = (select(Segment.id).outerjoin(last, last.c.segment_id == Segment.id)
+                 .where(Segment.type == SegmentType.DYNAMIC, Segment.rule.is_not(None),
+                        or_(last.c.segment_id.is_(None), last.c.rule_version != Segment.rule_version,
+                            last.c.started_at < max(midnight, now - OFTEN))).order_by(Segment.id))  # fmt: skip
+    return list(db.session.scalars(statement))
+
+
+def ask_due() -> int:
+    """For the schedule: ask for what is due, unless it is under way. Answers how many segments."""
+    numbers = due()
+    if not numbers:
+        return 0
+    try:
+        ask_refresh(numbers, by=None, changed=True)
+    except Refused:
+        return 0
+    return len(numbers)
+
+
+def forget_unchanged() -> int:
+    """Refreshes by which nobody came or went are kept for a week, and the last of each segment. Answers how many went."""
+    later = aliased(SegmentRefresh)
+    newer = select(later.id).where(later.segment_id == SegmentRefresh.segment_id, later.id > SegmentRefresh.id)
+    old = delete(SegmentRefresh).where(SegmentRefresh.state == RefreshState.DONE, SegmentRefresh.entered == 0, SegmentRefresh.gone == 0,
+                                       SegmentRefresh.started_at < func.now() - KEEP_UNCHANGED, newer.exists())  # fmt: skip
+    return len(db.session.execute(old.returning(SegmentRefresh.id).execution_options(synchronize_session=False)).all())
+
+
+def end_memberships() -> int:
+    """Whoever's last day has passed leaves, pinned or not. Answers how many."""
+    over = (
+        select(SegmentMembership.id)
+        .where(SegmentMembership.left_at.is_(None), SegmentMembership.expires_on < today())
+        .limit(5_000)
+    )
+    statement = (
+        update(SegmentMembership).where(SegmentMembership.id.in_(over)).values(left_at=func.clock_timestamp(), pin=None)
+    )
+    ended = 0
+    while True:
+        rows = db.session.execute(
+            statement.returning(SegmentMembership.id).execution_options(synchronize_session=False)
+        ).all()
+        ended += len(rows)
+        if len(rows) < 5_000:
+            return ended
+
+
+# The pass
+
+
+def begin(job: Job) -> dict[str, Any]:
+    """What is to be done, as the job's checkpoint keeps it: parts in order, each of some segments, over ranges of all
+    customers or over those that were touched. Segments whose rule can't be read are told so at once."""
+    end_memberships()
+    seen, day = Seen.now(), today()
+    given = job.args.get("segments")
+    known = select(Segment).where(Segment.type == SegmentType.DYNAMIC, Segment.rule.is_not(None)).order_by(Segment.id)
+    segments = list(db.session.scalars(known if given is None else known.where(among(Segment.id, given))))
+    nodes, refreshes = {}, {}
+    for segment in segments:
+        row = SegmentRefresh(segment_id=segment.id, rule_version=segment.rule_version, asked_by_id=job.asked_by_id, job_id=job.id,
+                             seen_on=day, seen_seq=seen.seq, seen_xid=seen.xid)  # fmt: skip
+        try:
+            nodes[segment.id] = read_rule(segment.rule)
+        except BadRule as fault:
+            row.state, row.error, row.finished_at = (
+                RefreshState.FAILED,
+                f"The rule can't be taken: {fault}",
+                func.clock_timestamp(),
+            )
+        db.session.add(row)
+        refreshes[segment.id] = row
+    db.session.flush()
+    few = (
+        _few(job, nodes, {segment.id: segment.rule_version for segment in segments}, day)
+        if job.args.get("changed")
+        else []
+    )
+    for number in few:
+        refreshes[number].whole = False
+    names = {segment.id: segment.name for segment in segments if segment.id in nodes and segment.id not in few}
+    parts = [{"touched": True, "segments": few}] if few else []
+    parts += [{"touched": False, "segments": level} for level in in_levels(asked_for(), names)]
+    return {"parts": parts, "part": 0, "after": 0, "day": day.isoformat(), "entered": {}, "gone": {},
+            "refreshes": {str(number): row.id for number, row in refreshes.items() if number in nodes}}  # fmt: skip
+
+
+def _few(job: Job, nodes: dict[int, Node], versions: dict[int, int], day: dt.date) -> list[int]:
+    """The segments for which it is enough to look at those who were touched; who that is becomes the job's items."""
+    last = (select(SegmentRefresh).where(SegmentRefresh.state == RefreshState.DONE, among(SegmentRefresh.segment_id, nodes))
+            .ext(distinct_on(SegmentRefresh.segment_id)).order_by(SegmentRefresh.segment_id, SegmentRefresh.id.desc()))  # fmt: skip
+    few, since = [], None
+    for row in db.session.scalars(last):
+        before = Seen(row.seen_seq or 0, row.seen_xid or 0)
+        today_and_so = row.seen_on == day and row.rule_version == versions[row.segment_id] and row.seen_xid is not None
+        if today_and_so and trails([nodes[row.segment_id]]) is not None and before.is_known:
+            few.append(row.segment_id)
+            since = before.earlier(since) if since else before
+    by = trails(nodes[number] for number in few)
+    if since is None or by is None:
+        return []
+    who = touched(since, by).subquery()
+    rows = select(literal(job.id), who.c[0]).where(who.c[0].is_not(None))
+    found = db.session.execute(insert(JobItem).from_select(["job_id", "record_id"], rows)).rowcount  # type: ignore[attr-defined]
+    everybody = db.session.scalar(select(func.max(Party.id))) or 0
+    return [] if found > everybody * FEW + 100 else few
+
+
+def next_part(job: Job, state: dict[str, Any], size: int) -> dict[str, Any] | None:
+    """Do the next so many customers. Answers the state after that; None when all is done."""
+    if state["part"] >= len(state["parts"]):
+        return None
+    part, after = state["parts"][state["part"]], state["after"]
+    if part["touched"]:
+        items = (
+            select(JobItem.record_id)
+            .where(JobItem.job_id == job.id, JobItem.record_id > after)
+            .order_by(JobItem.record_id)
+            .limit(size // 10)
+        )
+        numbers = list(db.session.scalars(items))
+        upto, more = (numbers[-1], len(numbers) == size // 10) if numbers else (after, False)
+        only: Only = lambda column: among(column, numbers)  # noqa: E731
+    else:
+        # Also those that are no customers, or not any more, may be in.
+        everybody = db.session.scalar(select(func.max(Party.id))) or 0
+        upto = after + size
+        more = upto < everybody
+        only = lambda column: column.between(after + 1, upto)  # noqa: E731
+    came, went = settle(
+        _wanted(part["segments"], dt.date.fromisoformat(state["day"])), only, dt.date.fromisoformat(state["day"])
+    )
+    state = state | {"entered": _added(state["entered"], came), "gone": _added(state["gone"], went), "after": upto}
+    return state if more else state | {"part": state["part"] + 1, "after": 0}
+
+
+def _added(sums: dict[str, int], more: dict[int, int]) -> dict[str, int]:
+    return sums | {str(number): sums.get(str(number), 0) + many for number, many in more.items()}
+
+
+def _wanted(numbers: list[int], day: dt.date) -> list[Wanted]:
+    """The segments as they are now; one that was deleted, or whose rule was taken away, is passed over."""
+    found = []
+    for segment in db.session.scalars(
+        select(Segment).where(among(Segment.id, numbers), Segment.rule.is_not(None)).order_by(Segment.id)
+    ):
+        valid = (segment.valid_from or day) <= day <= (segment.valid_until or day)
+        found.append(Wanted(segment.id, segment.rule_version, read_rule(segment.rule) if valid else None))
+    return found
+
+
+def end(job: Job, state: dict[str, Any]) -> dict[str, int]:
+    """Write down what came of it."""
+    numbers = [int(number) for number in state["refreshes"]]
+    counted = (select(SegmentMembership.segment_id, func.count()).where(among(SegmentMembership.segment_id, numbers), SegmentMembership.left_at.is_(None))
+               .group_by(SegmentMembership.segment_id))  # fmt: skip
+    members = {row[0]: row[1] for row in db.session.execute(counted)}
+    for number, refresh_id in state["refreshes"].items():
+        db.session.execute(update(SegmentRefresh).where(SegmentRefresh.id == refresh_id).values(
+            state=RefreshState.DONE, members=members.get(int(number), 0), entered=state["entered"].get(number, 0),
+            gone=state["gone"].get(number, 0), error=None, finished_at=func.clock_timestamp())
+            .execution_options(synchronize_session=False))  # fmt: skip
+    db.session.execute(delete(JobItem).where(JobItem.job_id == job.id))
+    return {"segments": len(numbers), "entered": sum(state["entered"].values()), "gone": sum(state["gone"].values())}
+
+
+def settle(wanted: Sequence[Wanted], only: Only, day: dt.date) -> tuple[dict[int, int], dict[int, int]]:
+    """Bring these customers into and out of these segments. Answers how many entered and left each.
+
+    One statement compares and writes. A segment is locked meanwhile, so that two who work it out don't work on what the
+    other is about to change.
+    """
+    if not wanted:
+        return {}, {}
+    numbers = [one.id for one in wanted]
+    for number in sorted(numbers):
+        db.session.execute(select(func.pg_advisory_xact_lock(LOCK + number)))
+    db.session.execute(text("SELECT set_config('statement_timeout', :most, true), set_config('jit', 'off', true), "
+                            "set_config('work_mem', '64MB', true)"), {"most": TIMEOUT})  # fmt: skip
+    came, went = (dict(row) for row in _counts(wanted, numbers, only, day))
+    db.session.expire_all()
+    return came, went
+
+
+def _counts(
+    wanted: Sequence[Wanted], numbers: list[int], only: Only, day: dt.date
+) -> Iterable[Iterable[tuple[int, int]]]:
+    compiler = Compiler(only=only, today=day)
+    meant = [
+        case((compiler.add(one.node), literal(one.id, BigInteger)))
+        for one in sorted(wanted, key=lambda one: one.id)
+        if one.node is not None
+    ]
+    fits = func.array_remove(array[Any](meant, type_=BigInteger), null()) if meant else _NOBODY
+    now = compiler.customers(Party.id.label("party_id"), fits.label("ids")).cte("now")
+    member = SegmentMembership
+    was = (select(member.party_id, func.array_agg(aggregate_order_by(member.segment_id, member.segment_id)).label("ids"))
+           .where(member.left_at.is_(None), among(member.segment_id, numbers), only(member.party_id)).group_by(member.party_id).cte("was"))  # fmt: skip
+
+    new, old = func.coalesce(now.c.ids, _NOBODY), func.coalesce(was.c.ids, _NOBODY)
+    differs = (select(func.coalesce(now.c.party_id, was.c.party_id).label("party_id"), new.label("now"), old.label("was"))
+               .select_from(now.join(was, now.c.party_id == was.c.party_id, full=True)).where(new != old)
+               .cte("differs").prefix_with("MATERIALIZED", dialect="postgresql"))  # fmt: skip
+    out = select(differs.c.party_id, func.unnest(differs.c.was).label("segment_id"), differs.c.now).subquery()
+    gone = (update(member).where(member.party_id == out.c.party_id, member.segment_id == out.c.segment_id,
+                                 out.c.segment_id != func.all(out.c.now), member.left_at.is_(None), member.pin.is_(None))
+            .values(left_at=func.clock_timestamp()).returning(member.segment_id).cte("gone"))  # fmt: skip
+    into = select(differs.c.party_id, func.unnest(differs.c.now).label("segment_id"), differs.c.was).subquery()
+    versions = case({one.id: one.version for one in wanted}, value=into.c.segment_id)
+    kept_out = select(member.id).where(
+        member.party_id == into.c.party_id, member.segment_id == into.c.segment_id, member.pin == Pin.OUT
+    )
+    rows = (select(into.c.segment_id, into.c.party_id, literal(MemberSource.RULE.value), versions)
+            .where(into.c.segment_id != func.all(into.c.was), ~kept_out.exists()))  # fmt: skip
+    came = (upsert(member).from_select(["segment_id", "party_id", "source", "rule_version"], rows)
+            .on_conflict_do_nothing(index_elements=["segment_id", "party_id"], index_where=member.left_at.is_(None))
+            .returning(member.segment_id).cte("came"))  # fmt: skip
+    counts = union_all(*(select(literal(sign, Integer).label("sign"), part.c.segment_id, func.count().label("many")).group_by(part.c.segment_id)
+                         for sign, part in ((1, came), (-1, gone))))  # fmt: skip
+    found = db.session.execute(counts).all()
+    return ([(row.segment_id, row.many) for row in found if row.sign == sign] for sign in (1, -1))
