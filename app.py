@@ -52,6 +52,7 @@ from jobs import queue, schedule
 from jobs import worker as workers
 from jobs.duplicates import cli_find
 from jobs.import_command import ImportNotPossible, cli_import, cli_undo, import_options, in_pairs
+from jobs.segment_command import segment_commands
 from migrations import database
 
 csrf = CSRFProtect()
@@ -179,9 +180,7 @@ def up() -> int:
     """Start everything: servers, web, workers, scheduler."""
     settings = load(os.environ)
     told: list[str] = []
-    return supervise(
-        settings, prepare=lambda servers: told.extend(prepare(settings, servers)), ready_message=lambda: told
-    )
+    return supervise(settings, prepare=lambda servers: told.extend(prepare(settings, servers)), ready_message=lambda: told)  # fmt: skip
 
 
 @main.command()
@@ -350,10 +349,7 @@ def check_figures(as_json: bool) -> int:
     """Work every figure out from scratch and name each that stands otherwise."""
     with desk():
         found = [difference.as_data() for difference in wrong_figures()]
-    lines = [
-        f"{one['record']}: {one['figure']} is {one['is'] or 'empty'}, must be {one['must_be'] or 'empty'}"
-        for one in found
-    ]
+    lines = [f"{one['record']}: {one['figure']} is {one['is'] or 'empty'}, must be {one['must_be'] or 'empty'}" for one in found]  # fmt: skip
     _tell(as_json, {"differences": found}, lines or ["All figures are true."])
     return 1 if found else 0
 
@@ -372,6 +368,9 @@ def find_duplicates(out: Path | None, as_json: bool) -> int:
     """Look for duplicates among all parties and put them into the queue; tells what it did."""
     with desk():
         return cli_find(out, as_json=as_json)
+
+
+main.add_command(segment_commands(Lines, desk))
 
 
 @main.command()

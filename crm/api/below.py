@@ -14,12 +14,15 @@ from sqlalchemy import select
 from crm.api.documents import documents, loads
 from crm.api.entering import actor
 from crm.api.problems import Problem, wrong
-from crm.api.reading import one_of_each
+from crm.api.segments import TOLD as _TOLD
+from crm.api.segments import asked as _asked
+from crm.api.segments import must_read
 from crm.core.entity import Entity, Face, db, face_named
 from crm.core.fields import field_of
 from crm.core.permissions import accesses, allowed, title_for
 from crm.models.access import User
 from crm.models.parties import Party
+from crm.models.segments import Segment
 from crm.queries.credit_check import credit_check, open_account
 from crm.queries.listing import BadQuery, fetch_page, read_query
 from crm.queries.scope import belongs_to, find, related_face
@@ -29,6 +32,10 @@ TIMELINE = "timeline"
 # Of a party: how its credit account stands, and what would become of an order on credit.
 CREDIT, CHECK = "credit", "credit-check"
 _AMOUNT = field_of("money", minimum=0)
+# What lies below besides, of segments and of who may be in one: what it is, in words for the description.
+OF_SEGMENT = {"members": "Customers who are in it now", "contains": "Whether customers with this e-mail are in it",
+              "changes": "Who came and went since an earlier answer"}  # fmt: skip
+OF_MEMBER = {"segments": "Segments that one is in now"}
 PAGING = frozenset({"limit", "cursor"})
 
 
@@ -39,7 +46,14 @@ def lists_below(face: Face) -> dict[str, str]:
 
 def below(face: Face) -> list[str]:
     """What may stand after the number of a record to be read."""
-    return [*lists_below(face), *([TIMELINE, CREDIT, CHECK] if face.entity is Party else [])]
+    return [*lists_below(face), *([TIMELINE, CREDIT, CHECK] if face.entity is Party else []), *told_below(face)]
+
+
+def told_below(face: Face) -> dict[str, str]:
+    """Of those what is told of segments → in words."""
+    return (
+        OF_SEGMENT if face.entity is Segment else OF_MEMBER if "segment" in face.linked and face.entity is Party else {}
+    )
 
 
 def read_below(face: Face, record: Entity, name: str) -> dict[str, Any]:
@@ -50,26 +64,18 @@ def read_below(face: Face, record: Entity, name: str) -> dict[str, Any]:
                 return _timeline(face, record)
             case "credit" | "credit-check":
                 return _credit(record, check=name == CHECK)
+        if name in told_below(face):
+            return _TOLD[name](record)
         return _list(face, record, lists_below(face)[name])
     except BadQuery as fault:
         given = "cursor" if fault.parameter in ("after", "before") else fault.parameter
         raise wrong({given: str(fault)}, "A parameter can't be taken.") from None
 
 
-def _asked(known: frozenset[str]) -> dict[str, str]:
-    for name in request.args:
-        if name not in known:
-            raise wrong({name: f"is not known here; there is {', '.join(sorted(known))}"}, "A parameter is unknown.")
-    return one_of_each(known - {"type"})
-
-
 def _list(face: Face, record: Entity, relation: str) -> dict[str, Any]:
     """The newest first: by the time that the timeline has them at, which an index knows, else by number."""
     other = related_face(face, relation)
-    if allowed(actor(), f"{other.name}.read") is None:
-        raise Problem(
-            403, f"The user of this key may not read {other.label_plural.lower()}: that needs {other.name}.read."
-        )
+    must_read(other)
     at = other.about.timeline.at if other.about.timeline else ""
     order = [("sort", at), ("desc", "1")] if at in other.about.sort and accesses(actor(), other)[at].shows else []
     query = read_query(other, [*order, *_asked(PAGING).items()])

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from crm.api import import_calls
-from crm.api.below import CHECK, CREDIT, TIMELINE, below, lists_below
+from crm.api.below import CHECK, CREDIT, TIMELINE, below, lists_below, told_below
 from crm.api.documents import parts
 from crm.api.lookups import NAMES, offered
 from crm.api.rate import BURST, PER_MINUTE
@@ -329,6 +329,11 @@ def _below(face: Face, ident: dict[str, str]) -> Iterator[tuple[str, Any]]:
         operation = _operation(face, f"timeline_of_{face.name}", f"What happened with one {one}, the newest first", "read",
                                200, "TimelineList", asked, (404, 422))  # fmt: skip
         yield f"{PREFIX}/{face.plural}/{{id}}/{TIMELINE}", {"get": operation}
+    for path, words in told_below(face).items():
+        more = [_parameter(name, "query", text, kind) for name, text, kind in _TOLD_PARAMETERS.get(path, ())]
+        operation = _operation(face, f"{path}_of_{face.name}", words, "read", 200, "SegmentAnswer",
+                               [ident, *more, *([] if path == "contains" else paging)], (404, 422))  # fmt: skip
+        yield f"{PREFIX}/{face.plural}/{{id}}/{path}", {"get": operation}
 
 
 _TIMELINE_PARAMETERS = {
@@ -336,6 +341,10 @@ _TIMELINE_PARAMETERS = {
     "who": "Number of the user who had it in hand", "since": "From this day on, in UTC", "until": "Up to this day, in UTC",
     "q": "Words to search for",
 }  # fmt: skip
+_TOLD_PARAMETERS = {
+    "contains": (("email", "E-mail of a customer or of one of its contacts", "string"),),
+    "changes": (("since", "What the last answer gave as since; 0 is the start", "integer"),),
+}
 _ENTRY = {
     "type": "object",
     "required": ["type", "id", "at", "by"],
@@ -365,6 +374,9 @@ _TIMELINE_SCHEMAS = {
     "CreditCheck": _CREDIT_CHECK,
     "CreditOf": {"type": "object", "required": ["account"], "properties": {
         "account": {"anyOf": [_ref("schemas", "CreditAccount"), {"type": "null"}]}}},
+    "SegmentAnswer": {"type": "object", "required": ["items"], "properties": {
+        "items": {"type": "array", "items": {"type": "object"}}, "next": {"type": ["string", "null"]},
+        "contains": {"type": "boolean"}, "since": {"type": "integer"}}},
     "TimelineEntry": _ENTRY,
     "TimelineList": {"type": "object", "required": ["items", "next"], "properties": {
         "items": {"type": "array", "items": _ref("schemas", "TimelineEntry")}, "next": {"type": ["string", "null"]}}},

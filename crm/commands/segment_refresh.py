@@ -84,14 +84,15 @@ def ask_refresh(ids: Iterable[int] | None, *, by: int | None, changed: bool = Fa
         raise Refused("a refresh is under way already") from None
 
 
-def _can_be(segment: Segment) -> bool:
+def can_be(segment: Segment) -> bool:
+    """Whether a segment has members by rule."""
     return segment.type == SegmentType.DYNAMIC and segment.rule is not None
 
 
-@command(Segment, "Refresh", icon="refresh-cw", applies=_can_be)
+@command(Segment, "Refresh", icon="refresh-cw", applies=can_be)
 def refresh(segment: Segment, *, by: User) -> None:
     """Work out anew who is in, in the background."""
-    if not _can_be(segment):
+    if not can_be(segment):
         raise Refused(NO_RULE)
     ask_refresh([segment.id], by=by.id)
 
@@ -99,7 +100,7 @@ def refresh(segment: Segment, *, by: User) -> None:
 @refresh.many
 def refresh_many(ids: Sequence[int], *, by: User) -> dict[int, str]:
     able = {
-        segment.id for segment in db.session.scalars(select(Segment).where(among(Segment.id, ids))) if _can_be(segment)
+        segment.id for segment in db.session.scalars(select(Segment).where(among(Segment.id, ids))) if can_be(segment)
     }
     if able:
         ask_refresh(able, by=by.id)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, Date, Index, UniqueConstraint, func, select, text
 from sqlalchemy.orm import Mapped, backref, mapped_column, relationship
 
-from crm.core.entity import About, Entity, Section, face_named
+from crm.core.entity import About, Entity, Section, db, face_named
 from crm.core.fields import (
     Field,
     boolean_field,
@@ -45,7 +45,7 @@ class Segment(Entity):
         sort=("name", "priority", "created_at"), delete=True,
         related=("memberships", "versions", "refreshes"),
         sections=(Section("Segment", _SEGMENT, "The one with the lowest number of display stands first on a customer's page."),),
-        detail=(Section("Segment", (*_SEGMENT, "rule_version", "created_by", "created_at", "updated_by", "updated_at")),),
+        detail=(Section("Segment", (*_SEGMENT, "member_count", "rule_version", "created_by", "created_at", "updated_by", "updated_at")),),
         help="Groups of customers. Static ones you fill by hand, dynamic ones by a rule.",
     )  # fmt: skip
 
@@ -64,9 +64,16 @@ class Segment(Entity):
     created_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False)
     updated_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False, label="Last changed by",
                                                         audited=False)  # fmt: skip
+    derived = {"member_count": Field(kind="integer", label="Members")}
     owner: Mapped[User | None] = relationship(foreign_keys=owner_id)
     created_by: Mapped[User | None] = relationship(foreign_keys=created_by_id)
     updated_by: Mapped[User | None] = relationship(foreign_keys=updated_by_id)
+
+    @property
+    def member_count(self) -> int:
+        """How many are in it now."""
+        open_now = (SegmentMembership.segment_id == self.id, SegmentMembership.left_at.is_(None))
+        return db.session.scalar(select(func.count()).select_from(SegmentMembership).where(*open_now)) or 0
 
     triggers = (
         Trigger("segment_who", "BEFORE INSERT OR UPDATE", each="ROW", body="""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, Text, bindparam, cast, func, inspect, select, text, union
+from sqlalchemy import BigInteger, Select, Text, TextClause, bindparam, cast, func, inspect, select, text, union
 from sqlalchemy.orm import aliased
 
 from crm.core.audit import audited_columns, is_audited
@@ -133,7 +133,9 @@ def touched(since: Seen, by: set[Trail]) -> Select[Any]:
 def _touched(trail: Trail, since: Seen) -> Iterable[Select[Any]]:
     face = trail.face
     if trail.figures:
-        yield _leading(face, trail.steps, _written_since(face.figures[0], since))
+        figures = face.figures[0]
+        young = select(figures.id).where(written_since(figures.__tablename__, since.xid))
+        yield _leading(face, trail.steps, young)
         return
     for later in (AuditEntry.seq > since.seq, AuditEntry.seq.is_(None)):
         entries = [AuditEntry.entity == face.entity.__tablename__, later]
@@ -154,9 +156,8 @@ def _leading(face: Face, steps: tuple[str, ...], numbers: Select[Any]) -> Select
     return _leading(target_of(face, steps[0]), steps[1:], found)
 
 
-def _written_since(figures: Any, since: Seen) -> Select[Any]:
-    """Rows written by this transaction or later ones; rows of long ago may be among them, which does no harm."""
-    name = figures.__tablename__
-    young = text(f"age({name}.xmin) <= age(CAST(CAST(:since AS text) AS xid))").bindparams(
-        bindparam("since", since.xid % 2**32, unique=True))  # fmt: skip
-    return select(figures.id).where(young)
+def written_since(table: str, xid: int) -> TextClause:
+    """The condition that a row of the table was written by this transaction or a later one; rows of long ago may be
+    among them, which does no harm."""
+    young = text(f"age({table}.xmin) <= age(CAST(CAST(:since AS text) AS xid))")
+    return young.bindparams(bindparam("since", xid % 2**32, unique=True))
