@@ -12,6 +12,7 @@ from typing import Any
 import click
 from sqlalchemy import select
 
+from crm.commands.segment_ready_made import READY_MADE, install
 from crm.commands.segment_refresh import ask_refresh, can_be
 from crm.commands.segment_rules import why_not
 from crm.core.command import Refused, among
@@ -98,6 +99,24 @@ def segment_commands(group: type[click.Group], desk: Callable[[], AbstractContex
             )
             failed = any(row.state is not RefreshState.DONE for row in rows)
             return 0 if job.state is JobState.DONE and not failed else 1
+
+    @segments.command("install")
+    @click.argument("names", nargs=-1, metavar="[NAME]…")
+    @click.option("--json", "as_json", is_flag=True, help="Only the JSON line")
+    def install_(names: tuple[str, ...], as_json: bool) -> None:
+        """Make the ready-made segments of these names, or all; what is there already stays as it is."""
+        known = {one.name.lower() for one in READY_MADE}
+        if wrong := [name for name in names if name.lower() not in known]:
+            raise click.UsageError(
+                f"there is no ready-made segment “{wrong[0]}”; there is {', '.join(one.name for one in READY_MADE)}"
+            )
+        with desk():
+            made = run_in_transaction(lambda: [(one.id, one.name, one.description) for one in install(names)])
+            lines = [f"{name}: {says}" for _, name, says in made] or ["All of them are there already."]
+            _end(
+                {"segments": [{"id": number, "name": name} for number, name, _ in made]},
+                None if as_json else "\n".join(lines),
+            )
 
     return segments
 

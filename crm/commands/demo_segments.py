@@ -25,7 +25,7 @@ _REGIONS = {"DACH": ("DE", "AT", "CH"), "Western Europe": ("FR", "BE", "NL", "LU
 # Name, type, order of display, what it is, and by what the demo fills it.
 _SEGMENTS: tuple[tuple[str, str, int, str, str, tuple[str, str, Any] | None], ...] = (
     ("Gold", "dynamic", 10, "Spent 50,000 and more", "f.total_spent >= 50000", ("total_spent", "ge", 50_000)),
-    ("Silver", "dynamic", 20, "Spent 10,000 and more", "f.total_spent BETWEEN 10000 AND 49999.99", ("total_spent", "ge", 10_000)),
+    ("Silver", "dynamic", 20, "Spent 10,000 and more, less than 50,000", "f.total_spent BETWEEN 10000 AND 49999.99", ("total_spent", "between", [10_000, 49_999.99])),
     ("Wholesale", "dynamic", 30, "Those who sell on", "p.type = 'wholesaler'", ("type", "eq", "wholesaler")),
     ("Friends of the house", "static", 5, "Chosen by hand: invited to every opening", "p.id % 97 = 0", None),
 )  # fmt: skip

@@ -6,6 +6,7 @@ stops it anywhere leaves a history that is right for the customers it came to. S
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -278,6 +279,13 @@ def end(job: Job, state: dict[str, Any]) -> dict[str, int]:
             .execution_options(synchronize_session=False))  # fmt: skip
     db.session.execute(delete(JobItem).where(JobItem.job_id == job.id))
     return {"segments": len(numbers), "entered": sum(state["entered"].values()), "gone": sum(state["gone"].values())}
+
+
+def decide(segment: Segment, parties: Sequence[int]) -> None:
+    """Let the rule of a segment decide of some customers now; nothing happens where it has none."""
+    if can_be(segment):
+        with contextlib.suppress(BadRule):
+            settle(_wanted([segment.id], today()), lambda column: among(column, parties), today())
 
 
 def settle(wanted: Sequence[Wanted], only: Only, day: dt.date) -> tuple[dict[int, int], dict[int, int]]:

@@ -9,6 +9,7 @@ from sqlalchemy import func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from crm.commands.parties import ARCHIVED
+from crm.commands.segment_refresh import decide
 from crm.core.command import Refused, among, command
 from crm.core.days import today
 from crm.core.entity import db, face_named
@@ -129,6 +130,8 @@ def unpin(membership: SegmentMembership, *, by: User) -> None:
     if membership.pin is None:
         raise Refused("it isn't pinned")
     membership.pin = None
+    db.session.flush()
+    decide(membership.segment, [membership.party_id])
 
 
 @command(SegmentMembership, "Set the last day", asks={"until": UNTIL}, icon="calendar", applies=_open)
