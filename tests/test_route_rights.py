@@ -23,6 +23,7 @@ from werkzeug.test import TestResponse
 from admin_views.base import EntityView
 from crm.api import entering
 from crm.api.below import below, lists_below
+from crm.api.segments import TOLD
 from crm.commands import access
 from crm.commands.access import scope_names
 from crm.commands.delivered_roles import DELIVERED
@@ -260,7 +261,12 @@ def _api_tries(user: User | None, records: dict[str, int], *, scoped: bool = Tru
         for name in below(face):
             relation = lists_below(face).get(name)
             expected = one(face, "read")
-            if expected is IN and relation and _permitted(user, related_face(face, relation), "read") is None:
+            needed = (
+                [related_face(face, relation)]
+                if relation
+                else [face_named(more) for more in TOLD.get(name, ((), ()))[1]]
+            )
+            if expected is IN and any(_permitted(user, more, "read") is None for more in needed):
                 expected = only(403)
             yield Try(face, "GET", f"{place}/{name}", expected)
     yield Try(None, "GET", "/api/v1/nonsense", only(404) if user is not None else only(401))

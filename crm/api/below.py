@@ -14,9 +14,8 @@ from sqlalchemy import select
 from crm.api.documents import documents, loads
 from crm.api.entering import actor
 from crm.api.problems import Problem, wrong
-from crm.api.segments import TOLD as _TOLD
 from crm.api.segments import asked as _asked
-from crm.api.segments import must_read
+from crm.api.segments import must_read, tell
 from crm.core.entity import Entity, Face, db, face_named
 from crm.core.fields import field_of
 from crm.core.permissions import accesses, allowed, title_for
@@ -65,7 +64,7 @@ def read_below(face: Face, record: Entity, name: str) -> dict[str, Any]:
             case "credit" | "credit-check":
                 return _credit(record, check=name == CHECK)
         if name in told_below(face):
-            return _TOLD[name](record)
+            return tell(name, record)
         return _list(face, record, lists_below(face)[name])
     except BadQuery as fault:
         given = "cursor" if fault.parameter in ("after", "before") else fault.parameter
