@@ -10,6 +10,7 @@ from crm.api import import_calls
 from crm.api.below import CHECK, CREDIT, TIMELINE, below, lists_below, told_below
 from crm.api.documents import parts
 from crm.api.lookups import NAMES, offered
+from crm.api.openapi_shapes import REFERENCE, SCHEMAS_BELOW, TIMELINE_PARAMETERS, TOLD_PARAMETERS, ref
 from crm.api.rate import BURST, PER_MINUTE
 from crm.core.command import Command, commands_of
 from crm.core.entity import Face, all_faces
@@ -68,7 +69,7 @@ def describe() -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _described(_faces: tuple[Face, ...]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {"Problem": _PROBLEM, "Reference": _REFERENCE, **_TIMELINE_SCHEMAS}
+    schemas: dict[str, Any] = {"Problem": _PROBLEM, "Reference": REFERENCE, **SCHEMAS_BELOW}
     schemas |= import_calls.SCHEMAS
     for face in opened():
         schemas |= dict(_schemas(face))
@@ -87,7 +88,7 @@ def _described(_faces: tuple[Face, ...]) -> dict[str, Any]:
             "responses": {
                 "Problem": {
                     "description": "Why it can't be done",
-                    "content": {"application/problem+json": {"schema": _ref("schemas", "Problem")}},
+                    "content": {"application/problem+json": {"schema": ref("schemas", "Problem")}},
                 }
             },
             "parameters": _PARAMETERS,
@@ -110,18 +111,9 @@ _PROBLEM = {
         },
     },
 }
-_REFERENCE = {
-    "type": ["object", "null"],
-    "required": ["id", "name"],
-    "properties": {"id": {"type": "integer"}, "name": {"type": ["string", "null"]}},
-}
 
 
 _MASKED = {"const": MASK, "description": "There is a value that the user of the key may not see"}
-
-
-def _ref(kind: str, name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/{kind}/{name}"}
 
 
 def _parameter(name: str, where: str, text: str, kind: str = "string", *, required: bool = False) -> dict[str, Any]:
@@ -166,7 +158,7 @@ def _schemas(face: Face) -> Iterator[tuple[str, Any]]:
         },
     )
     by = offered(face)
-    items: dict[str, Any] = _ref("schemas", name)
+    items: dict[str, Any] = ref("schemas", name)
     if by:
         items = {
             "allOf": [
@@ -195,7 +187,7 @@ def _schemas(face: Face) -> Iterator[tuple[str, Any]]:
         yield f"{name}Change", {"type": "object", "additionalProperties": False, "properties": settable}
     if face.about.create:
         required = [field.name for field in face.form_fields if field.required]
-        yield f"{name}New", _ref("schemas", f"{name}Change") | ({"required": required} if required else {})
+        yield f"{name}New", ref("schemas", f"{name}Change") | ({"required": required} if required else {})
 
 
 def _property(field: Field, *, read: bool = False) -> dict[str, Any]:
@@ -203,7 +195,7 @@ def _property(field: Field, *, read: bool = False) -> dict[str, Any]:
     text = {"description": f"{field.label}. {field.help}".strip() if field.help else field.label}
     if field.kind == "reference":
         if read:
-            return _ref("schemas", "Reference") | text
+            return ref("schemas", "Reference") | text
         return text | {"oneOf": [{"type": ["integer", "null"]}, {"type": "object", "required": ["id"]}]}
     made: dict[str, Any] = {**_TYPES[field.kind]}
     if field.choices is not None:
@@ -253,7 +245,7 @@ def _paths(face: Face) -> Iterator[tuple[str, Any]]:
             "write",
             201,
             name,
-            [_ref("parameters", "idempotencyKey")],
+            [ref("parameters", "idempotencyKey")],
             (400, 409, 413, 415, 422),
             f"{name}New",
         )
@@ -263,7 +255,7 @@ def _paths(face: Face) -> Iterator[tuple[str, Any]]:
                 "allOf": [content["schema"], {"type": "object", "properties": {"possible_duplicates": POSSIBLE}}]
             }
     yield f"{PREFIX}/{plural}", collection
-    ident = _ref("parameters", "id")
+    ident = ref("parameters", "id")
     record = {
         "get": _operation(
             face,
@@ -272,7 +264,7 @@ def _paths(face: Face) -> Iterator[tuple[str, Any]]:
             "read",
             200,
             name,
-            [ident, _ref("parameters", "ifNoneMatch")],
+            [ident, ref("parameters", "ifNoneMatch")],
             (404,),
         )
     }
@@ -285,7 +277,7 @@ def _paths(face: Face) -> Iterator[tuple[str, Any]]:
             "write",
             200,
             name,
-            [ident, _ref("parameters", "ifMatch")],
+            [ident, ref("parameters", "ifMatch")],
             (400, 404, 412, 413, 415, 422, 428),
             f"{name}Change",
         )
@@ -297,7 +289,7 @@ def _paths(face: Face) -> Iterator[tuple[str, Any]]:
             "write",
             204,
             "",
-            [ident, _ref("parameters", "ifMatchOptional")],
+            [ident, ref("parameters", "ifMatchOptional")],
             (404, 409, 412),
         )
     yield f"{PREFIX}/{plural}/{{id}}", record
@@ -310,7 +302,7 @@ def _paths(face: Face) -> Iterator[tuple[str, Any]]:
 
 
 def _below(face: Face, ident: dict[str, str]) -> Iterator[tuple[str, Any]]:
-    one, paging = face.label.lower(), [_ref("parameters", name) for name in ("limit", "cursor")]
+    one, paging = face.label.lower(), [ref("parameters", name) for name in ("limit", "cursor")]
     for path, relation in lists_below(face).items():
         other = related_face(face, relation)
         operation = _operation(face, f"{relation}_of_{face.name}", f"{other.label_plural} of one {one}, the newest first", "read",
@@ -325,62 +317,15 @@ def _below(face: Face, ident: dict[str, str]) -> Iterator[tuple[str, Any]]:
                                "read", 200, "CreditCheck", [ident, amount], (404, 422))  # fmt: skip
         yield f"{PREFIX}/{face.plural}/{{id}}/{CHECK}", {"get": operation}
     if TIMELINE in below(face):
-        asked = [ident, *(_parameter(name, "query", text) for name, text in _TIMELINE_PARAMETERS.items()), *paging]
+        asked = [ident, *(_parameter(name, "query", text) for name, text in TIMELINE_PARAMETERS.items()), *paging]
         operation = _operation(face, f"timeline_of_{face.name}", f"What happened with one {one}, the newest first", "read",
                                200, "TimelineList", asked, (404, 422))  # fmt: skip
         yield f"{PREFIX}/{face.plural}/{{id}}/{TIMELINE}", {"get": operation}
     for path, words in told_below(face).items():
-        more = [_parameter(name, "query", text, kind) for name, text, kind in _TOLD_PARAMETERS.get(path, ())]
+        more = [_parameter(name, "query", text, kind) for name, text, kind in TOLD_PARAMETERS.get(path, ())]
         operation = _operation(face, f"{path}_of_{face.name}", words, "read", 200, "SegmentAnswer",
                                [ident, *more, *([] if path == "contains" else paging)], (404, 422))  # fmt: skip
         yield f"{PREFIX}/{face.plural}/{{id}}/{path}", {"get": operation}
-
-
-_TIMELINE_PARAMETERS = {
-    "type": "What it is, such as order or interaction; change is one of the record itself. May come several times",
-    "who": "Number of the user who had it in hand", "since": "From this day on, in UTC", "until": "Up to this day, in UTC",
-    "q": "Words to search for",
-}  # fmt: skip
-_TOLD_PARAMETERS = {
-    "contains": (("email", "E-mail of a customer or of one of its contacts", "string"),),
-    "changes": (("since", "What the last answer gave as since; 0 is the start", "integer"),),
-}
-_ENTRY = {
-    "type": "object",
-    "required": ["type", "id", "at", "by"],
-    "properties": {
-        "type": {"type": "string", "description": "The kind of record, such as order; or change"},
-        "id": {"type": "integer"},
-        "at": {"type": "string", "format": "date-time"},
-        "by": _REFERENCE,
-        "document": {"type": "object", "description": "The record as its own address shows it; a change has none"},
-        "action": {"type": "string", "enum": ["create", "update", "delete"], "description": "Only of a change"},
-        "changes": {"type": "array", "description": "Only of a change: what was changed, from what to what", "items": {
-            "type": "object", "required": ["field", "before", "after"], "properties": {
-                "field": {"type": "string"}, "before": {"type": ["string", "null"]}, "after": {"type": ["string", "null"]}}}},
-    },
-}  # fmt: skip
-_CREDIT_CHECK = {
-    "type": "object",
-    "required": ["decision", "reason"],
-    "properties": {
-        "decision": {"type": "string", "enum": ["allow", "hold", "refuse"]},
-        "reason": {"type": "string"},
-        "amount": {"type": "string", "description": "What was asked; where the user sees amounts"},
-        "available": {"type": "string", "description": "What the limit leaves; less than nothing where more is used"},
-    },
-}
-_TIMELINE_SCHEMAS = {
-    "CreditCheck": _CREDIT_CHECK,
-    "CreditOf": {"type": "object", "required": ["account"], "properties": {
-        "account": {"anyOf": [_ref("schemas", "CreditAccount"), {"type": "null"}]}}},
-    "SegmentAnswer": {"type": "object", "required": ["items"], "properties": {
-        "items": {"type": "array", "items": {"type": "object"}}, "next": {"type": ["string", "null"]},
-        "contains": {"type": "boolean"}, "since": {"type": "integer"}}},
-    "TimelineEntry": _ENTRY,
-    "TimelineList": {"type": "object", "required": ["items", "next"], "properties": {
-        "items": {"type": "array", "items": _ref("schemas", "TimelineEntry")}, "next": {"type": ["string", "null"]}}},
-}  # fmt: skip
 
 
 def _command(face: Face, command: Command, ident: dict[str, str]) -> dict[str, Any]:
@@ -391,7 +336,7 @@ def _command(face: Face, command: Command, ident: dict[str, str]) -> dict[str, A
         "command",
         200,
         _name(face),
-        [ident, _ref("parameters", "idempotencyKey")],
+        [ident, ref("parameters", "idempotencyKey")],
         (400, 404, 409, 413, 415, 422),
     )
     asked = list(command.asks.values())
@@ -420,7 +365,7 @@ def _operation(
 ) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "Done" if status != 200 else "What you asked for"}
     if schema:
-        good["content"] = {"application/json": {"schema": _ref("schemas", schema)}}
+        good["content"] = {"application/json": {"schema": ref("schemas", schema)}}
         if not schema.endswith("List"):
             good["headers"] = {"ETag": {"schema": {"type": "string"}}}
         if status == 201:
@@ -432,12 +377,12 @@ def _operation(
         "x-scope": f"{face.plural}:{scope}",
         "parameters": parameters,
         "responses": {str(status): good}
-        | {str(code): _ref("responses", "Problem") for code in sorted((401, 403, *problems, 429))},
+        | {str(code): ref("responses", "Problem") for code in sorted((401, 403, *problems, 429))},
     }
     if body:
         made["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": _ref("schemas", body)}},
+            "content": {"application/json": {"schema": ref("schemas", body)}},
         }
     return made
 
@@ -447,7 +392,7 @@ def _list_parameters(face: Face) -> list[Any]:
     names = ["limit", "cursor"]
     if about.search:
         names.insert(0, "q")
-    made: list[Any] = [_ref("parameters", name) for name in names]
+    made: list[Any] = [ref("parameters", name) for name in names]
     made += [
         _parameter(
             name,
@@ -461,7 +406,7 @@ def _list_parameters(face: Face) -> list[Any]:
     if about.sort:
         sort = _parameter("sort", "query", "What the list is ordered by; the newest first without it")
         sort["schema"]["enum"] = ["id", *about.sort]
-        made += [sort, _ref("parameters", "desc")]
+        made += [sort, ref("parameters", "desc")]
     for name in about.filters:
         field = face.fields[name]
         made += [_parameter(f"flt_{name}_{op}", "query", f"{field.label}: {op}") for op in field.operators]
