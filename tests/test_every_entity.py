@@ -322,10 +322,14 @@ def test_each_command_asks_before_it_does_anything(face, admin):
         if allowed(user, f"{face.name}.{made.verb}") is None:  # deciding on credit is denied also to administrators
             seen(admin, face, "action/", 403, action=made.verb, rowid=record.id)
             continue
-        shown = seen(admin, face, "action/", action=made.verb, rowid=record.id)
-        assert made.label in shown
+        asked = {"action": made.verb, "rowid": record.id}
+        answer = admin.client.get(f"/admin/{face.plural}/action/", query_string=asked, follow_redirects=True)
+        assert answer.status_code == 200, made.verb
+        if answer.history:
+            continue  # it has a page of its own
+        assert made.label in answer.text
         for name in made.asks:
-            assert f'name="{name}"' in shown
+            assert f'name="{name}"' in answer.text
     db.session.refresh(record)
     assert record.updated_at == before
     seen(admin, face, "action/", 404, action="no_such_verb", rowid=record.id)
