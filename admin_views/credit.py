@@ -39,7 +39,7 @@ class CreditAccountView(EntityView):
         if not self._sees_amounts():
             abort(403)
         number, total = ageing_total(asking())
-        lines = list(ageing(asking(), limit=MOST))
+        lines = ageing(asking(), limit=MOST)
         return render_template(
             "desk/ageing.html", page={"title": "Ageing", "breadcrumbs": self._crumbs("Ageing")}, currency=company_currency(),
             columns=[_OUTSTANDING, *(one.label for one in BUCKETS), _CREDIT], total=self._cells(total, None),
@@ -59,7 +59,7 @@ class CreditAccountView(EntityView):
         writer.writerow(
             ["account", "customer", *(one.value for one in BUCKETS), "not_allocated", "outstanding", "currency"]
         )
-        currency, lines = company_currency(), list(ageing(asking()))
+        currency, lines = company_currency(), ageing(asking())
         noted = note(self.face, "csv", self._query(), ["ageing"], by=asking())
         noted.rows = len(lines)
         for line in lines:

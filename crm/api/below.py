@@ -13,12 +13,12 @@ from sqlalchemy import select
 
 from crm.api.documents import documents, loads
 from crm.api.entering import actor
-from crm.api.problems import Problem, wrong
+from crm.api.problems import wrong
 from crm.api.segments import asked as _asked
 from crm.api.segments import must_read, tell
 from crm.core.entity import Entity, Face, db, face_named
 from crm.core.fields import field_of
-from crm.core.permissions import accesses, allowed, title_for
+from crm.core.permissions import accesses, title_for
 from crm.models.access import User
 from crm.models.parties import Party
 from crm.models.segments import Segment
@@ -58,11 +58,11 @@ def told_below(face: Face) -> dict[str, str]:
 def read_below(face: Face, record: Entity, name: str) -> dict[str, Any]:
     """A page of one of them, of a record that the key's user may read. Raises Problem."""
     try:
-        match name:
-            case "timeline":
-                return _timeline(face, record)
-            case "credit" | "credit-check":
-                return _credit(record, check=name == CHECK)
+        if name == TIMELINE:
+            return _timeline(face, record)
+        if name in (CREDIT, CHECK):
+            must_read(face_named("credit_account"))
+            return _check(record) if name == CHECK else _credit(record)
         if name in told_below(face):
             return tell(name, record)
         return _list(face, record, lists_below(face)[name])
@@ -82,17 +82,16 @@ def _list(face: Face, record: Entity, relation: str) -> dict[str, Any]:
     return {"items": documents(other, page.rows, actor()), "next": page.older}
 
 
-def _credit(party: Any, *, check: bool) -> dict[str, Any]:
-    """The document of the open credit account, if there is one; with `check` what would become of an order of the `amount` asked for, with
-    amounts where the key's user sees them."""
-    face = face_named("credit_account")
-    if allowed(actor(), "credit_account.read") is None:
-        raise Problem(403, "The user of this key may not read credit accounts: that needs credit_account.read.")
-    if not check:
-        _asked(frozenset())
-        account = open_account(party)
-        seen = account is not None and find(face, actor(), str(account.id)) is not None
-        return {"account": documents(face, [account], actor())[0] if account and seen else None}
+def _credit(party: Any) -> dict[str, Any]:
+    """The document of the open credit account, if there is one that the key's user sees."""
+    _asked(frozenset())
+    face, account = face_named("credit_account"), open_account(party)
+    seen = account is not None and find(face, actor(), str(account.id)) is not None
+    return {"account": documents(face, [account], actor())[0] if account and seen else None}
+
+
+def _check(party: Any) -> dict[str, Any]:
+    """What would become of an order of the `amount` asked for, with amounts where the key's user sees them."""
     try:
         amount = _AMOUNT.parse(_asked(frozenset({"amount"})).get("amount"))
     except ValueError as fault:
@@ -103,7 +102,7 @@ def _credit(party: Any, *, check: bool) -> dict[str, Any]:
         )
     checked = credit_check(party, amount)
     told = {"decision": checked.decision, "reason": checked.why}
-    shown = checked.available is not None and accesses(actor(), face)["available"].shows
+    shown = checked.available is not None and accesses(actor(), face_named("credit_account"))["available"].shows
     return told | ({"amount": f"{amount:.2f}", "available": f"{checked.available:.2f}"} if shown else {})
 
 

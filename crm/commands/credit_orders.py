@@ -16,8 +16,10 @@ from crm.core.transaction import run_in_transaction
 from crm.models.access import User
 from crm.models.credit_accounts import CreditAccount
 from crm.models.credit_choices import AccountState
-from crm.models.credit_orders import STANDS, TAKEN, CreditRelease
+from crm.models.credit_orders import CreditRelease
+from crm.models.sales_figures import OrderFigures
 from crm.models.sales_orders import Order, OrderCredit, OrderState
+from crm.queries.credit_check import left_on
 
 
 @command(Order, "Release", icon="lock-open", tone="warning", confirm="The order goes on above the customer's credit.",
@@ -33,7 +35,7 @@ def release(order: Order, *, by: User, reason: str) -> None:
     if order.owner_id == by.id:
         raise Refused("you sold it yourself: somebody else must release it")
     figures.settle()
-    amount = db.session.scalar(text("SELECT to_bill FROM order_figures WHERE id = :id"), {"id": order.id})
+    amount = db.session.scalar(select(OrderFigures.to_bill).where(OrderFigures.id == order.id))
     db.session.add(CreditRelease(order_id=order.id, amount=amount, held_because=order.credit_reason, reason=reason,
                                  released_by_id=by.id))  # fmt: skip
     order.credit, order.credit_reason = OrderCredit.RELEASED, None
@@ -67,17 +69,15 @@ def _accept(number: int) -> int:
     account = db.session.scalars(found.with_for_update(key_share=True, of=CreditAccount)).first()
     if account is None:
         return 0
-    given = {"account": number, "customer": account.party_id}
-    blocked, room = db.session.execute(text(STANDS.format(account=":account")), given).one()
+    blocked, room = left_on(account)
     if blocked is not None:
         return 0
-    room -= db.session.execute(text(TAKEN.format(customer=":customer")), given).scalar_one()
     done = 0
     # Who is changing an order just now has it checked again with that.
-    held = select(Order).where(Order.customer_id == account.party_id, Order.credit == OrderCredit.HELD,
-                               Order.state == OrderState.PENDING).order_by(Order.id)  # fmt: skip
-    for order in db.session.scalars(held.with_for_update(skip_locked=True, of=Order)):
-        amount = db.session.scalar(text("SELECT to_bill FROM order_figures WHERE id = :id"), {"id": order.id}) or 0
+    held = (select(Order, OrderFigures.to_bill).join(OrderFigures, OrderFigures.id == Order.id)
+            .where(Order.customer_id == account.party_id, Order.credit == OrderCredit.HELD, Order.state == OrderState.PENDING)
+            .order_by(Order.id))  # fmt: skip
+    for order, amount in db.session.execute(held.with_for_update(skip_locked=True, of=Order)).all():
         if amount <= room:
             order.credit, order.credit_reason = OrderCredit.ACCEPTED, None
             room -= amount

@@ -5,7 +5,7 @@ In the company's currency. The parts of a line add up to what is outstanding of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -20,6 +20,7 @@ from crm.models.credit_figures import CreditAccountFigures, InvoiceFigures
 from crm.queries.scope import visible
 
 BUCKETS = tuple(Ageing)
+_NAMES = (*(one.value for one in BUCKETS), "credit", "outstanding")
 _bucket: Any = InvoiceFigures.ageing  # type: ignore[attr-defined]  # it moves with the calendar
 
 
@@ -63,17 +64,15 @@ def _line(row: Sequence[Any], account: CreditAccount | None = None) -> Line:
 def ageing_total(actor: Actor) -> tuple[int, Line]:
     """How many accounts owe or are owed, and the sum of all."""
     told = _sums(actor)
-    *sums, number = db.session.execute(select(
-        *(func.sum(told.c[name]) for name in (*(one.value for one in BUCKETS), "credit", "outstanding")), func.count())).one()  # fmt: skip
+    *sums, number = db.session.execute(select(*(func.sum(told.c[name]) for name in _NAMES), func.count())).one()
     return number, _line(sums)
 
 
-def ageing(actor: Actor, *, limit: int | None = None) -> Iterator[Line]:
+def ageing(actor: Actor, *, limit: int | None = None) -> list[Line]:
     """The accounts, those that owe most first."""
     told = _sums(actor)
     statement = (
-        select(CreditAccount, *(told.c[name] for name in (*(one.value for one in BUCKETS), "credit", "outstanding")))
+        select(CreditAccount, *(told.c[name] for name in _NAMES))
         .join(told, told.c.id == CreditAccount.id).order_by(told.c.outstanding.desc(), CreditAccount.id).limit(limit)
     )  # fmt: skip
-    for account, *row in db.session.execute(statement.execution_options(yield_per=500)):
-        yield _line(row, account)
+    return [_line(row, account) for account, *row in db.session.execute(statement)]

@@ -31,14 +31,19 @@ def open_account(party: Party) -> CreditAccount | None:
         CreditAccount.party_id == party.id, CreditAccount.state == AccountState.OPEN)).first()  # fmt: skip
 
 
+def left_on(account: CreditAccount) -> tuple[str | None, Decimal]:
+    """(why it gets nothing more whatever the amount, what the limit leaves), as the database reckons when an order comes."""
+    given = {"account": account.id, "customer": account.party_id}
+    blocked, room = db.session.execute(text(STANDS.format(account=":account")), given).one()
+    return blocked, room - db.session.execute(text(TAKEN.format(customer=":customer")), given).scalar_one()
+
+
 def credit_check(party: Party, amount: Decimal) -> Checked:
     """As the database would check an order of this amount now; nothing is reserved."""
     account = open_account(party)
     if account is None:
         return Checked(REFUSE, "The customer has no open credit account")
-    given = {"account": account.id, "customer": party.id}
-    blocked, room = db.session.execute(text(STANDS.format(account=":account")), given).one()
-    available = room - db.session.execute(text(TAKEN.format(customer=":customer")), given).scalar_one()
+    blocked, available = left_on(account)
     if party.archived_at is not None or party.block_state is not BlockState.NONE:
         return Checked(REFUSE, f"The customer is {'archived' if party.archived_at else party.block_state.label.lower()}",
                        account, available)  # fmt: skip
