@@ -14,12 +14,23 @@ from sqlalchemy.engine import Connection
 from crm.core.triggers import SETTINGS
 
 LEARNER = "refresh_statistics(text[])"
+_OUTGROWN = 4  # times the size that was counted: what PostgreSQL's own counting didn't come to yet
 
 
 def refresh_statistics(connection: Connection, tables: Iterable[str]) -> None:
     """Count and sample these tables anew, with what this transaction wrote; one that another is counting is left out."""
     wanted = bindparam("tables", list(tables), type_=ARRAY(Text))
     connection.execute(text("SELECT refresh_statistics(:tables)").bindparams(wanted))
+
+
+def refresh_outgrown(connection: Connection, tables: Iterable[str]) -> None:
+    """Count anew what has grown to several times the size that was counted, or wasn't; that costs nothing where none has."""
+    wanted = bindparam("tables", list(tables), type_=ARRAY(Text))
+    grown = text("SELECT relname FROM pg_class WHERE oid = ANY (CAST(:tables AS regclass[])) "
+                 "AND (pg_relation_size(oid) > :times * current_setting('block_size')::bigint * greatest(relpages, 1) "
+                 "OR reltuples <= 0 AND pg_relation_size(oid) > 0)")  # fmt: skip
+    if outgrown := connection.execute(grown.bindparams(wanted), {"times": _OUTGROWN}).scalars().all():
+        refresh_statistics(connection, outgrown)
 
 
 def install_statements() -> list[str]:

@@ -46,8 +46,8 @@ def refuse_broken(sql: Statements, scope: str, *, but: Collection[str] = ()) -> 
         UPDATE import_row r SET outcome = 'refused', field = f.told[1], reason = f.told[2]
         FROM (SELECT row_, CASE {" ".join(cases)} END AS told
               FROM (SELECT r.id AS row_, {", ".join(values)} FROM import_row r {sql.values}
-                    LEFT JOIN {sql.table} ON {sql.table}.id = r.record_id WHERE {scope} AND {OPEN}) given) f
-        WHERE r.id = f.row_ AND f.told IS NOT NULL"""
+                    LEFT JOIN {sql.each()} WHERE {scope} AND {OPEN}) given) f
+        WHERE {scope} AND r.id = f.row_ AND f.told IS NOT NULL"""
 
 
 def _rules(face: Face) -> Iterator[tuple[str, str, str, str]]:
@@ -120,10 +120,11 @@ def put_first(face: Face, scope: str) -> list[str]:
             continue
         of = columns[0].name
         found.append(f"""
-            UPDATE {table} SET {flag} = true WHERE {table}.id IN (
-                SELECT DISTINCT ON (n.{of}) n.id FROM import_row r JOIN {table} n ON n.id = r.record_id
+            UPDATE {table} SET {flag} = true WHERE {table}.id = ANY (ARRAY(
+                SELECT DISTINCT ON (n.{of}) n.id FROM import_row r
+                JOIN LATERAL (SELECT * FROM {table} x WHERE x.id = r.record_id OFFSET 0) n ON true
                 WHERE {scope} AND r.outcome = 'created' AND NOT EXISTS
-                    (SELECT FROM {table} o WHERE o.{of} = n.{of} AND o.{flag}) ORDER BY n.{of}, r.line)""")
+                    (SELECT FROM {table} o WHERE o.{of} = n.{of} AND o.{flag} OFFSET 0) ORDER BY n.{of}, r.line))""")
     return found
 
 
@@ -131,7 +132,7 @@ def out_of_reach(sql: Statements, scope: str, reached: str) -> str:
     """SQL: the lines of new records that the person could not reach."""
     return f"""
         SELECT r.line FROM import_row r WHERE {scope} AND r.outcome = 'created' AND NOT EXISTS
-            (SELECT FROM {sql.table} WHERE {sql.table}.id = r.record_id AND ({reached}))"""
+            (SELECT FROM {sql.table} WHERE {sql.table}.id = r.record_id AND ({reached}) OFFSET 0)"""
 
 
 def _quoted(words: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint
 
 from crm.core.entity import Face, face_named
 from crm.core.fields import Field
@@ -28,6 +28,23 @@ class Key:
 
     def sql(self, given: str) -> str:
         return self.of.replace("{}", given)
+
+
+def fence(face: Face, column: str) -> str:
+    """SQL at the end of a sub-select by this column: what has an index is looked up for each by that alone, whatever is believed
+    of the table; the others are joined, so that the table is gone through once."""
+    table = face.entity.__table__
+    first = [
+        next(iter(one.columns)) for one in table.constraints if isinstance(one, UniqueConstraint | PrimaryKeyConstraint)
+    ]
+    for index in table.indexes:
+        made = index.dialect_options["postgresql"]
+        if made["using"] in (False, "btree") and str(made["where"]).removeprefix(f"{table.name}.") in (
+            "None",
+            f"{column} IS NOT NULL",
+        ):
+            first.append(index.expressions[0])
+    return "OFFSET 0" if any(getattr(one, "name", "") == column for one in first) else ""
 
 
 def keys_of(face: Face) -> list[Key]:

@@ -69,8 +69,9 @@ class LineRules(Rules):
                   for name, other in (("unit_price", "price"), ("unit_cost", "unit_cost"))}  # fmt: skip
         pairs = ", ".join(f"'{name}', {value}" for name, value in (known | priced).items())
         return (
-            f"SELECT jsonb_strip_nulls(jsonb_build_object({pairs})) FROM product p, {holder.__tablename__} h "
-            f"WHERE p.id = CAST(r.data->>'product_id' AS bigint) AND h.id = CAST(r.data->>'{link}_id' AS bigint)"
+            f"SELECT jsonb_strip_nulls(jsonb_build_object({pairs})) FROM "
+            "(SELECT * FROM product WHERE id = CAST(r.data->>'product_id' AS bigint) OFFSET 0) p CROSS JOIN "
+            f"(SELECT * FROM {holder.__tablename__} WHERE id = CAST(r.data->>'{link}_id' AS bigint) OFFSET 0) h"
         )
 
 

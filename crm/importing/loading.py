@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, IntegrityError
 
 from crm.core.entity import Face
-from crm.core.statistics import refresh_statistics
+from crm.core.statistics import refresh_outgrown
 from crm.importing import linking
 from crm.importing.checking import explain, out_of_reach, put_first, refuse_broken, refuse_checked
 from crm.importing.decisions import LEAVE_OUT, named_records
@@ -107,10 +108,20 @@ class Loader:
     def compare_keys(self) -> None:
         """Before the first chunk: find the rows that mean the same record, and bring the keys of what they bring along into
         the form in which the tables have them."""
-        for part in self._main.all:
-            self._run(part.sql.normalise_keys())
-        if self._plan.match and self._plan.duplicates is not Duplicates.CREATE:
-            self._run(self._main.sql.ladder.mark_repeated())
+        with self._once_through():
+            for part in self._main.all:
+                self._run(part.sql.normalise_keys())
+            if self._plan.match and self._plan.duplicates is Duplicates.SKIP:
+                self._run(self._main.sql.ladder.mark_repeated())
+
+    @contextmanager
+    def _once_through(self) -> Iterator[None]:
+        """Read what is joined once. The rows were written a moment ago, and what is known of their targets may be old: planned
+        by belief, a chunk was joined with itself row by row. What is to be looked up for each row says so itself, in a
+        sub-select that is closed with OFFSET 0. A rollback to a savepoint ends this too."""
+        self._run("SET LOCAL enable_nestloop = off")
+        yield
+        self._run("SET LOCAL enable_nestloop = on")
 
     def not_found(self) -> Iterator[tuple[str, str, int]]:
         """What the rows call others that aren't there, or are there more than once: (target, name, how often)."""
@@ -123,15 +134,13 @@ class Loader:
 
     def chunks(self, after: int = 0) -> Iterator[tuple[int, Counter[str]]]:
         """Load what lies below line `after`; yields (last line, outcomes) per chunk; the caller commits."""
-        number = 0
         while (upto := self._next_end(after)) is not None:
             for key in self._lock_keys if self._alone else ():
                 # Two imports at once would each create what the other is creating.
                 self._run("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))", lock=key)
             self._heed(self._ask())
-            if upto - after >= _WORTH_COUNTING and number & (number - 1) == 0:  # before chunk 0, 1, 2, 4, 8 …
-                refresh_statistics(self._connect(), [*dict.fromkeys(t for part in self._main.all for t in part.tables)])
-            number += 1
+            if upto - after >= _WORTH_COUNTING:
+                refresh_outgrown(self._connect(), [*dict.fromkeys(t for part in self._main.all for t in part.tables)])
             self._load_range(after, upto)
             yield upto, self._outcomes(after, upto)
             after = upto
@@ -178,7 +187,7 @@ class Loader:
     def _load_range(self, after: int, upto: int) -> None:
         """Load one range. When a rule of the database refuses it, look for the row to blame, by halves."""
         try:
-            with self._connect().begin_nested():
+            with self._connect().begin_nested(), self._once_through():
                 self._load(after, upto)
         except _OutOfReach as fault:
             self._refuse(after, upto, None, "is outside of what you may reach", lines=fault.lines)
@@ -298,7 +307,7 @@ class Loader:
         self._settle_unique(part, scope, Duplicates.UPDATE)
         self._link(part, rows)
         self._create(part, rows)
-        self._run(linking.share(scope))
+        self._run(linking.share(sql.step, rows))
         if self._plan.duplicates is Duplicates.SKIP and linking.is_part_of(above.sql.face, reference):
             known = linking.skip_parts_of_known(above.sql.step, sql.step, rows, field.label, sql.face)
             self._run(known)

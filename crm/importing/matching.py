@@ -14,7 +14,7 @@ from sqlalchemy import inspect
 
 from crm.core.entity import Face
 from crm.core.permissions import Actor, accesses
-from crm.importing.keys import EXTERNAL, NUMBER, keys_of, usable
+from crm.importing.keys import EXTERNAL, NUMBER, fence, keys_of, usable
 from crm.importing.rules import rules_of
 from crm.importing.targets import Landing, embedded_entity, own_landings
 from crm.models.external_ids import ExternalId
@@ -27,7 +27,8 @@ _SHOWN = 5
 @dataclass(frozen=True)
 class Step:
     """One way to find known records: those `found` by the key that is `given`, SQL in which `{}` is the row's alias or the
-    key. `needs` are the fields it is made of; `sure` where no two records should have it in common."""
+    key, with the `fence` of what it is found by. `needs` are the fields it is made of; `sure` where no two records should have
+    it in common."""
 
     name: str
     label: str
@@ -35,6 +36,7 @@ class Step:
     given: str
     found: str
     sure: bool = False
+    fence: str = "OFFSET 0"
 
     def of(self, alias: str) -> str:
         return self.given.replace("{}", alias)
@@ -55,15 +57,16 @@ def matchable(face: Face, actor: Actor | None = None) -> dict[str, Step]:
             continue
         unique = key.unique or face.fields[key.name].kind == "email"
         given = _key_text(key.sql(_staged(known[key.name])))
-        step = Step(key.name, key.label, (key.name,), given, f"FROM {table} WHERE {table}.{key.column} = {{}}", unique)
+        step = Step(key.name, key.label, (key.name,), given, f"FROM {table} WHERE {table}.{key.column} = {{}}", unique,
+                    fence(face, key.column))  # fmt: skip
         (last if key.name == face.about.title and not key.unique else steps).append(step)
     return {step.name: step for step in [*steps, *_phone(face, known, actor), *_with_postal_code(face, known), *last]}
 
 
 def _external(table: str) -> Step:
     found = (
-        f"FROM {ExternalId.__tablename__} e JOIN {table} ON {table}.id = e.record "
-        f"WHERE e.system = :system AND e.entity = '{table}' AND e.external_id = {{}}"
+        f"FROM {table} WHERE {table}.id = (SELECT e.record FROM {ExternalId.__tablename__} e "
+        f"WHERE e.system = :system AND e.entity = '{table}' AND e.external_id = {{}})"
     )
     return Step(EXTERNAL, "Number in the source system", (EXTERNAL,), f"{{}}.data->>'{EXTERNAL}'", found, sure=True)
 
@@ -73,7 +76,7 @@ def _phone(face: Face, known: dict[str, Landing], actor: Actor | None) -> list[S
     for name, field in face.fields.items():
         if field.kind == "phone" and name in known and (may is None or may[name].shows):
             found = f"FROM {table} WHERE {table}.{field.attribute} = {{}}"
-            return [Step(name, field.label, (name,), _staged(known[name]), found)]
+            return [Step(name, field.label, (name,), _staged(known[name]), found, fence=fence(face, field.attribute))]
     return []
 
 
@@ -89,10 +92,19 @@ def _with_postal_code(face: Face, known: dict[str, Landing]) -> list[Step]:
     given = f"({_key_text(title.sql(_staged(known[title.name])))} || chr(31) || {_plain_code(_staged(place))})"
     found = (
         f"FROM {table} WHERE {table}.{title.column} = split_part({{}}, chr(31), 1) AND EXISTS (SELECT FROM {address} x "
-        f"WHERE x.{link.name} = {table}.id AND {_plain_code('x.postal_code')} = split_part({{}}, chr(31), 2))"
+        f"WHERE x.{link.name} = {table}.id AND {_plain_code('x.postal_code')} = split_part({{}}, chr(31), 2) OFFSET 0)"
     )
     label = f"{title.label} and {place.field.label}"
-    return [Step(f"{title.name}{WITH}{place.name}", label, (title.name, place.name), given, found)]
+    return [
+        Step(
+            f"{title.name}{WITH}{place.name}",
+            label,
+            (title.name, place.name),
+            given,
+            found,
+            fence=fence(face, title.column),
+        )
+    ]
 
 
 def _staged(landing: Landing) -> str:
@@ -171,11 +183,10 @@ class Ladder:
         """Find the known record of each row: the first step that finds one says which. Several at that step are ambiguous,
         and so is a later step that finds only others."""
         keys = ", ".join(f"{self._of(step, 'r')} AS k{rank}" for rank, step in enumerate(self.steps))
-        # OFFSET 0 keeps each look-up to itself: by its index, whatever the planner believes of the tables.
         looked_up = " UNION ALL ".join(
-            f"SELECT given.row_, {rank} AS rank, t.id, t.title FROM given CROSS JOIN LATERAL ("
-            f"SELECT {self._meant} AS id, {self._title} AS title {step.found.replace('{}', f'given.k{rank}')} "
-            f"AND {self._condition} OFFSET 0) t WHERE given.k{rank} IS NOT NULL"
+            f"SELECT given.row_, {rank} AS rank, {self._meant} AS id, {self._title} AS title FROM given CROSS JOIN LATERAL ("
+            f"SELECT {self._table}.* {step.found.replace('{}', f'given.k{rank}')} {step.fence}) {self._table} "
+            f"WHERE given.k{rank} IS NOT NULL AND {self._condition}"
             for rank, step in enumerate(self.steps)
         )
         return f"""
@@ -199,28 +210,21 @@ class Ladder:
                               WHEN m.other IS NOT NULL THEN m.who || ' has ' || {self._label("m.rank")} || ', '
                                 || m.others || ' has ' || {self._label("m.other")}
                               WHEN :skip THEN m.who || ' has ' || {self._label("m.rank")} || ' already' END
-            FROM m WHERE r.id = m.row_"""
+            FROM m WHERE {scope} AND r.id = m.row_"""
 
     def mark_repeated(self) -> str:
-        """Tell each row that repeats a key of an earlier one, which row that is."""
+        """Tell each row that repeats a key of an earlier one, which row and which key that is."""
         return f"""
-            UPDATE import_row r SET same_as = f.first
-            FROM (SELECT id, min(first) AS first FROM (
-                      SELECT r.id, min(r.line) OVER (PARTITION BY k.rank, k.key) AS first
+            UPDATE import_row r SET same_as = f.first, reason = 'row ' || f.first || ' has ' || {self._label("f.rank")} || ' too'
+            FROM (SELECT id, min(first) AS first, (array_agg(rank ORDER BY first, rank))[1] AS rank FROM (
+                      SELECT r.id, r.line, k.rank, min(r.line) OVER (PARTITION BY k.rank, k.key) AS first
                       FROM import_row r {self._each("r")} WHERE {self._rows} AND {OPEN} AND k.key IS NOT NULL) keyed
-                  GROUP BY id) f
-            WHERE r.id = f.id AND f.first < r.line"""
+                  WHERE first < line GROUP BY id) f
+            WHERE {self._rows} AND r.id = f.id"""
 
     def skip_repeated(self, scope: str) -> str:
         """Leave out the rows that repeat a key."""
-        by = " ".join(
-            f"WHEN {self._of(step, 'r')} = {self._of(step, 'f')} THEN {rank}" for rank, step in enumerate(self.steps)
-        )
-        return f"""
-            UPDATE import_row r SET outcome = 'skipped',
-                reason = 'row ' || r.same_as || ' has ' || {self._label(f"(CASE {by} END)")} || ' too'
-            FROM import_row f
-            WHERE {scope} AND {OPEN} AND f.import_id = r.import_id AND f.step = r.step AND f.line = r.same_as"""
+        return f"UPDATE import_row r SET outcome = 'skipped' WHERE {scope} AND {OPEN} AND r.same_as IS NOT NULL"
 
     def shared(self, scope: str) -> str:
         """The keys that several rows of the scope have, by row: (line, keys)."""
@@ -236,7 +240,7 @@ class Ladder:
             UPDATE import_row r SET record_id = NULL, outcome = 'skipped'
             FROM (SELECT r.id, row_number() OVER (PARTITION BY r.record_id ORDER BY r.line) AS place
                   FROM import_row r WHERE {scope} AND {OPEN} AND r.record_id IS NOT NULL) f
-            WHERE r.id = f.id AND f.place > 1 RETURNING r.line"""
+            WHERE {scope} AND r.id = f.id AND f.place > 1 RETURNING r.line"""
 
     def let_go(self) -> str:
         return f"""

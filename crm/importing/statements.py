@@ -173,8 +173,17 @@ class Statements:
 
     @property
     def tables(self) -> list[str]:
-        """Every table that these statements join."""
-        return [*dict.fromkeys(["import_row", self.table, *(part.table for part in self.parts)])]
+        """Every table that these statements look into."""
+        return [*dict.fromkeys([self.table, *(part.table for part in self.parts)])]
+
+    def known(self, scope: str) -> str:
+        """The condition that records are those of the rows. As an array, so that they are always looked up by their key,
+        whatever the planner thinks of the tables."""
+        return f"{self.table}.id = ANY (ARRAY(SELECT r.record_id FROM import_row r WHERE {scope} AND r.record_id IS NOT NULL))"
+
+    def each(self, by: str = "id", value: str = "r.record_id") -> str:
+        """The record of each row, likewise."""
+        return f"LATERAL (SELECT * FROM {self.table} WHERE {self.table}.{by} = {value} OFFSET 0) {self.table} ON true"
 
     def normalise_keys(self) -> str | None:
         """Bring the keys of what rows bring along into the form in which the table has them."""
@@ -206,14 +215,14 @@ class Statements:
             UPDATE import_row r SET data = f.data || r.data FROM (
                 SELECT r.id, filled.data FROM import_row r CROSS JOIN LATERAL ({filled}) filled(data)
                 WHERE {scope} AND {OPEN} AND r.record_id IS NULL) f
-            WHERE r.id = f.id"""
+            WHERE {scope} AND r.id = f.id"""
 
     def taken(self, scope: str, column: str) -> str:
         """Rows whose unique number belongs to another record: (id, reason)."""
         label = self.face.fields[column].label.lower()
         return f"""
             SELECT r.id, {self._title()} || ' has the {label} ' || v.{column} || ' already' AS reason
-            FROM import_row r {self.values} JOIN {self.table} ON {self.table}.{column} = v.{column}
+            FROM import_row r {self.values} JOIN {self.each(column, f"v.{column}")}
             WHERE {scope} AND {OPEN} AND r.data ? '{column}' AND {self.table}.id IS DISTINCT FROM r.record_id
             UNION ALL
             SELECT id, 'row ' || first_line || ' has the {label} ' || number || ' too'
@@ -234,16 +243,12 @@ class Statements:
         return f"""
             UPDATE import_row r SET {action}
             FROM (SELECT id, min(reason) AS reason FROM ({self.taken(scope, column)}) found GROUP BY id) t
-            WHERE r.id = t.id"""
+            WHERE {scope} AND r.id = t.id"""
 
     def lock(self, scope: str) -> str:
-        """The known records in the order of their ids: the one order everybody uses.
-
-        As an array, so that they are always looked up by their key, whatever the planner thinks of the tables.
-        """
+        """The known records in the order of their ids: the one order everybody uses."""
         return f"""
-            SELECT count(*) FROM (SELECT {self.table}.id FROM {self.table} WHERE {self.table}.id = ANY (ARRAY(
-                SELECT r.record_id FROM import_row r WHERE {scope} AND {OPEN} AND r.record_id IS NOT NULL))
+            SELECT count(*) FROM (SELECT {self.table}.id FROM {self.table} WHERE {self.known(f"{scope} AND {OPEN}")}
                 ORDER BY {self.table}.id FOR UPDATE) locked"""
 
     def refuse_updates(self, scope: str) -> str:
@@ -252,9 +257,8 @@ class Statements:
         return f"""
             UPDATE import_row r SET outcome = 'refused', reason = m.reason
             FROM (SELECT r.id, {self._title()} || ': ' || coalesce({reasons}) AS reason
-                  FROM import_row r {self.values} JOIN {self.table} ON {self.table}.id = r.record_id
-                  WHERE {scope} AND {OPEN}) m
-            WHERE r.id = m.id AND m.reason IS NOT NULL"""
+                  FROM import_row r {self.values} JOIN {self.each()} WHERE {scope} AND {OPEN}) m
+            WHERE {scope} AND r.id = m.id AND m.reason IS NOT NULL"""
 
     def keep_values(self, scope: str) -> str | None:
         """Take out of the rows what isn't to change their known records."""
@@ -264,9 +268,8 @@ class Statements:
         kept = " || ".join(self._kept(landing) for landing in self._ruled)
         return f"""
             UPDATE import_row r SET data = r.data - m.kept
-            FROM (SELECT r.id, {kept} AS kept FROM import_row r JOIN {self.table} ON {self.table}.id = r.record_id {joins}
-                  WHERE {scope} AND {OPEN}) m
-            WHERE r.id = m.id"""
+            FROM (SELECT r.id, {kept} AS kept FROM import_row r JOIN {self.each()} {joins} WHERE {scope} AND {OPEN}) m
+            WHERE {scope} AND r.id = m.id"""
 
     def _kept(self, landing: Landing) -> str:
         """SQL: the names of what a landing gives a row, where the known record keeps its own."""
@@ -304,9 +307,8 @@ class Statements:
             SET outcome = CASE WHEN m.differs THEN 'updated' ELSE 'unchanged' END, changes = m.changes
             FROM (SELECT r.id, ({" OR ".join(differences) or "false"}) AS differs,
                          CASE WHEN r.line <= :watch THEN {self._changes()} END AS changes
-                  FROM import_row r {self.values} JOIN {self.table} ON {self.table}.id = r.record_id {joins}
-                  WHERE {scope} AND {OPEN}) m
-            WHERE r.id = m.id"""
+                  FROM import_row r {self.values} JOIN {self.each()} {joins} WHERE {scope} AND {OPEN}) m
+            WHERE {scope} AND r.id = m.id"""
 
     def _changes(self) -> str:
         pairs = [
@@ -369,7 +371,8 @@ class Statements:
         differs = " OR ".join(self._differs(name) for name in self._updatable)
         return f"""
             UPDATE {self.table} SET {sets} FROM import_row r {self.values}
-            WHERE {scope} AND r.outcome = 'updated' AND {self.table}.id = r.record_id AND ({differs})"""
+            WHERE {scope} AND r.outcome = 'updated' AND {self.known(f"{scope} AND r.outcome = 'updated'")}
+            AND {self.table}.id = r.record_id AND ({differs})"""
 
     def number_new(self, scope: str) -> str:
         """Numbers for the rows that become records, in the order of the file."""
@@ -377,7 +380,7 @@ class Statements:
             UPDATE import_row r SET outcome = 'created', record_id = n.number
             FROM (SELECT id, nextval(pg_get_serial_sequence('{self.table}', 'id')) AS number FROM
                   (SELECT r.id FROM import_row r WHERE {scope} AND {OPEN} ORDER BY r.line) ordered) n
-            WHERE r.id = n.id"""
+            WHERE {scope} AND r.id = n.id"""
 
     def insert(self, scope: str) -> str:
         columns = self.face.entity.__table__.c
@@ -407,15 +410,16 @@ class Statements:
             SET outcome = 'refused', record_id = NULL,
                 reason = 'another record says the same already, where only one may'
             WHERE {scope} AND r.outcome = 'created'
-            AND NOT EXISTS (SELECT FROM {self.table} WHERE {self.table}.id = r.record_id)"""
+            AND NOT EXISTS (SELECT FROM {self.table} WHERE {self.table}.id = r.record_id OFFSET 0)"""
 
     def update_part(self, part: Part, scope: str) -> str:
         sets = ", ".join(f"{name} = coalesce(v.{key}, {part.alias}.{name})" for name, key in part.columns)
         return f"""
             UPDATE {part.table} AS {part.alias} SET {sets} FROM import_row r {self.values}
-            WHERE {scope} AND r.outcome = 'updated' AND {part.differs} AND {part.alias}.id =
-                (SELECT min(x.id) FROM {part.table} x
-                 WHERE x.{part.link} = r.record_id AND {part.condition("x")})"""
+            WHERE {scope} AND r.outcome = 'updated' AND {part.differs} AND {part.alias}.{part.link} = r.record_id
+            AND {part.alias}.id = ANY (ARRAY(
+                SELECT (SELECT min(x.id) FROM {part.table} x WHERE x.{part.link} = r.record_id AND {part.condition("x")})
+                FROM import_row r WHERE {scope} AND r.outcome = 'updated'))"""
 
     def insert_part(self, part: Part, scope: str) -> str:
         values = {part.link: "r.record_id"}
@@ -430,7 +434,7 @@ class Statements:
             INSERT INTO {part.table} ({", ".join(values)}) SELECT {", ".join(values.values())}
             FROM import_row r {self.values}
             WHERE {scope} AND r.outcome IN ('created', 'updated') AND {part.given} AND NOT EXISTS
-                (SELECT FROM {part.table} x WHERE x.{part.link} = r.record_id AND {part.condition("x")})
+                (SELECT FROM {part.table} x WHERE x.{part.link} = r.record_id AND {part.condition("x")} OFFSET 0)
             ORDER BY r.line"""
 
     def _title(self) -> str:
