@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -79,6 +80,7 @@ def filled(rows: int, marked: int) -> Iterator[Filled]:
                          _one(plain, rows))  # fmt: skip
         with app.app_context():
             db.engine.dispose()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _mark(plain: psycopg.Connection[Any], marked: int) -> None:
