@@ -1,20 +1,23 @@
 """How child processes are started so that they don't outlive us or catch our Ctrl-C, and ended."""
 
 import contextlib
+import ctypes
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import psutil
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOG_LIMIT = 20 * 1024 * 1024
 # Seconds by which a start may seem to move when the clock is set.
 _SAME_START = 2.0
@@ -63,6 +66,75 @@ def spawn(
         )
 
 
+class Forked:
+    """A copy of this process, as far as one waits for it like for a program that was started."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if ended else None
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        deadline = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() >= deadline:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            time.sleep(0.01)
+        return code
+
+    def send_signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+
+Process = subprocess.Popen[bytes] | Forked
+
+
+def fork(main: Callable[[], object], *, name: str, log: Path) -> Forked:
+    """Run `main` in a copy of this process, which spares loading the program again; its session, death signal and output
+    are those of `spawn`. Linux only, from a process of one thread that holds no connection.
+    """
+    parent, libc = os.getpid(), ctypes.CDLL(None)  # loaded before, so that nothing is left to go wrong in the copy
+    with _open_log(log) as output:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
+        if pid := os.fork():
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            return Forked(pid)
+        code = 1
+        try:
+            os.setsid()
+            libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+            if os.getppid() != parent:  # it died before we asked to be told
+                os._exit(1)
+            libc.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+            os.umask(0o077)
+            for number in _OURS:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+            # The lock of the home, too: it would outlive who holds it.
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
+        except Exception:
+            logging.getLogger(__name__).exception("%s ended by an error", name)
+        finally:
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+
 def _open_log(log: Path) -> IO[bytes]:
     return os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
@@ -88,7 +160,7 @@ def _tied_to_us(argv: list[str], death_signal: signal.Signals, account: Account 
     return [sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), str(int(death_signal)), *who, *argv]
 
 
-def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
+def wait(process: Process, seconds: float) -> bool:
     """True when `process` has ended within `seconds`."""
     try:
         process.wait(max(0.0, seconds))
@@ -97,7 +169,7 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def send(process: Process, number: signal.Signals) -> None:
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(number)
@@ -157,7 +229,7 @@ class Records:
         self._path = path
         self._children: dict[str, tuple[int, float, int]] = {}
 
-    def note(self, name: str, process: subprocess.Popen[bytes], stop_signal: signal.Signals) -> None:
+    def note(self, name: str, process: Process, stop_signal: signal.Signals) -> None:
         try:
             created = psutil.Process(process.pid).create_time()
         except psutil.Error:  # it has ended already; then nothing can be left over

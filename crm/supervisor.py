@@ -4,11 +4,11 @@ import errno
 import http.client
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from types import FrameType
@@ -37,30 +37,31 @@ class _Ended(BaseException):
 
 @dataclass(frozen=True)
 class Child:
-    """A process to keep alive: its name is the name of its log too."""
+    """A process to keep alive: its name is the name of its log too. Where it can be done, `main` is called in a copy of
+    this process instead, which has loaded the program already."""
 
     name: str
     argv: tuple[str, ...]
+    main: Callable[[], object] | None = None
 
 
 @dataclass
 class _Kept:
     child: Child
-    process: subprocess.Popen[bytes] | None = None
+    process: processes.Process | None = None
     started: float = 0.0
     due: float = 0.0
     delay: float = _FIRST_DELAY
     deaths: int = field(default=0)
 
 
-def standard_children(settings: Settings, *, root: Path = PROJECT_ROOT) -> tuple[Child, ...]:
-    """Web, worker and scheduler as the commands of `app.py`, in the order in which they are stopped."""
+def standard_children(
+    settings: Settings, *, root: Path = PROJECT_ROOT, main: Callable[[list[str]], object] | None = None
+) -> tuple[Child, ...]:
+    """Web, worker and scheduler as the commands of `app.py`, in the order in which they are stopped; `main` runs one."""
     app = (sys.executable, str(root / "app.py"))
-    return (
-        Child("web", (*app, "web")),
-        Child("worker", (*app, "worker", "-n", str(settings.workers))),
-        Child("scheduler", (*app, "scheduler")),
-    )
+    commands = (["web"], ["worker", "-n", str(settings.workers)], ["scheduler"])
+    return tuple(Child(line[0], (*app, *line), main and partial(main, line)) for line in commands)
 
 
 def run(
@@ -179,7 +180,11 @@ class _Supervisor:
         kept.delay = min(_LONGEST_DELAY, kept.delay * 2)
 
     def _start(self, kept: _Kept) -> None:
-        kept.process = processes.spawn(kept.child.argv, log=self._log(kept), cwd=PROJECT_ROOT)
+        child = kept.child
+        if child.main and sys.platform == "linux":
+            kept.process = processes.fork(child.main, name=f"desk {child.name}", log=self._log(kept))
+        else:
+            kept.process = processes.spawn(child.argv, log=self._log(kept), cwd=PROJECT_ROOT)
         kept.started = monotonic()
         self._embedded.records.note(kept.child.name, kept.process, signal.SIGTERM)
 

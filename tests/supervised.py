@@ -1,24 +1,30 @@
 """Run as a program: the supervisor over small stand-ins for web, worker and scheduler."""
 
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import crm.supervisor
 from crm.config import StartError
 from crm.servers import Servers
 from crm.supervisor import Child
+from tests import standins
 from tests.homes import settings_in
+
+
+def child(name: str, *line: str) -> Child:
+    return Child(name, (sys.executable, "-m", "tests.standins", *line), partial(standins.main, *line))
 
 
 def supervise(folder: Path, port: int, scheduler: str) -> int:
     if scheduler == "stubborn":
         crm.supervisor._CHILDREN_SECONDS = 1.0  # it is killed all the same, and nobody waits for it
-    me = (sys.executable, "-m", "tests.standins")
     settings = settings_in(folder, port=str(port))
     children = (
-        Child("web", (*me, "serve", str(port)) if scheduler != "crash" else (*me, "crash")),
-        Child("worker", (*me, "work", str(folder / "notes"))),
-        Child("scheduler", (*me, "sleep" if scheduler == "crash" else scheduler)),
+        child("web", *(("crash",) if scheduler == "crash" else ("serve", str(port)))),
+        replace(child("worker", "work", str(folder / "notes")), main=None),  # as where no copy can be made
+        child("scheduler", "sleep" if scheduler == "crash" else scheduler),
     )
 
     def prepare(servers: Servers) -> None:

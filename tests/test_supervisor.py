@@ -183,7 +183,7 @@ def test_who_does_not_listen_is_killed_in_time(launch: Callable[..., Instance]) 
 
 @pytest.mark.soak
 def test_killed_and_started_again(launch: Callable[..., Instance]) -> None:
-    first = launch()
+    first = launch("stubborn")  # what doesn't listen must not keep the home taken either
     first.wait_for("administrator")
     until(lambda: len(first.horses()) == 2)
     before = [*first.children().values(), *first.horses()]
