@@ -57,7 +57,7 @@ from crm.supervisor import standard_children
 from jobs import queue, schedule
 from jobs import worker as workers
 from jobs.duplicates import cli_find
-from jobs.import_command import ImportNotPossible, cli_import, cli_undo, import_options, in_pairs
+from jobs.import_command import import_commands
 from jobs.segment_command import segment_commands
 from migrations import database
 
@@ -404,33 +404,8 @@ def demo(customers: int, seed: int, parties_only: bool, as_json: bool) -> None:
         _tell(as_json, {"parties": made}, [f"{made:,} parties were made."])
 
 
-@main.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-@import_options
-def import_(file: Path, entity: str, as_json: bool, **chosen: Any) -> None:
-    """Import a file of records; ends with one line of JSON with the counts."""
-    with desk():
-        try:
-            code = cli_import(file, entity, quiet=as_json, **in_pairs(chosen))
-        except ImportNotPossible as fault:
-            raise click.ClickException(str(fault)) from None
-    click.get_current_context().exit(code)
-
-
-@main.command("import-undo")
-@click.argument("number", type=int)
-@click.option("--all", "everything", is_flag=True, help="Put back also what was changed since")
-@click.option("--dry-run", is_flag=True, help="Say what would happen, write nothing")
-@click.option("--wait", is_flag=True, help="Wait for the end; works here where no worker does")
-@click.option("--json", "as_json", is_flag=True, help="Only the JSON line")
-def import_undo(number: int, everything: bool, dry_run: bool, wait: bool, as_json: bool) -> None:
-    """Undo the import of this number; ends with one line of JSON with the counts."""
-    with desk():
-        try:
-            code = cli_undo(number, everything=everything, dry_run=dry_run, wait=wait, quiet=as_json)
-        except ImportNotPossible as fault:
-            raise click.ClickException(str(fault)) from None
-    click.get_current_context().exit(code)
+for command in import_commands(Line, desk):
+    main.add_command(command)
 
 
 @main.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,37 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def import_options(command: Any) -> Any:
-    """Give a command the options of an import."""
+def import_commands(line: type[click.Command], desk: Callable[[], AbstractContextManager[Any]]) -> list[click.Command]:
+    """The commands, each done inside `desk()`; their exit codes are what is answered."""
+
+    @click.argument("file", type=click.Path(path_type=Path))
+    def import_(file: Path, entity: str, as_json: bool, **chosen: Any) -> int:
+        """Import a file of records; ends with one line of JSON with the counts."""
+        return done(lambda: cli_import(file, entity, quiet=as_json, **_in_pairs(chosen)))
+
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+        import_ = option(import_)
+
+    @click.argument("number", type=int)
+    @click.option("--all", "everything", is_flag=True, help="Put back also what was changed since")
+    @click.option("--dry-run", is_flag=True, help="Say what would happen, write nothing")
+    @click.option("--wait", is_flag=True, help="Wait for the end; works here where no worker does")
+    @click.option("--json", "as_json", is_flag=True, help="Only the JSON line")
+    def undo(number: int, everything: bool, dry_run: bool, wait: bool, as_json: bool) -> int:
+        """Undo the import of this number; ends with one line of JSON with the counts."""
+        return done(lambda: cli_undo(number, everything=everything, dry_run=dry_run, wait=wait, quiet=as_json))
+
+    def done(command: Callable[[], int]) -> int:
+        with desk():
+            try:
+                return command()
+            except ImportNotPossible as fault:
+                raise click.ClickException(str(fault)) from None
+
+    return [click.command("import", cls=line)(import_), click.command("import-undo", cls=line)(undo)]
 
 
-def in_pairs(chosen: Mapping[str, Any]) -> dict[str, Any]:
+def _in_pairs(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The options as `cli_import` takes them: `a=b` as a pair. Raises click.UsageError."""
     given: dict[str, Any] = {
         name: _pairs(value) if isinstance(value, tuple) else value for name, value in chosen.items()
