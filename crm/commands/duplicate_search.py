@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from crm.core.entity import db
 from crm.core.jobs import Job, Step, ask
 from crm.duplicates.finding import Likely, find, learned
-from crm.duplicates.keys import keys_of, pairs_of
+from crm.duplicates.keys import crowded, keys_of, pairs_of
 from crm.duplicates.records import Records
 from crm.models.duplicate_search import SETTLER, DuplicateKeys, DuplicateNote, DuplicateWeights
 from crm.queries.duplicates import changes, every_row, model, rows_of, score_of, sharing
@@ -135,10 +135,11 @@ def find_all() -> Iterator[Step]:
     _write_keys(records.among(np.flatnonzero(wanted)), keys[wanted], sorted((kept - known) | (noted - known)))
     lap("keys")
     yield Step(done=30, total=100, message="Comparing")
-    pairs = pairs_of(keys)
+    pairs, common = pairs_of(keys), crowded(keys)
     del keys
     lap("pairs")
     learned_now = learned(records, pairs)
+    learned_now.crowded = common
     lap("learning")
     found = find(records, learned_now, pairs)
     lap("comparing")

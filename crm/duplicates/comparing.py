@@ -30,6 +30,7 @@ WORDS: dict[str, tuple[str | None, ...]] = {
 }  # fmt: skip
 FIELDS = tuple(WORDS)
 HIGHEST = {name: len(words) - 1 for name, words in WORDS.items()}
+CONTACTS = (("email", "email2"), ("phone", "phone2"))
 NAME_STEPS, STREET_STEPS = (0.72, 0.84, 0.92), (0.8, 0.92)
 
 
@@ -43,14 +44,34 @@ def compare(records: Records, pairs: NDArray[np.int64]) -> tuple[dict[str, Level
     levels["first"][unlike] = levels["last"][unlike] = UNKNOWN
     swapped &= ~unlike
     levels["born"] = _born(records["born"], one, other)
-    levels["email"] = _crossed(records, ("email", "email2"), one, other, _mistyped)
-    levels["phone"] = _crossed(records, ("phone", "phone2"), one, other, lambda a, b: _near(a, b, 1))
+    levels["email"] = _crossed(records, CONTACTS[0], one, other, _mistyped)
+    levels["phone"] = _crossed(records, CONTACTS[1], one, other, lambda a, b: _near(a, b, 1))
     levels["tax"] = _stepped(records["tax"], one, other, lambda a, b: _near(a, b, 2), 2)
     levels["street"] = _stepped(records["street"], one, other,
                                 lambda a, b: _steps(JaroWinkler.normalized_similarity, a, b, STREET_STEPS), 3)  # fmt: skip
     levels["house"] = _stepped(records["house"], one, other, lambda a, b: _near(a, b, 1), 2)
     levels["place"] = _places(records, one, other)
     return levels, swapped
+
+
+def two_people(born: Levels, email: Levels, phone: Levels, tax: Levels) -> NDArray[np.bool_]:
+    """Whose birth is known to differ, and who have no address or number in common though some are known: they are two,
+    however alike their names and homes. Where a few names and streets are common, these say less than one by one."""
+    reached = (email != UNKNOWN) | (phone != UNKNOWN)
+    return (born != UNKNOWN) & (born < 2) & reached & (email < 2) & (phone < 2) & (tax < 1)
+
+
+def surely_two(records: Records, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of which pairs `two_people` holds, told without comparing texts but dates: most that share keys are two."""
+    one, other = pairs[:, 0], pairs[:, 1]
+    contacts = [_crossed(records, names, one, other, None) for names in CONTACTS]
+    tax = records["tax"]
+    no_tax = (tax.codes[one] == MISSING) | (tax.codes[other] == MISSING)
+    doubtful = np.flatnonzero((np.maximum(*contacts) == 0) & no_tax)
+    two = np.zeros(len(pairs), bool)
+    born = _born(records["born"], one[doubtful], other[doubtful])
+    two[doubtful] = (born != UNKNOWN) & (born < 2)
+    return two
 
 
 Judge = Callable[[list[str], list[str]], Levels]
@@ -78,15 +99,28 @@ def _names(records: Records, one: Places, other: Places) -> tuple[Levels, Levels
 
 
 def _born(column: Column, one: Places, other: Places) -> Levels:
-    """A digit apart, or day and month exchanged: alike; two digits apart: somewhat."""
+    """A digit apart, or day and month exchanged: alike; two digits apart: somewhat. Whole dates are told by their digits."""
+    whole = np.fromiter((len(value) == 8 and value.isascii() for value in column.values), bool, len(column.values))
+    digits = np.array([value if there else "00000000" for value, there in zip(column.values, whole, strict=True)], "S8")
+    digits = digits.view(np.uint8).reshape(-1, 8)
+    a, b = column.codes[one], column.codes[other]
+    levels = np.full(len(one), 3, np.int8)
+    levels[(a == MISSING) | (b == MISSING)] = UNKNOWN
+    unlike = (a != b) & (levels != UNKNOWN)
+    quick = np.flatnonzero(unlike & whole[a] & whole[b])
+    x, y = digits[a[quick]], digits[b[quick]]
+    apart = (x != y).sum(axis=1)
+    apart -= ((x[:, :-1] == y[:, 1:]) & (x[:, 1:] == y[:, :-1]) & (x[:, 1:] != y[:, 1:])).sum(axis=1)
+    exchanged = ((x[:, :4] == y[:, :4]) & (x[:, [4, 5, 6, 7]] == y[:, [6, 7, 4, 5]])).all(axis=1)
+    levels[quick] = np.where((apart <= 1) | exchanged, 2, np.where(apart == 2, 1, 0))
+    slow = np.flatnonzero(unlike & ~(whole[a] & whole[b]))
+    levels[slow] = _stepped_codes(column.values, a[slow], b[slow], _dates, 3)
+    return levels
 
-    def judge(a: list[str], b: list[str]) -> Levels:
-        apart = cpdist(a, b, scorer=OSA.distance, dtype=np.int32, workers=-1)
-        exchanged = np.fromiter((x[:4] == y[:4] and x[4:6] == y[6:] and x[6:] == y[4:6]
-                                 for x, y in zip(a, b, strict=True)), bool, len(a))  # fmt: skip
-        return np.where((apart == 1) | exchanged, 2, np.where(apart == 2, 1, 0)).astype(np.int8)
 
-    return _stepped(column, one, other, judge, 3)
+def _dates(a: list[str], b: list[str]) -> Levels:
+    apart = _distances(a, b)
+    return np.where(apart == 1, 2, np.where(apart == 2, 1, 0)).astype(np.int8)
 
 
 def _places(records: Records, one: Places, other: Places) -> Levels:
@@ -99,7 +133,7 @@ def _places(records: Records, one: Places, other: Places) -> Levels:
     return np.where((postcode == UNKNOWN) & (city == UNKNOWN), UNKNOWN, level).astype(np.int8)
 
 
-def _crossed(records: Records, names: tuple[str, str], one: Places, other: Places, judge: Judge) -> Levels:
+def _crossed(records: Records, names: tuple[str, str], one: Places, other: Places, judge: Judge | None) -> Levels:
     """The best of first and second address or number of both; only the first ones are looked at for being alike."""
     best = _stepped(records[names[0]], one, other, judge, 2)
     for a, b in ((0, 1), (1, 0), (1, 1)):
@@ -109,16 +143,19 @@ def _crossed(records: Records, names: tuple[str, str], one: Places, other: Place
     return best
 
 
-def _stepped(column: Column, one: Places, other: Places, judge: Judge, highest: int) -> Levels:
+def _stepped(column: Column, one: Places, other: Places, judge: Judge | None, highest: int) -> Levels:
     return _stepped_codes(column.values, column.codes[one], column.codes[other], judge, highest)
 
 
-def _stepped_codes(values: list[str], a: NDArray[np.int32], b: NDArray[np.int32], judge: Judge, highest: int) -> Levels:
-    """Equal texts have the highest level; each two different texts are judged once."""
+def _stepped_codes(values: list[str], a: NDArray[np.int32], b: NDArray[np.int32], judge: Judge | None,
+                   highest: int) -> Levels:  # fmt: skip
+    """Equal texts have the highest level; each two different texts are judged once, or without a judge are other."""
     levels = np.full(len(a), highest, np.int8)
     levels[(a == MISSING) | (b == MISSING)] = UNKNOWN
     unlike = np.flatnonzero((a != b) & (levels != UNKNOWN))
-    if len(unlike):
+    if judge is None:
+        levels[unlike] = 0
+    elif len(unlike):
         low, high = np.minimum(a[unlike], b[unlike]), np.maximum(a[unlike], b[unlike])
         twos, back = np.unique(low.astype(np.int64) * len(values) + high, return_inverse=True)
         x, y = np.divmod(twos, len(values))
@@ -127,7 +164,7 @@ def _stepped_codes(values: list[str], a: NDArray[np.int32], b: NDArray[np.int32]
 
 
 def _steps(scorer: Callable[..., float], a: list[str], b: list[str], steps: tuple[float, ...]) -> Levels:
-    found = cpdist(a, b, scorer=scorer, dtype=np.float32, workers=-1)
+    found = cpdist(a, b, scorer=scorer, dtype=np.float32, workers=_workers(a))
     return np.digitize(found, steps).astype(np.int8)
 
 
@@ -145,4 +182,13 @@ def _mistyped(a: list[str], b: list[str]) -> Levels:
 
 def _near(a: list[str], b: list[str], most: int) -> Levels:
     """Up to so many letters apart."""
-    return (cpdist(a, b, scorer=OSA.distance, dtype=np.int32, workers=-1) <= most).astype(np.int8)
+    return (_distances(a, b) <= most).astype(np.int8)
+
+
+def _distances(a: list[str], b: list[str]) -> NDArray[np.int32]:
+    return cpdist(a, b, scorer=OSA.distance, dtype=np.int32, workers=_workers(a))
+
+
+def _workers(a: list[str]) -> int:
+    """All processors for many; of few, to start them would take longer than the work."""
+    return -1 if len(a) > 10_000 else 1

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crm.duplicates.comparing import FIELDS, HIGHEST, UNKNOWN, WORDS, Levels, compare
+from crm.duplicates.comparing import FIELDS, HIGHEST, UNKNOWN, WORDS, Levels, compare, surely_two
 from crm.duplicates.keys import keys_of, pairs_of
 from crm.duplicates.records import MISSING, Records
 from crm.duplicates.weights import Weights, by_chance, commonness, learn, rarity_of
@@ -28,18 +28,21 @@ _TOGETHER = (({"same first name", "same last name"}, "same name"),
 
 @dataclass
 class Model:
-    """What was learned from the records of a database: weights of persons and of organisations, and common texts."""
+    """What was learned from the records of a database: weights of persons and of organisations, common texts, and keys
+    that far too many share."""
 
     persons: Weights = field(default_factory=Weights)
     organisations: Weights = field(default_factory=lambda: Weights(firms=True))
     common: dict[str, dict[str, float]] = field(default_factory=dict)
+    crowded: frozenset[int] = frozenset()
 
     def as_data(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"crowded": sorted(self.crowded)}
 
     @classmethod
     def of_data(cls, data: dict[str, Any]) -> Model:
-        return cls(Weights(**data["persons"]), Weights(**data["organisations"]), data["common"])
+        return cls(Weights(**data["persons"]), Weights(**data["organisations"]), data["common"],
+                   frozenset(data.get("crowded", ())))  # fmt: skip
 
 
 @dataclass
@@ -89,7 +92,9 @@ class Likely:
 def find(records: Records, model: Model, pairs: Pairs | None = None, *, least: float = LIKELY) -> Likely:
     """The pairs whose chance is at least so much; of all that share enough keys, or of those given."""
     wanted = pairs_of(keys_of(records)) if pairs is None else pairs
-    parts = [_judged(records, model, part) for part in _parts(wanted)]
+    parts = [
+        _judged(records, model, part[~surely_two(records, part)] if least > 0 else part) for part in _parts(wanted)
+    ]
     kept = [(part, np.flatnonzero(part.chances >= least)) for part in parts]
     likely = Likely(
         records, np.concatenate([part.pairs[at] for part, at in kept]), np.concatenate([part.chances[at] for part, at in kept]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,10 @@ FAMILIES = (*STRONG, *WEAK)
 # A key that more records share says too little.
 MOST_STRONG, MOST_WEAK = 60, 40
 RARE = 8  # a weak key that so few share is as good as a strong one
+CROWDED = 400
 _EMPTY = np.uint64(0)
 Hashes = NDArray[np.uint64]
+Places = NDArray[np.int64]
 
 
 def keys_of(records: Records) -> NDArray[np.int32]:
@@ -66,27 +69,48 @@ def keys_of(records: Records) -> NDArray[np.int32]:
 
 def pairs_of(keys: NDArray[np.int32]) -> NDArray[np.int64]:
     """The pairs (of places in `keys`) that share one strong key or two weak ones; the smaller place first."""
-    strong = np.unique(np.concatenate([_sharing(keys[:, : len(STRONG)], MOST_STRONG), np.empty(0, np.int64)]))
-    weak, times = np.unique(_sharing(keys[:, len(STRONG) :], MOST_WEAK), return_counts=True)
-    rare = _sharing(keys[:, len(STRONG) :], RARE)
-    both = np.union1d(np.union1d(strong, weak[times > 1]), rare)
-    return np.stack(np.divmod(both, len(keys)), axis=1)
+    strong = _pairs(*_shared(keys[:, : len(STRONG)]), MOST_STRONG, len(keys))
+    weak = _shared(keys[:, len(STRONG) :])
+    rare = _pairs(*weak, RARE, len(keys))
+    all_weak = _pairs(*weak, MOST_WEAK, len(keys))
+    all_weak.sort()
+    twice = all_weak[1:][all_weak[1:] == all_weak[:-1]]
+    both = np.concatenate([strong, rare, twice])
+    del strong, rare, all_weak, twice
+    both.sort()
+    return np.stack(np.divmod(both[_first_of(both)], max(1, len(keys))), axis=1)
 
 
-def _sharing(keys: NDArray[np.int32], most: int) -> NDArray[np.int64]:
-    """Each pair once for every key it shares, as one number: first place * rows + second place."""
+def crowded(keys: NDArray[np.int32]) -> frozenset[int]:
+    """The keys that so many share that nobody need look them up: they say nothing, now or tomorrow."""
+    found, times = np.unique(keys, return_counts=True)
+    return frozenset(found[(times > CROWDED) & (found != 0)].tolist())
+
+
+def _first_of(ordered: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where in an ordered array another number begins."""
+    first = np.ones(len(ordered), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return first
+
+
+def _shared(keys: NDArray[np.int32]) -> tuple[NDArray[np.int32], Places, Places]:
+    """The places ordered by the key they have, and for each key where its places begin there and how many they are."""
     rows, families = keys.shape
-    flat, places = keys.ravel(), np.repeat(np.arange(rows, dtype=np.int32), families)
-    there = flat != 0
-    flat, places = flat[there], places[there]
+    flat = keys.ravel()
+    both = (flat.view(np.uint32).astype(np.uint64) << np.uint64(32)) | np.repeat(
+        np.arange(rows, dtype=np.uint64), families
+    )
+    both = both[flat != 0]
+    both.sort()
     # A record that has one key twice (both e-mail addresses the same) has it once.
-    order = np.lexsort((places, flat))
-    flat, places = flat[order], places[order]
-    once = np.ones(len(flat), bool)
-    once[1:] = (flat[1:] != flat[:-1]) | (places[1:] != places[:-1])
-    flat, places = flat[once], places[once]
-    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]])) if len(flat) else np.empty(0, np.int64)
-    lengths = np.diff(np.append(starts, len(flat)))
+    both = both[_first_of(both)]
+    starts = np.flatnonzero(_first_of(both >> np.uint64(32)))
+    return both.astype(np.uint32).view(np.int32), starts, np.diff(np.append(starts, len(both)))
+
+
+def _pairs(places: NDArray[np.int32], starts: Places, lengths: Places, most: int, rows: int) -> Places:
+    """Each pair once for every key that no more than so many share, as one number: first place * rows + second place."""
     found = [np.empty(0, np.int64)]
     for length in range(2, most + 1):
         of_length = starts[lengths == length]

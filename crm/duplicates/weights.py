@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from crm.duplicates.comparing import FIELDS, HIGHEST, UNKNOWN, Levels
+from crm.duplicates.comparing import FIELDS, HIGHEST, UNKNOWN, Levels, two_people
 from crm.duplicates.records import Records
 
 Floats = NDArray[np.float64]
@@ -69,6 +69,7 @@ class Weights:
             together += np.where(known, np.logaddexp(np.log(part) + m, np.log1p(-part) + u) - u if 0 < part < 1
                                  else (m - u) * part, 0.0)  # fmt: skip
         same += np.where(swapped, np.log(SWAPPED), 0.0)
+        same[two_people(levels["born"], levels["email"], levels["phone"], levels["tax"])] = -np.inf
         whole = np.logaddexp(np.logaddexp(same, together), 0.0)
         return np.exp(same - whole), np.exp(together - whole)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
-from sqlalchemy.types import BigInteger, Integer, SmallInteger
+from sqlalchemy.types import BigInteger, Boolean, Integer, SmallInteger
 
 from crm.core.entity import Face, db, face_named
 from crm.core.permissions import Actor, accesses
@@ -24,6 +24,7 @@ from crm.models.parties import Party
 from crm.models.party_duplicates import CandidateState, DuplicateCandidate
 from crm.queries.scope import visible
 
+COMPARED = 50  # who share keys with a new record, the rarest keys first
 MOST = 5  # likely ones that are shown before saving
 # In the order of `crm.duplicates.records.GIVEN`. Where only the display name is known, its last word is the last name.
 _AS_GIVEN = ("email", "email2", "phone", "phone2")  # these come as they were typed
@@ -37,12 +38,18 @@ SELECT p.id, p.kind = 'organization',
        coalesce(a.street, a.address), a.house, a.postal_code, a.city
   FROM party p LEFT JOIN address a ON a.party_id = p.id AND a.is_default
  WHERE p.archived_at IS NULL"""
+# A key that more than so many share is left out; who shares the rarest keys stands first.
 _SHARING = text("""
-SELECT k.place, k.key, d.id
-  FROM unnest(:places, :keys, :most) AS k (place, key, most)
- CROSS JOIN LATERAL (SELECT id FROM duplicate_keys WHERE keys @> ARRAY[k.key] LIMIT k.most + 1) d
+SELECT place, id
+  FROM (SELECT k.place, unnest(s.ids) AS id, k.strong OR s.number <= :rare AS enough, s.number
+          FROM unnest(:places, :keys, :most, :strong) AS k (place, key, most, strong)
+         CROSS JOIN LATERAL (SELECT array_agg(id) AS ids, count(*) + :more AS number FROM (
+                   SELECT id FROM duplicate_keys WHERE keys @> ARRAY[k.key] LIMIT k.most + 1) f) s
+         WHERE s.number <= k.most) f
+ GROUP BY place, id HAVING bool_or(enough) OR count(*) > 1
+ ORDER BY place, sum(1.0 / number) DESC, id
 """).bindparams(bindparam("places", type_=ARRAY(Integer)), bindparam("keys", type_=ARRAY(Integer)),
-                bindparam("most", type_=ARRAY(SmallInteger)))  # fmt: skip
+                bindparam("most", type_=ARRAY(SmallInteger)), bindparam("strong", type_=ARRAY(Boolean)))  # fmt: skip
 _OF_THESE = text(f"{_ROWS} AND p.id = ANY (:ids)").bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
 
 
@@ -68,32 +75,6 @@ def rows_of(ids: Iterable[int]) -> list[tuple[Any, ...]]:
     return sorted(tuple(row) for row in db.session.execute(_OF_THESE, {"ids": list(ids)}))
 
 
-def sharing(keys: NDArray[np.int32], *, there: bool) -> list[tuple[int, int]]:
-    """(place in `keys`, id of a party) of all that share one strong key or two weak ones, or a weak one that few have.
-
-    `there` says whether the records of the keys are in the database themselves: a key that too many share says nothing.
-    """
-    asked: dict[tuple[int, int], int] = {}
-    for family, name in enumerate(FAMILIES):
-        for place in np.flatnonzero(keys[:, family]).tolist():
-            asked.setdefault((place, int(keys[place, family])), MOST_STRONG if name in STRONG else MOST_WEAK)
-    most = [number - (not there) for number in asked.values()]
-    shared: dict[tuple[int, int], list[int]] = {}
-    rows = db.session.execute(
-        _SHARING, {"places": [place for place, _ in asked], "keys": [key for _, key in asked], "most": most}
-    )
-    for place, key, party in rows:
-        shared.setdefault((place, key), []).append(party)
-    weight: dict[tuple[int, int], int] = {}
-    for (of, parties), limit in ((item, asked[item[0]]) for item in shared.items()):
-        number = len(parties) + (not there)
-        if number <= limit:
-            strong = limit == MOST_STRONG or number <= RARE
-            for party in parties:
-                weight[of[0], party] = weight.get((of[0], party), 0) + (2 if strong else 1)
-    return [pair for pair, sum_ in weight.items() if sum_ > 1]
-
-
 _known: dict[str, tuple[Any, Model]] = {}
 
 
@@ -105,6 +86,25 @@ def model() -> Model:
         row = db.session.scalars(select(DuplicateWeights)).one_or_none()
         known = _known["model"] = (learned_at, Model() if row is None else Model.of_data(row.weights))
     return known[1]
+
+
+def sharing(keys: NDArray[np.int32], *, there: bool) -> list[tuple[int, int]]:
+    """(place in `keys`, id of a party) of all that share one strong key or two weak ones, or a weak one that few have; of
+    each place those first who share what is rarest.
+
+    `there` says whether the records of the keys are in the database themselves: a key that too many share says nothing.
+    """
+    crowded = model().crowded
+    asked: dict[tuple[int, int], bool] = {}
+    for family, name in enumerate(FAMILIES):
+        for place in np.flatnonzero(keys[:, family]).tolist():
+            key = int(keys[place, family])
+            if key not in crowded:
+                asked.setdefault((place, key), name in STRONG)
+    rows = db.session.execute(_SHARING, {
+        "places": [place for place, _ in asked], "keys": [key for _, key in asked], "strong": list(asked.values()),
+        "most": [MOST_STRONG if strong else MOST_WEAK for strong in asked.values()], "rare": RARE, "more": int(not there)})  # fmt: skip
+    return [(place, party) for place, party in rows]
 
 
 def changes(most: int) -> int:
@@ -141,13 +141,13 @@ def likely_duplicates(face: Face, values: Mapping[str, Any], actor: Actor) -> li
     if not any(row[2:]):
         return []
     one = Records.read([row])
-    ids = {party for _, party in sharing(keys_of(one), there=False)}
+    ids = [party for _, party in sharing(keys_of(one), there=False)]
     if not ids:
         return []
     reached = set(
         db.session.scalars(visible(face_named("party"), actor).where(Party.id.in_(ids)).with_only_columns(Party.id))
     )
-    others = rows_of(reached)
+    others = rows_of([party for party in ids if party in reached][:COMPARED])
     both = Records.read([row, *others])
     pairs = np.stack([np.zeros(len(others), np.int64), np.arange(1, len(others) + 1)], axis=1)
     found = find(both, model(), pairs, least=LIKELY)

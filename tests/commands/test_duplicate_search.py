@@ -146,3 +146,17 @@ def test_a_new_record_is_told_whom_it_may_be_but_never_of_whom_the_person_may_no
     assert [found.party.id for found in likely_duplicates(CUSTOMER, given, Asking.of(rep))] == [one.id]
     assert likely_duplicates(CUSTOMER, {"name": "Bo Xu", "email": "bo@example.com"}, Asking.of(boss)) == []
     assert likely_duplicates(CUSTOMER, {}, Asking.of(boss)) == []
+
+
+def test_who_shares_the_rarest_keys_is_compared_first_and_keys_of_far_too_many_are_not_asked_for(session, monkeypatch):
+    boss, _ = access.create_user(email="boss@example.com", role="admin")
+    one = ann(phone=None)
+    others = [ann(email=f"{number}@example.com", phone=None, date_of_birth=None) for number in range(4)]
+    search_changed()
+    given = {"name": "Ann Lee", "email": "ann.lee@example.com", "address": "Main St. 12", "postal_code": "10115"}
+    assert len(likely_duplicates(CUSTOMER, given, Asking.of(boss))) == 5, others
+    monkeypatch.setattr("crm.queries.duplicates.COMPARED", 1)
+    assert [found.party.id for found in likely_duplicates(CUSTOMER, given, Asking.of(boss))] == [one.id]
+    every = frozenset(key for keys in db.session.scalars(select(DuplicateKeys.keys)) for key in keys)
+    monkeypatch.setattr("crm.queries.duplicates.model", lambda: Model(crowded=every))
+    assert likely_duplicates(CUSTOMER, given, Asking.of(boss)) == []

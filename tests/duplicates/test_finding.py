@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from crm.duplicates.finding import LIKELY, OTHER_FORM, Model, find, groups, learned
-from crm.duplicates.keys import keys_of, pairs_of
+from crm.duplicates.keys import CROWDED, crowded, keys_of, pairs_of
 from crm.duplicates.normal import company, house, legal_form, plain, sound, street
 from crm.duplicates.records import Records
 
@@ -106,6 +106,35 @@ def test_what_is_known_anywhere_decides_before_anything_was_learned():
     assert chance(ANN, namesake)[0] < LIKELY
 
 
+def test_where_few_names_and_streets_are_common_namesakes_are_not_taken_for_one():
+    draw = np.random.default_rng(3).integers
+    rows = [row(n, first=f"first{'abcdefghijkl'[draw(12)]}", last=f"last{'abcdefghijkl'[draw(12)]}", street=f"way {'abcd'[draw(4)]}",
+                house=str(draw(1, 90)), postcode=f"1000{draw(5)}", city="Berlin", email=f"m{n}@example.com", phone=f"+49{draw(10**9)}",
+                born=f"{draw(1940, 2005)}{draw(1, 13):02}{draw(1, 29):02}") for n in range(3_000)]  # fmt: skip
+    rows.append(row(3_000, **dict(zip(("first", "last", "born", "email"), rows[7][2:6], strict=True))))
+    records = Records.read(rows)
+    pairs = pairs_of(keys_of(records))
+    found = find(records, learned(records, pairs), pairs)
+    assert (7, 3_000) in [tuple(pair) for pair in found.pairs.tolist()]
+    assert len(found) < 30, f"of {len(pairs)} that share keys"
+
+
+def test_dates_of_birth_are_compared_by_their_digits():
+    def alike(one: str, other: str) -> str:
+        bare = {"email": None, "phone": None}
+        return next(
+            part
+            for part in chance(row(1, born=one, **bare), row(2, born=other, **bare))[1].split("; ")
+            if "birth" in part
+        )
+
+    assert alike("19800401", "19800401") == "same date of birth"
+    for other in ("19800104", "19800402", "19804001", "9800401", "198004011"):
+        assert alike("19800401", other) == "date of birth alike", other
+    assert alike("19800401", "19810402") == "date of birth somewhat alike"
+    assert alike("19800401", "19611224") == alike("19800401", "1961") == "other date of birth"
+
+
 def test_the_reasons_are_words_and_name_values_only_where_asked():
     other = row(2, first="Anne", phone="+4930123457", house="99", postcode=None, city=None)
     _, reasons = chance(ANN, other)
@@ -147,6 +176,22 @@ def test_a_pair_needs_a_strong_key_or_two_weak_ones_and_common_keys_say_nothing(
     assert shared(*many[:60]) == 60 * 59 // 2
     assert shared(*many) == 0
     assert shared() == 0
+
+
+def test_keys_that_far_too_many_share_are_known_afterwards():
+    rows = [
+        row(n, first=f"f{n}", last=f"l{n}", born=None, email=f"{n}@x.y", phone=f"+4{n}", street=None)
+        for n in range(CROWDED + 1)
+    ]
+    rows.append(row(-1, phone="+491"))
+    keys = keys_of(Records.read(rows))
+    phone = keys[-1, 2]
+    model = Model(crowded=crowded(keys))
+    assert phone not in model.crowded
+    keys[:, 2] = phone
+    model.crowded = crowded(keys)
+    assert phone in model.crowded
+    assert Model.of_data(model.as_data()) == model
 
 
 def test_texts_are_compared_by_what_they_mean():
