@@ -22,6 +22,7 @@ from admin_views.party_documents import AttachmentView, DocumentView
 from admin_views.party_merges import MergeView
 from admin_views.rights import RoleView, UserView
 from admin_views.saved_view_pages import SavedViewView
+from admin_views.segments import SegmentView
 from crm.core.entity import Face, all_faces
 
 # Face name → its view, where the generated one isn't enough.
@@ -30,7 +31,7 @@ SPECIAL: dict[str, type[EntityView]] = {
     "lead": LeadView, "deal": DealView, "document": DocumentView, "attachment": AttachmentView,
     "role": RoleView, "user": UserView, "import": ImportView, "job": JobView, "audit_entry": AuditView, "export": ExportView,
     "saved_view": SavedViewView, "duplicate_candidate": DuplicateView, "credit_account": CreditAccountView,
-    "merge": MergeView,
+    "merge": MergeView, "segment": SegmentView,
 }  # fmt: skip
 
 

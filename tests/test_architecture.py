@@ -256,6 +256,8 @@ def test_every_template_is_sent_without_inline_code(app: Flask, session: Any, as
     make(face_named("interaction"), party_id=first.id, subject=NASTY, content=NASTY)
     make(face_named("relation"), from_party_id=first.id, to_party_id=second.id, kind="supplier")
     make(face_named("duplicate_candidate"), first_party_id=first.id, second_party_id=second.id, reasons=NASTY)
+    rule = {"all": [{"field": "industry", "op": "eq", "value": NASTY}, {"related": "orders"}, {"none": []}]}
+    segment = make(face_named("segment"), name=NASTY, type="dynamic", rule=rule)
     make(face_named("invoice"), account_id=make(face_named("credit_account"), party_id=first.id).id)
     second.block_state, second.block_reason = "blocked", NASTY
     db.session.commit()
@@ -271,7 +273,8 @@ def test_every_template_is_sent_without_inline_code(app: Flask, session: Any, as
                       f"/admin/customers/details/?id={first.id}&tab=activities&q={NASTY[:9]}",
                       f"/admin/customers/timeline/?id={first.id}", "/admin/deals/board/", "/admin/duplicates/decide/", "/admin/credit-accounts/ageing/",
                       f"/admin/customers/edit/?id={second.id}", "/admin/jobs/", "/admin/imports/",
-                      "/admin/rights/", f"/admin/rights/why/?face=customer&verb=edit&record={first.id}&field=name"):  # fmt: skip
+                      f"/admin/segments/rule/?id={segment.id}", f"/admin/segments/details/?id={segment.id}&tab=rules",
+                      f"/admin/segments/trend/?id={segment.id}", "/admin/rights/", f"/admin/rights/why/?face=customer&verb=edit&record={first.id}&field=name"):  # fmt: skip
             see(admin, "GET", where)
         see(admin, "GET", f"/admin/customers/action/?action=block&rowid={first.id}")
         see(admin, "POST", f"/admin/customers/edit/?id={first.id}",

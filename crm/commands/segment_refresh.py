@@ -36,7 +36,7 @@ from sqlalchemy.orm import aliased
 from crm.core.command import Refused, among, command
 from crm.core.days import today
 from crm.core.entity import db
-from crm.core.jobs import Job, JobItem, ask
+from crm.core.jobs import OPEN, Job, JobItem, ask
 from crm.models.access import User
 from crm.models.parties import Party
 from crm.models.segment_choices import MemberSource, Pin, RefreshState, SegmentType
@@ -83,6 +83,14 @@ def ask_refresh(ids: Iterable[int] | None, *, by: int | None, changed: bool = Fa
             return ask(TASK, label=label, args=args, by=by, unique_key=f"{TASK} {told}"[:2000])
     except IntegrityError:
         raise Refused("a refresh is under way already") from None
+
+
+def under_way(segment: Segment) -> Job | None:
+    """The refresh that works on this segment or waits to do so."""
+    asked = Job.args["segments"]
+    meant = or_(func.jsonb_typeof(asked) == "null", asked.contains([segment.id]))
+    wanted = select(Job).where(Job.task == TASK, Job.state.in_(OPEN), meant).order_by(Job.id.desc()).limit(1)
+    return db.session.scalars(wanted).one_or_none()
 
 
 def can_be(segment: Segment) -> bool:

@@ -45,7 +45,7 @@ class Segment(Entity):
         sort=("name", "priority", "created_at"), delete=True,
         related=("memberships", "versions", "refreshes"),
         sections=(Section("Segment", _SEGMENT, "The one with the lowest number of display stands first on a customer's page."),),
-        detail=(Section("Segment", (*_SEGMENT, "member_count", "rule_version", "created_by", "created_at", "updated_by", "updated_at")),),
+        detail=(Section("Segment", (*_SEGMENT[:-1], "rule_version", "created_by", "created_at", "updated_by", "updated_at")),),
         help="Groups of customers. Static ones you fill by hand, dynamic ones by a rule.",
     )  # fmt: skip
 
