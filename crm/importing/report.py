@@ -109,7 +109,8 @@ def count_remarks(connection: Connection, import_id: int, face: Face, remarks: C
         {"import": import_id},
     )
     lines = [f"{number:,} {sentence}" for sentence, number in sorted(remarks.items()) if number]
-    lines += _brought(connection, import_id, face) + _doubts(connection, import_id, face)
+    for told in (_brought, _said_differently, _doubts):
+        lines += told(connection, import_id, face)
     for field, number in dropped:
         lines.append(
             f"{number:,} records were created without their {field.replace('_', ' ')}: it belongs to another record"
@@ -126,13 +127,32 @@ def _brought(connection: Connection, import_id: int, face: Face) -> list[str]:
         ),
         {"import": import_id},
     )
+    return [f"{number:,} {_face_of(face, step).label_plural.lower()} came with the rows" for step, number in found]
+
+
+def _said_differently(connection: Connection, import_id: int, face: Face) -> list[str]:
+    """Of how many records that several rows bring along the rows don't say the same: the first of them was heard."""
+    found = connection.execute(
+        text(
+            "SELECT step, key, count(*), min(first) FROM (SELECT r.step, said.key, r.match_key, min(r.line) AS first "
+            "FROM import_row r CROSS JOIN LATERAL jsonb_each_text(r.data) said WHERE r.import_id = :import AND r.step <> '' "
+            "AND r.match_key IS NOT NULL GROUP BY 1, 2, 3 HAVING count(DISTINCT said.value) > 1) two GROUP BY 1, 2 ORDER BY 1, 2"
+        ),
+        {"import": import_id},
+    )
     lines = []
-    for step, number in found:
-        other = face
-        for reference in step.split(DOT):
-            other = brought_face(other, reference)
-        lines.append(f"{number:,} {other.label_plural.lower()} came with the rows")
+    for step, key, number, line in found:
+        other = _face_of(face, step)
+        if key in other.fields:
+            lines.append(f"{number:,} {other.label_plural.lower()} have more than one {other.fields[key].label.lower()} in the rows: "
+                         f"what the first row says was taken, such as row {line:,}")  # fmt: skip
     return lines
+
+
+def _face_of(face: Face, step: str) -> Face:
+    for reference in step.split(DOT):
+        face = brought_face(face, reference)
+    return face
 
 
 def _doubts(connection: Connection, import_id: int, face: Face) -> list[str]:

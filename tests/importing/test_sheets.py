@@ -32,6 +32,11 @@ def test_superstore_makes_customers_orders_lines_and_products(bring, shared, tmp
         words={"order.delivery_method": dict.fromkeys(("Standard Class", "Second Class", "First Class", "Same Day"), "courier")},
     )  # fmt: skip
     assert counts(record) == {"created": len(rows)}, refused(record)[:3]
+    names = defaultdict(set)
+    for row in rows:
+        names[row["Product ID"]].add(row["Product Name"])
+    two = len([each for each in names.values() if len(each) > 1])
+    assert f"{two:,} products have more than one name in the rows: what the first row says was taken" in record.remarks
     settle()
     spent, orders = defaultdict(Decimal), defaultdict(set)
     for row in rows:
