@@ -30,6 +30,7 @@ from crm.queries.segment_rules.words import in_words
 
 MANY_LEAVE = 0.2  # of the members: more than that is warned of
 SOME = 10
+FEW = 6  # beside the rule
 # What the reader says of what was not chosen yet, as somebody who builds understands it.
 _UNFINISHED = (("no field “”", "Choose a field"), ("no records “”", "Choose records"), ("no segment “”", "Choose a segment"),
                ("is required with this operator", "Give a value"), ("must have 1 to 1,000 values, not 0", "Give a value"),
@@ -102,7 +103,10 @@ class BuilderRoutes:
         """Whom it means: a fragment, with what is told at each node."""
         segment: Segment = self._record("edit")
         return render_template(
-            "desk/_rule_told.html", told=self._told(segment, trees.read_form(request.form)), swap=True
+            "desk/_rule_told.html",
+            told=self._told(segment, trees.read_form(request.form)),
+            alone=True,
+            some_url=url_for(".some_view", id=segment.id),
         )
 
     def _told(self, segment: Segment, tree: Draft) -> dict[str, Any]:
@@ -124,7 +128,7 @@ class BuilderRoutes:
             "words": in_words(read) if read else "",
         }
         if read is not None and may(face_named("customer"), "read"):
-            told |= {"count": trying.count(read, asking()).words, "some": _some(trying.samples(read, asking(), SOME))}
+            told |= {"count": trying.count(read, asking()).words, "some": _some(trying.samples(read, asking(), FEW))}
         return told
 
     def _read(self, segment: Segment, rule: dict[str, Any]) -> tuple[Node | None, list[tuple[str, str]]]:

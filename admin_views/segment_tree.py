@@ -104,8 +104,7 @@ def _free(tree: Draft) -> int:
 
 
 def change(tree: Draft, do: str) -> int | None:
-    """Do what a button says: `add-field:3`, `remove:7`, `up:7`. Answers the node that one goes on with, None for a word
-    that isn't known."""
+    """Do what a button says: `add-field:3`, `remove:7`, `up:7`. Answers the node that one goes on with, where it is another."""
     asked = _DO.fullmatch(do)
     node = tree.named(int(asked[2])) if asked else None
     if asked is None or node is None:
@@ -119,7 +118,7 @@ def change(tree: Draft, do: str) -> int | None:
         holder.inside.remove(node)
         return holder.id
     _move(tree, holder, node, -1 if asked[1] == "up" else 1)
-    return node.id
+    return None  # the button keeps the focus
 
 
 def _add(tree: Draft, node: Draft, kind: str) -> int:

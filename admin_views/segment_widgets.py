@@ -56,7 +56,7 @@ def _node(
     node: Draft, place: Face | None, builder: Builder, *, at_root: bool = False, where: bool = False
 ) -> dict[str, Any]:
     made: dict[str, Any] = {"id": node.id, "kind": node.kind, "root": at_root, "where": where, "focus": builder.focus == node.id,
-                            "counted": place is root(), "inside": []}  # fmt: skip
+            "inside": []}  # fmt: skip
     match node.kind:
         case "group":
             node.put("mode", node.one("mode") if node.one("mode") in dict(MODES) else "all")
@@ -258,6 +258,8 @@ def _select(node: Draft, part: str, options: Iterable[Any], label: str, builder:
     pairs: Mapping[str, Any] = {
         "class": f"input rule-{part}", "id": ident or f"{part}-{node.id}", "name": f"{part}-{node.id}", "aria-label": label,
         "aria-describedby": f"told-{node.id}", "hx-post": builder.build_url if builder else None,
+        # Letters that are typed choose one entry after the other: the last one counts.
+        "hx-trigger": "change delay:300ms" if builder else None, "hx-sync": "#rule-form:replace" if builder else None,
         "autofocus": True if builder and builder.focus == node.id and part in ("mode", "field", "related", "segment") else None,
     }  # fmt: skip
     return html("<select%s>%s</select>", _attributes(pairs), body)

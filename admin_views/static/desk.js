@@ -14,6 +14,7 @@ import { wakeBack } from "./js/back.js";
 import { wakeCells } from "./js/cells.js";
 import { wakeInline } from "./js/inline.js";
 import { wakeBoard } from "./js/board.js";
+import { wakeRule } from "./js/rule.js";
 
 wakeTheme();
 wakeShell();
@@ -29,6 +30,7 @@ wakeBack();
 wakeCells();
 wakeInline();
 wakeBoard();
+wakeRule();
 
 // htmx sends the CSRF token in a header, and what it brings in may hold pickers.
 document.addEventListener("htmx:configRequest", (event) => {
