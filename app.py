@@ -58,6 +58,8 @@ from jobs import queue, schedule
 from jobs import worker as workers
 from jobs.duplicates import cli_find
 from jobs.import_command import import_commands
+from jobs.import_command import ImportNotPossible, cli_import, cli_undo, import_options, in_pairs
+from jobs.loyalty_command import loyalty_commands
 from jobs.segment_command import segment_commands
 from migrations import database
 
@@ -382,6 +384,7 @@ def find_duplicates(out: Path | None, as_json: bool) -> int:
 
 
 main.add_command(segment_commands(Lines, desk))
+main.add_command(loyalty_commands(Lines, desk))
 
 
 @main.command()

@@ -21,6 +21,9 @@ from crm.commands.check_ins import ask_daily
 from crm.commands.credit_orders import accept_what_fits
 from crm.commands.duplicate_search import search_changed, search_when_due
 from crm.commands.exports import delete_expired
+from crm.commands.loyalty_earning import earn_for_changed
+from crm.commands.loyalty_tiers import check_tiers
+from crm.commands.loyalty_upkeep import expire_all, void_overdue
 from crm.commands.parties import unblock
 from crm.commands.party_documents import delete_unnamed_files
 from crm.commands.segment_refresh import ask_due, end_memberships, forget_unchanged
@@ -114,6 +117,10 @@ DUTIES = (
     Duty("look for duplicates of what has changed", 5, lambda: run_in_transaction(search_changed)),
     Duty("look for duplicates among all at night", 600, lambda: run_in_transaction(search_when_due)),
     Duty("accept orders that fit into their customer's credit by now", 30, accept_what_fits),
+    Duty("enter what orders earn", 10, earn_for_changed),
+    Duty("give back points that were held for too long", 60, void_overdue),
+    Duty("write off points whose day is over", 600, expire_all),
+    Duty("put members onto their tiers at night", 600, check_tiers),
     Duty("end blocks whose day has come", 600, end_blocks),
     Duty("apply the rules of check-ins", 3600, lambda: run_in_transaction(ask_daily)),
     Duty("end memberships of segments whose last day has passed", 600, lambda: run_in_transaction(end_memberships)),

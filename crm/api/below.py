@@ -20,16 +20,20 @@ from crm.core.entity import Entity, Face, db, face_named
 from crm.core.fields import field_of
 from crm.core.permissions import accesses, title_for
 from crm.models.access import User
+from crm.models.loyalty_accounts import LoyaltyAccount
+from crm.models.loyalty_choices import Membership
 from crm.models.parties import Party
 from crm.models.segments import Segment
 from crm.queries.credit_check import credit_check, open_account
 from crm.queries.listing import BadQuery, fetch_page, read_query
-from crm.queries.scope import belongs_to, find, related_face
+from crm.queries.scope import belongs_to, find, related_face, visible
 from crm.queries.timeline import CHANGE, NAMES, Happened, place_text, read_asked, takes_part, timeline
 
 TIMELINE = "timeline"
 # Of a party: how its credit account stands, and what would become of an order on credit.
 CREDIT, CHECK = "credit", "credit-check"
+# Of a party: its memberships, with points, tier and cashback.
+LOYALTY = "loyalty"
 _AMOUNT = field_of("money", minimum=0)
 # What lies below besides, of segments and of who may be in one: what it is, in words for the description.
 OF_SEGMENT = {"members": "Customers who are in it now", "contains": "Whether customers with this e-mail are in it",
@@ -45,7 +49,11 @@ def lists_below(face: Face) -> dict[str, str]:
 
 def below(face: Face) -> list[str]:
     """What may stand after the number of a record to be read."""
-    return [*lists_below(face), *([TIMELINE, CREDIT, CHECK] if face.entity is Party else []), *told_below(face)]
+    return [
+        *lists_below(face),
+        *([TIMELINE, CREDIT, CHECK, LOYALTY] if face.entity is Party else []),
+        *told_below(face),
+    ]
 
 
 def told_below(face: Face) -> dict[str, str]:
@@ -63,6 +71,9 @@ def read_below(face: Face, record: Entity, name: str) -> dict[str, Any]:
         if name in (CREDIT, CHECK):
             must_read(face_named("credit_account"))
             return _check(record) if name == CHECK else _credit(record)
+        if name == LOYALTY:
+            must_read(face_named("loyalty_account"))
+            return _loyalty(record)
         if name in told_below(face):
             return tell(name, record)
         return _list(face, record, lists_below(face)[name])
@@ -88,6 +99,15 @@ def _credit(party: Any) -> dict[str, Any]:
     face, account = face_named("credit_account"), open_account(party)
     seen = account is not None and find(face, actor(), str(account.id)) is not None
     return {"account": documents(face, [account], actor())[0] if account and seen else None}
+
+
+def _loyalty(party: Any) -> dict[str, Any]:
+    """The documents of the memberships that go on, that of the main program first."""
+    _asked(frozenset())
+    face = face_named("loyalty_account")
+    wanted = visible(face, actor()).where(LoyaltyAccount.party_id == party.id, LoyaltyAccount.state != Membership.ENDED)
+    found = db.session.scalars(wanted.options(*loads(face)).order_by(None).order_by(LoyaltyAccount.id)).all()
+    return {"items": documents(face, sorted(found, key=lambda one: not one.program.main), actor())}
 
 
 def _check(party: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from crm.api import import_calls
-from crm.api.below import CHECK, CREDIT, TIMELINE, below, lists_below, told_below
+from crm.api.below import CHECK, CREDIT, LOYALTY, TIMELINE, below, lists_below, told_below
 from crm.api.documents import parts
 from crm.api.lookups import NAMES, offered
 from crm.api.openapi_shapes import REFERENCE, SCHEMAS_BELOW, TIMELINE_PARAMETERS, TOLD_PARAMETERS, ref
@@ -316,6 +316,9 @@ def _below(face: Face, ident: dict[str, str]) -> Iterator[tuple[str, Any]]:
         operation = _operation(face, f"credit_check_of_{face.name}", "What would become of an order on credit; nothing is reserved",
                                "read", 200, "CreditCheck", [ident, amount], (404, 422))  # fmt: skip
         yield f"{PREFIX}/{face.plural}/{{id}}/{CHECK}", {"get": operation}
+        operation = _operation(face, f"loyalty_of_{face.name}", f"The memberships of one {one}: points, tier, cashback", "read",
+                               200, "LoyaltyOf", [ident], (404,))  # fmt: skip
+        yield f"{PREFIX}/{face.plural}/{{id}}/{LOYALTY}", {"get": operation}
     if TIMELINE in below(face):
         asked = [ident, *(_parameter(name, "query", text) for name, text in TIMELINE_PARAMETERS.items()), *paging]
         operation = _operation(face, f"timeline_of_{face.name}", f"What happened with one {one}, the newest first", "read",

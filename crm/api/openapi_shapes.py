@@ -52,6 +52,8 @@ SCHEMAS_BELOW = {
     "CreditCheck": _CREDIT_CHECK,
     "CreditOf": {"type": "object", "required": ["account"], "properties": {
         "account": {"anyOf": [ref("schemas", "CreditAccount"), {"type": "null"}]}}},
+    "LoyaltyOf": {"type": "object", "required": ["items"], "properties": {
+        "items": {"type": "array", "items": ref("schemas", "LoyaltyAccount")}}},
     "SegmentAnswer": {"type": "object", "required": ["items"], "properties": {
         "items": {"type": "array", "items": {"type": "object"}}, "next": {"type": ["string", "null"]},
         "contains": {"type": "boolean"}, "since": {"type": "integer"}}},

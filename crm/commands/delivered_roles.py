@@ -114,7 +114,7 @@ DELIVERED: dict[str, Delivered] = {
         (*_rows(Scope.TEAM, "business.read", "business.export", "business.export_personal", "Customers.*", "Sales.*",
                 "Service.*", "Vehicles.*", "Products.*", "Partners.*", "Marketing.*", "Insight.*", "consent.*",
                 "privacy_request.*", "credit_account.create", "credit_account.edit", "credit_account.review", "credit_request.*",
-                *_HOLDING, "loyalty_account.*", "redemption.*", "referral.*"),
+                *_HOLDING, "loyalty_account.*", "redemption.*", "referral.*", "point_request.*"),
          *_EVERYBODY),
         (*_show("business.*", WRITE, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_show("business.*", READ, SPECIAL),
          *_COMMON, *_TASKS)),

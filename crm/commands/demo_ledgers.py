@@ -20,6 +20,7 @@ from crm.models.credit_orders import CreditRelease
 from crm.models.credit_requests import CreditDecision, CreditRequest
 from crm.models.loyalty_accounts import CashbackEntry, LoyaltyAccount, PointEntry
 from crm.models.loyalty_programs import LoyaltyProgram, LoyaltyTerms, LoyaltyTier, Reward
+from crm.models.loyalty_requests import PointRequest
 from crm.models.loyalty_rewards import Redemption, Referral
 from crm.models.parties import Party
 from crm.models.sales_orders import Order, OrderCredit, OrderLine
@@ -114,6 +115,8 @@ def _club(people: Mapping[str, Party], programs: Mapping[str, LoyaltyProgram], n
                      reason=reward.name, by_id=seller)  # fmt: skip
         _add(Redemption, account_id=account.id, reward_id=reward.id, entry_id=entry.id, points=reward.points, state=state, by_id=seller,
              settled_at=now if state == "captured" else None)  # fmt: skip
+    _add(PointRequest, account_id=accounts["Elena Marchetti"].id, points=2_500, requested_by_id=seller,
+         reason="Her order of spring was entered twice as cancelled")  # fmt: skip
     anna, friend = people["Anna Hoffmann"], people["Inês Carvalho"]
     for name, points in (("Anna Hoffmann", 500), ("Inês Carvalho", 250)):
         _add(PointEntry, account_id=accounts[name].id, kind="bonus", points=points, expires_on=_day(now, 690),

@@ -4,131 +4,92 @@ out of the database decides."""
 from __future__ import annotations
 
 import datetime as dt
-import secrets
-from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import select
 
 from crm.commands.communications import refuse_archived
 from crm.commands.ledger_entries import enter
-from crm.core import figures
+from crm.commands.loyalty_earning import line_of, reckon
+from crm.commands.loyalty_entries import adjusted, enter_points, expiry_of, next_source, refuse_unless_open, terms_of
+from crm.commands.loyalty_tiers import climb
+from crm.commands.loyalty_upkeep import expire_some
 from crm.core.command import Refused, command
 from crm.core.days import today
 from crm.core.entity import db
 from crm.core.fields import FieldClass, field_of
 from crm.models.access import User
-from crm.models.loyalty_accounts import LoyaltyAccount, PointEntry
-from crm.models.loyalty_choices import Membership, PointKind, ProgramState, RedemptionState, ReferralState
-from crm.models.loyalty_programs import LoyaltyProgram, LoyaltyTerms, LoyaltyTier, Reward
+from crm.models.loyalty_accounts import LoyaltyAccount
+from crm.models.loyalty_choices import Membership, PointKind, RedemptionState, ReferralState
+from crm.models.loyalty_programs import LoyaltyProgram, LoyaltyTier, Reward
+from crm.models.loyalty_requests import PointRequest
 from crm.models.loyalty_rewards import Redemption, Referral
-from crm.models.sales_orders import Order, OrderState
+from crm.models.sales_orders import Order
 
 _REASON = field_of("long_text", required=True, field_class=FieldClass.PERSONAL)
-_TOO_MUCH = {"points": "there aren't as many points"}
-
-
-def terms_of(program_id: int) -> LoyaltyTerms | None:
-    """The terms that hold today."""
-    return db.session.scalars(select(LoyaltyTerms).where(
-        LoyaltyTerms.program_id == program_id, LoyaltyTerms.valid_from <= func.current_date())
-        .order_by(LoyaltyTerms.valid_from.desc(), LoyaltyTerms.version.desc()).limit(1)).first()  # fmt: skip
-
-
-def _refuse_unless_open(account: LoyaltyAccount) -> None:
-    refuse_archived(account.party)
-    if account.state is not Membership.ACTIVE:
-        raise Refused(f"the membership is {account.state.label.lower()}")
-    if account.program.state is not ProgramState.ACTIVE:
-        raise Refused(f"the program is {account.program.state.label.lower()}")
-
-
-def _enter(
-    account: LoyaltyAccount, kind: PointKind, points: int, *, source: str, by: User | None, **more: Any
-) -> PointEntry:
-    entry = PointEntry(
-        account_id=account.id, kind=kind, points=points, source=source, by_id=by.id if by else None, **more
-    )
-    enter(entry, twice="it counts already", says=_TOO_MUCH)
-    return entry
-
-
-def _expiry(account: LoyaltyAccount) -> dt.date | None:
-    """The day on which points of today expire."""
-    terms = terms_of(account.program_id)
-    if terms is None or terms.points_last_months is None:
-        return None
-    expiry = select(func.date(func.current_date() + func.make_interval(0, terms.points_last_months)))
-    found: dt.date = db.session.execute(expiry).scalar_one()
-    return found
-
-
-def _next_source(account: LoyaltyAccount, word: str) -> str:
-    """A key for something that may happen again."""
-    return f"{word}:{account.id}:{secrets.token_hex(8)}"
 
 
 @command(LoyaltyAccount, "Points for an order", icon="coins", asks={"order": field_of("reference", refers_to="order", required=True)},
          applies=lambda account: account.state is Membership.ACTIVE)  # fmt: skip
 def earn(account: LoyaltyAccount, *, by: User, order: int | None) -> None:
-    """Enter what a completed order earns by the terms of today and the member's tier, once."""
-    _refuse_unless_open(account)
+    """Enter what an order earns now, without waiting for it to be entered by itself; once."""
+    refuse_unless_open(account)
     bought = db.session.get(Order, order) if order else None
     if bought is None or bought.customer_id != account.party_id:
         raise Refused("that is no order of this customer")
-    if bought.state is not OrderState.COMPLETED:
-        raise Refused(f"the order is {bought.state.label.lower()}")
-    earned = select(PointEntry.id).join(PointEntry.account).where(
-        PointEntry.order_id == bought.id, PointEntry.kind == PointKind.EARN, LoyaltyAccount.program_id == account.program_id)  # fmt: skip
-    if db.session.scalar(select(earned.exists())):  # perhaps on a membership that went up in this one
+    before = line_of(bought.id, account.program_id)
+    if before is not None and before.points == before.entered and before.points:
         raise Refused("it counts already")
-    terms = terms_of(account.program_id)
-    if terms is None:
-        raise Refused("the program has no terms yet")
-    if bought.currency != account.program.currency:
-        raise Refused(f"the order isn't in {account.program.currency}, in which the program counts")
-    figures.settle()
-    paid = db.session.scalar(
-        text("SELECT total - refunded FROM order_figures WHERE id = :id"), {"id": bought.id}
-    ) or Decimal(0)
-    times = account.tier.multiplier if account.tier else Decimal(1)
-    points = int((paid * terms.points_per_unit * times).quantize(Decimal(1), ROUND_HALF_UP))
-    if points <= 0:
-        raise Refused("it earns no points")
-    _enter(account, PointKind.EARN, points, source=f"order:{bought.id}:{account.id}", by=by, order_id=bought.id,
-           expires_on=_expiry(account))  # fmt: skip
+    reckon([bought.id], by=by.id, program=account.program_id, again=before is None or bool(before.why))
+    line = line_of(bought.id, account.program_id)
+    if line is None:
+        raise Refused(f"the order is {bought.state.label.lower()}, and does not count yet")
+    if line.why or not (line.points or line.cashback):
+        raise Refused(f"it earns nothing: {line.why or 'the amount is too small'}")
+    climb([account.id])
 
 
 @command(LoyaltyAccount, "Adjust points", icon="scale", tone="warning",
          asks={"points": field_of("integer", required=True, minimum=-1_000_000, maximum=1_000_000,
                                   help="To add, or with a minus to take away"), "reason": _REASON})  # fmt: skip
 def adjust(account: LoyaltyAccount, *, by: User, points: int, reason: str) -> None:
-    """Put the balance right by hand, with a reason."""
+    """Put the balance right by hand, with a reason. Above the program's bound a second person has to agree."""
     refuse_archived(account.party)
     if not points:
         raise Refused("give a number of points other than 0")
-    _enter(account, PointKind.ADJUST, points, source=_next_source(account, "adjust"), by=by, reason=reason,
-           expires_on=_expiry(account) if points > 0 else None)  # fmt: skip
+    if abs(points) > account.program.alone_up_to:
+        db.session.add(PointRequest(account_id=account.id, points=points, reason=reason, requested_by_id=by.id))
+        db.session.flush()
+        return
+    adjusted(account, points, by=by, reason=reason)
 
 
-@command(LoyaltyAccount, "Redeem", icon="gift", asks={"reward": field_of("reference", refers_to="reward", required=True)},
+@command(LoyaltyAccount, "Redeem", icon="gift",
+         asks={"reward": field_of("reference", refers_to="reward", help="Or give the points"),
+               "points": field_of("integer", minimum=1, maximum=1_000_000, help="Without a reward: as many as are spent"),
+               "reference": field_of("text", max_length=120, help="Your own number for it; unique if given")},
          applies=lambda account: account.state is Membership.ACTIVE)  # fmt: skip
-def redeem(account: LoyaltyAccount, *, by: User, reward: int | None) -> None:
-    """Take the points of a reward and hold it, until it is given or voided."""
-    _refuse_unless_open(account)
-    wanted = db.session.get(Reward, reward) if reward else None
+def redeem(account: LoyaltyAccount, *, by: User, reward: int | None = None, points: int | None = None, reference: str | None = None) -> None:  # fmt: skip
+    """Take points and hold them, until what they are spent on is given or it is voided; held too long they go back."""
+    refuse_unless_open(account)
+    if (reward is None) == (points is None):
+        raise Refused("say either for which reward or how many points")
+    wanted = _to_be_had(account, reward) if reward is not None else None
+    taken = wanted.points if wanted is not None else points or 0
+    entry = enter_points(account, PointKind.REDEEM, -taken, source=next_source(account, "redeem"), by=by,
+                         reason=wanted.name if wanted is not None else "Points spent")  # fmt: skip
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(hours=account.program.hold_hours)
+    enter(Redemption(account_id=account.id, reward_id=wanted.id if wanted else None, entry_id=entry.id, points=taken, by_id=by.id,
+                     held_until=until, reference=reference), twice="there is a redemption with this reference already")  # fmt: skip
+
+
+def _to_be_had(account: LoyaltyAccount, number: int) -> Reward:
+    wanted = db.session.get(Reward, number)
     if wanted is None or wanted.program_id != account.program_id:
         raise Refused("that is no reward of this program")
     day = today()
     if not wanted.active or wanted.valid_from > day or (wanted.valid_until and wanted.valid_until < day):
         raise Refused("the reward can't be had now")
-    entry = _enter(
-        account, PointKind.REDEEM, -wanted.points, source=_next_source(account, "redeem"), by=by, reason=wanted.name
-    )
-    db.session.add(
-        Redemption(account_id=account.id, reward_id=wanted.id, entry_id=entry.id, points=wanted.points, by_id=by.id)
-    )
-    db.session.flush()
+    return wanted
 
 
 @command(LoyaltyAccount, "Accept terms", icon="scroll-text", confirm="The customer accepts the terms that hold today.")
@@ -207,6 +168,8 @@ def _move(account: LoyaltyAccount, to: Membership, *states: Membership) -> None:
 )
 def capture(redemption: Redemption, *, by: User) -> None:
     """The member has it."""
+    if redemption.held_until is not None and redemption.held_until < dt.datetime.now(dt.UTC):
+        raise Refused("it was held for too long: the points go back")
     _settle(redemption, RedemptionState.CAPTURED)
 
 
@@ -216,7 +179,7 @@ def void(redemption: Redemption, *, by: User, reason: str) -> None:
     """The points go back into the lots they came from."""
     _settle(redemption, RedemptionState.VOIDED)
     redemption.reason = reason
-    _enter(redemption.account, PointKind.REVERSE, redemption.points, source=f"void:{redemption.id}", by=by, reason=reason,
+    enter_points(redemption.account, PointKind.REVERSE, redemption.points, source=f"void:{redemption.id}", by=by, reason=reason,
            reverses_id=redemption.entry_id)  # fmt: skip
 
 
@@ -233,14 +196,9 @@ def _settle(redemption: Redemption, to: RedemptionState) -> None:
 @command(LoyaltyProgram, "Expire points", icon="hourglass", tone="warning",
          confirm="Points whose day is over are written off, in every membership of the program.")  # fmt: skip
 def expire(program: LoyaltyProgram, *, by: User) -> None:
-    """Write off what is left of lots whose day is over; at most once a day for each membership."""
-    figures.settle()
-    db.session.execute(text("""
-      INSERT INTO point_entry (account_id, kind, points, source, reason, by_id)
-      SELECT f.account_id, 'expire', -sum(f.remaining), 'expire:' || f.account_id || ':' || CURRENT_DATE, 'Expired', :by
-        FROM point_entry_figures f JOIN loyalty_account a ON a.id = f.account_id
-       WHERE a.program_id = :program AND f.remaining > 0 AND f.expires_on < CURRENT_DATE
-       GROUP BY f.account_id ORDER BY f.account_id ON CONFLICT (source) DO NOTHING"""), {"program": program.id, "by": by.id})  # fmt: skip
+    """Write off what is left of lots whose day is over. It also happens by itself, every night."""
+    while expire_some(program.id, by=by.id)[0]:
+        pass
 
 
 @command(
@@ -271,7 +229,7 @@ def reward(referral: Referral, *, by: User) -> None:
         if account is None:
             raise Refused(f"the {side} is no member of the program")
         if points:
-            _enter(account, PointKind.BONUS, points, source=f"referral:{referral.id}:{side}", by=by, expires_on=_expiry(account),
+            enter_points(account, PointKind.BONUS, points, source=f"referral:{referral.id}:{side}", by=by, expires_on=expiry_of(account),
                    reason="Referral")  # fmt: skip
     referral.referrer_bonus, referral.referred_bonus = terms.referrer_bonus, terms.referred_bonus
     referral.state, referral.rewarded_at = ReferralState.REWARDED, dt.datetime.now(dt.UTC)

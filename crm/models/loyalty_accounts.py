@@ -52,8 +52,8 @@ class LoyaltyAccount(Entity):
         columns=("code", "party", "program", "state", "tier", "points", "next_expiry_on", "cashback", "joined_on"),
         search=("code", "number"), sort=("created_at", "points"),
         filters=("party", "program", "state", "tier", "points", "earned", "redeemed", "next_expiry_on", "cashback", "joined_on",
-                 "valid_until", "number", "fee_due_on", "created_at"),
-        within=("party", "owner"), related=("point_entries", "redemptions", "cashback_entries"),
+                 "valid_until", "number", "fee_due_on", "tier_below_since", "created_at"),
+        within=("party", "owner"), related=("point_entries", "earnings", "redemptions", "point_requests", "cashback_entries"),
         unfolds=("program", "tier", "benefits", "points", "next_expiry_on", "expiring", "rewards_held", "cashback"),
         sections=(
             Section("Membership", ("party", "program", "number", "joined_on", "valid_until", "notes")),
@@ -62,7 +62,7 @@ class LoyaltyAccount(Entity):
         detail=(
             Section("Membership", ("code", "party", "program", "number", "state", "joined_on", "valid_until", "ended_on", "notes")),
             Section("Points", ("points", "earned", "redeemed", "expired", "next_expiry_on", "expiring", "rewards_held", "cashback")),
-            Section("Tier", ("tier", "benefits", "tier_since", "tier_locked")),
+            Section("Tier", ("tier", "benefits", "tier_since", "tier_below_since", "tier_locked")),
             Section("Invitation and terms", ("invited_at", "invitation_accepted_at", "terms", "terms_accepted_at")),
             Section("Fee", ("fee_charged_on", "fee_paid_on", "fee_due_on")),
         ),
@@ -83,6 +83,9 @@ class LoyaltyAccount(Entity):
     ended_on: Mapped[dt.date | None] = date_field(editable=False, label="Ended")
     tier_id: Mapped[int | None] = reference_field("loyalty_tier", table="loyalty_tier", editable=False)
     tier_since: Mapped[dt.date | None] = date_field(editable=False)
+    tier_below_since: Mapped[dt.date | None] = date_field(
+        editable=False, label="Too little for it since", help="The tier is lost when the time of grace is over"
+    )
     tier_locked: Mapped[bool] = boolean_field(
         editable=False, help="Set by hand: it stays", column={"server_default": text("false")}
     )

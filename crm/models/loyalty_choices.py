@@ -19,6 +19,13 @@ class ProgramState(Choice):
     ENDED = "ended", "Ended", "neutral"
 
 
+class EarnsWhen(Choice):
+    """When an order begins to count."""
+
+    COMPLETED = "completed", "The order is completed"
+    PAID = "paid", "Its invoices are paid"
+
+
 class TierMeasure(Choice):
     POINTS = "points", "Points earned"
     SPENT = "spent", "Amount spent"
@@ -72,3 +79,11 @@ class ReferralState(Choice):
     LEAD = "lead", "Lead", "info"
     CUSTOMER = "customer", "Customer", "good"
     REWARDED = "rewarded", "Rewarded", "good"
+
+
+class Asked(Choice):
+    """Where an adjustment stands that a second person must agree to."""
+
+    PENDING = "pending", "Pending", "warning"
+    APPROVED = "approved", "Approved", "good"
+    REFUSED = "refused", "Refused", "neutral"

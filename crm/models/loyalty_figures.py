@@ -27,6 +27,7 @@ class PointEntryFigures(OfRecord):
     __table_args__ = (
         CheckConstraint("remaining >= 0", name="remaining"),
         Index("ix_point_entry_figures_of_account", "account_id", "expires_on", postgresql_where=text("remaining > 0")),
+        Index("ix_point_entry_figures_expiry", "expires_on", postgresql_where=text("remaining > 0")),
     )
 
     @classmethod
@@ -50,7 +51,7 @@ class LoyaltyAccountSums(Summed):
     holders = ("loyalty_account", "true")
     sources = (
         Source("point_entry", "account_id", {
-            "points": "r.points", "earned": "CASE WHEN r.kind IN ('earn', 'bonus') THEN r.points ELSE 0 END",
+            "points": "r.points", "earned": "CASE WHEN r.kind IN ('earn', 'bonus') OR (r.kind = 'reverse' AND r.points < 0) THEN r.points ELSE 0 END",
             "redeemed": "CASE WHEN r.kind = 'redeem' OR (r.kind = 'reverse' AND r.points > 0) THEN -r.points ELSE 0 END",
             "expired": "CASE WHEN r.kind = 'expire' THEN -r.points ELSE 0 END",
         }),

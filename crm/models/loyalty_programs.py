@@ -24,8 +24,8 @@ from crm.core.fields import (
 )  # fmt: skip
 from crm.core.rules import fits_currency, in_order, rule, with_currency
 from crm.core.triggers import Trigger
-from crm.models.loyalty_choices import ProgramKind, ProgramState, RewardKind, TierMeasure
-from crm.models.products import Product
+from crm.models.loyalty_choices import EarnsWhen, ProgramKind, ProgramState, RewardKind, TierMeasure
+from crm.models.products import Product, ProductCategory
 
 
 class LoyaltyProgram(Entity):
@@ -40,6 +40,8 @@ class LoyaltyProgram(Entity):
             Section("Who may join", ("eligibility", "minimum_purchase", "fee", "fee_months", "by_invitation")),
             Section("Tiers", ("tier_measure", "tier_months", "grace_days"),
                     "What a tier is reached by, over how many months, and how long one stays after falling short."),
+            Section("Points", ("hold_hours", "alone_up_to"),
+                    "How long points stay held for what wasn't given, and how many one person may adjust alone."),
         ),
         help="Programs with points, tiers, cashback, referrals or for an event.",
     )  # fmt: skip
@@ -64,6 +66,11 @@ class LoyaltyProgram(Entity):
     tier_months: Mapped[int] = integer_field(minimum=1, maximum=120, label="Tiers count over (months)",
                                              column={"server_default": text("12")})  # fmt: skip
     grace_days: Mapped[int] = integer_field(minimum=0, maximum=3650, column={"server_default": text("30")})
+    hold_hours: Mapped[int] = integer_field(minimum=1, maximum=8760, label="Points are held for (hours)",
+                                            column={"server_default": text("72")})  # fmt: skip
+    alone_up_to: Mapped[int] = integer_field(minimum=0, label="One person adjusts up to (points)",
+                                             help="More needs a second person", column={"server_default": text("1000")})  # fmt: skip
+    tiers_checked_on: Mapped[dt.date | None] = date_field(editable=False, label="Tiers checked")
 
     terms: Mapped[list[LoyaltyTerms]] = relationship(
         back_populates="program", order_by="LoyaltyTerms.id.desc()", passive_deletes="all"
@@ -93,12 +100,12 @@ class LoyaltyTerms(Entity):
         filters=("program", "valid_from", "created_at"), sort=("created_at",), edit=False,
         sections=(
             Section("Terms", ("program", "valid_from", "conditions"), "They hold from this day until the next version."),
-            Section("Points", ("points_per_unit", "point_value", "points_last_months")),
+            Section("Points", ("points_per_unit", "earns_when", "without_category", "point_value", "points_last_months")),
             Section("More", ("cashback_percent", "referrer_bonus", "referred_bonus")),
         ),
         detail=(
             Section("Terms", ("program", "version", "valid_from", "conditions")),
-            Section("Points", ("points_per_unit", "point_value", "points_last_months")),
+            Section("Points", ("points_per_unit", "earns_when", "without_category", "point_value", "points_last_months")),
             Section("More", ("cashback_percent", "referrer_bonus", "referred_bonus")),
         ),
         help="What each program gives and asks, version by version.",
@@ -111,6 +118,10 @@ class LoyaltyTerms(Entity):
     points_per_unit: Mapped[Decimal] = decimal_field(
         decimals=4, minimum=0, label="Points per unit bought", help="Earned for one of the program's currency",
         column={"server_default": text("1")})  # fmt: skip
+    earns_when: Mapped[EarnsWhen] = choice_field(EarnsWhen, label="Earned when", column={"server_default": "completed"})
+    without_category_id: Mapped[int | None] = reference_field(
+        "product_category", table="product_category", label="Nothing is earned for", help="With the categories in it"
+    )
     point_value: Mapped[Decimal] = decimal_field(
         decimals=4, minimum=0, label="One point is worth", help="When redeemed, in the program's currency",
         column={"server_default": text("0.10")})  # fmt: skip
@@ -125,6 +136,7 @@ class LoyaltyTerms(Entity):
         minimum=0, label="Points for who comes", column={"server_default": text("0")}
     )
     program: Mapped[LoyaltyProgram] = relationship(back_populates="terms", lazy="selectin")
+    without_category: Mapped[ProductCategory | None] = relationship()
 
     __table_args__ = (UniqueConstraint("program_id", "version"),)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
-from sqlalchemy import func
+from sqlalchemy import Index, func, text
 from sqlalchemy.orm import Mapped, backref, relationship
 
 from crm.core.entity import About, Entity, Section
@@ -36,11 +36,12 @@ class Redemption(Entity):
 
     about = About(
         area="Loyalty", icon="gift", title="code",
-        columns=("code", "account", "customer", "reward", "points", "state", "created_at", "settled_at", "by"),
-        search=("code",), filters=("account", "reward", "points", "state", "by", "created_at", "settled_at"),
+        columns=("code", "account", "customer", "reward", "points", "state", "held_until", "created_at", "settled_at", "by"),
+        search=("code", "reference"),
+        filters=("account", "reward", "points", "state", "reference", "held_until", "by", "created_at", "settled_at"),
         sort=("created_at", "points"), within=("account", "party", "owner"), create=False, edit=False,
-        detail=(Section("Redemption", ("code", "account", "customer", "reward", "points", "state", "entry", "by", "created_at",
-                                       "settled_at", "reason")),),
+        detail=(Section("Redemption", ("code", "account", "customer", "reward", "points", "state", "held_until", "reference", "entry",
+                                       "by", "created_at", "settled_at", "reason")),),
         help="What points were spent on.",
     )  # fmt: skip
 
@@ -48,12 +49,20 @@ class Redemption(Entity):
     account_id: Mapped[int] = reference_field(
         "loyalty_account", table="loyalty_account", editable=False, label="Membership"
     )
-    reward_id: Mapped[int] = reference_field("reward", table="reward", editable=False)
+    reward_id: Mapped[int | None] = reference_field(
+        "reward", table="reward", editable=False, help="Empty: points are taken for something else"
+    )
     entry_id: Mapped[int] = reference_field("point_entry", table="point_entry", editable=False, label="Points taken",
                                             column={"unique": True})  # fmt: skip
     points: Mapped[int] = integer_field(editable=False, minimum=1)
     state: Mapped[RedemptionState] = choice_field(
         RedemptionState, editable=False, label="Status", column={"server_default": "held"}
+    )
+    held_until: Mapped[dt.datetime | None] = datetime_field(
+        editable=False, help="The points go back when it isn't given by then"
+    )
+    reference: Mapped[str | None] = text_field(
+        editable=False, max_length=120, column={"unique": True}, help="Of whoever asked for it; unique if given"
     )
     settled_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Given or voided")
     reason: Mapped[str | None] = long_text_field(editable=False, field_class=FieldClass.PERSONAL)
@@ -61,11 +70,14 @@ class Redemption(Entity):
     derived = {"customer": Field(kind="text", field_class=FieldClass.PERSONAL)}
     account: Mapped[LoyaltyAccount] = relationship(lazy="selectin",
         backref=backref("redemptions", order_by="Redemption.id.desc()", passive_deletes="all"))  # fmt: skip
-    reward: Mapped[Reward] = relationship(lazy="selectin")
+    reward: Mapped[Reward | None] = relationship(lazy="selectin")
     entry: Mapped[PointEntry] = relationship()
     by: Mapped[User | None] = relationship()
 
-    __table_args__ = (rule("settled_at", "(state = 'held') = (settled_at IS NULL)", "doesn't fit the status"),)
+    __table_args__ = (
+        rule("settled_at", "(state = 'held') = (settled_at IS NULL)", "doesn't fit the status"),
+        Index("ix_redemption_held", "held_until", "id", postgresql_where=text("state = 'held'")),
+    )
 
     @property
     def customer(self) -> str:

@@ -304,7 +304,7 @@ def test_points_go_out_of_the_lots_that_expire_first_and_back_into_the_same(memb
 
     assert told(redeem, account, by, reward=wanted.id) == ""
     assert left() == [100, 20, 0, 40]
-    assert told(redeem, account, by, reward=None) == "that is no reward of this program"
+    assert told(redeem, account, by, reward=None) == "say either for which reward or how many points"
     assert told(redeem, account, by, reward=wanted.id) == ""
     assert left() == [60, 0, 0, 40]
     assert told(redeem, account, by, reward=wanted.id) == ""
