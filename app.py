@@ -58,7 +58,6 @@ from jobs import queue, schedule
 from jobs import worker as workers
 from jobs.duplicates import cli_find
 from jobs.import_command import import_commands
-from jobs.import_command import ImportNotPossible, cli_import, cli_undo, import_options, in_pairs
 from jobs.loyalty_command import loyalty_commands
 from jobs.segment_command import segment_commands
 from migrations import database

@@ -106,7 +106,7 @@ def _loyalty(party: Any) -> dict[str, Any]:
     _asked(frozenset())
     face = face_named("loyalty_account")
     wanted = visible(face, actor()).where(LoyaltyAccount.party_id == party.id, LoyaltyAccount.state != Membership.ENDED)
-    found = db.session.scalars(wanted.options(*loads(face)).order_by(None).order_by(LoyaltyAccount.id)).all()
+    found: list[Any] = list(db.session.scalars(wanted.options(*loads(face)).order_by(None).order_by(LoyaltyAccount.id)))
     return {"items": documents(face, sorted(found, key=lambda one: not one.program.main), actor())}
 
 
