@@ -22,7 +22,7 @@ from werkzeug.test import TestResponse
 
 from admin_views.base import EntityView
 from crm.api import entering
-from crm.api.below import below, lists_below
+from crm.api.below import CHECK, CREDIT, LOYALTY, below, lists_below
 from crm.api.segments import TOLD
 from crm.commands import access
 from crm.commands.access import scope_names
@@ -77,6 +77,8 @@ API = {
     "api.refused_rows",
     "api.cancel_import",
 }
+# What is told below a record that needs the right to something else.
+NEEDED = {LOYALTY: ("loyalty_account",), CREDIT: ("credit_account",), CHECK: ("credit_account",)}
 FACES = [face for face in all_faces() if face.about.screen]
 API_FACES = [face for face in FACES if face.about.api]
 # Statuses by which somebody is let in: done, asked, or told what is wrong with what was sent.
@@ -264,7 +266,7 @@ def _api_tries(user: User | None, records: dict[str, int], *, scoped: bool = Tru
             needed = (
                 [related_face(face, relation)]
                 if relation
-                else [face_named(more) for more in TOLD.get(name, ((), ()))[1]]
+                else [face_named(more) for more in (TOLD[name][1] if name in TOLD else NEEDED.get(name, ()))]
             )
             if expected is IN and any(_permitted(user, more, "read") is None for more in needed):
                 expected = only(403)

@@ -107,7 +107,8 @@ def _loyalty(party: Any) -> dict[str, Any]:
     face = face_named("loyalty_account")
     wanted = visible(face, actor()).where(LoyaltyAccount.party_id == party.id, LoyaltyAccount.state != Membership.ENDED)
     found: list[Any] = list(db.session.scalars(wanted.options(*loads(face)).order_by(None).order_by(LoyaltyAccount.id)))
-    return {"items": documents(face, sorted(found, key=lambda one: not one.program.main), actor())}
+    found.sort(key=lambda one: not one.program.main)
+    return {"items": documents(face, found, actor())}
 
 
 def _check(party: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from tests.factories import make
 
 # Histories that are written by the database or tell of work done; and what is derived.
 NO_BUSINESS = {"audit_entry", "audit_value", "audit_head", "job", "job_item", "merge", "status_change", "stage_change", "alembic_version",
-               "segment_version", "user_session", "session", "duplicate_note", "duplicate_keys", "duplicate_weights"}  # fmt: skip
+               "segment_version", "user_session", "session", "duplicate_note", "loyalty_note", "duplicate_keys", "duplicate_weights"}  # fmt: skip
 
 
 def digest() -> dict[str, Any]:
