@@ -12,11 +12,13 @@ from admin_views.base import EntityView
 from admin_views.cells import asking, cell, initials, moment, present, title_of, tone_of
 from admin_views.lists import counted, may, page_of
 from admin_views.party_merges import CompareRoutes
-from crm.core.entity import Face, face_named
+from crm.commands.party_merges import MOST
+from crm.core.entity import Face, db, face_named
 from crm.models.parties import Party
 from crm.models.party_duplicates import CandidateState, DuplicateCandidate
+from crm.queries.duplicates import group_of
 from crm.queries.listing import count, fetch_page, read_query
-from crm.queries.scope import find
+from crm.queries.scope import find, visible
 
 SIDE_BY_SIDE = (
     "status", "kind", "type", "first_name", "last_name", "company_name", "date_of_birth", "email", "email2", "phone", "phone2",
@@ -59,14 +61,27 @@ class DuplicateView(CompareRoutes, EntityView):
         faces = [_seen_as(party) for party in parties]
         seen = [(face, party) for face, party in zip(faces, parties, strict=True) if face is not None]
         rows = [_row(name, faces, parties) for name in SIDE_BY_SIDE]
-        same = f"/admin/{self.face.plural}/compare/?" + urlencode([("id", party.id) for party in parties])
+        group = _group(candidate) if len(seen) == len(parties) else []
         return {"candidate": candidate, "heads": [_head(face, party) for face, party in zip(faces, parties, strict=True)],
                 "rows": [row for row in rows if row], "reasons": self._reasons(candidate),
-                "same_url": same if len(seen) == len(parties) else None,
+                "same_url": self._compare_url([one.id for one in group]) if group else None, "group": group[2:],
+                "pair_url": self._compare_url([party.id for party in parties]) if len(group) > 2 else None,
                 "decisions": [verb for verb in ("different", "later") if may(self.face, verb)]}  # fmt: skip
+
+    def _compare_url(self, ids: list[int]) -> str:
+        return url_for(".compare_view", id=ids)
 
     def _reasons(self, candidate: DuplicateCandidate) -> Any:
         return cell(self.face, candidate, "reasons") if present(self.face, ["reasons"]) else ""
+
+
+def _group(candidate: DuplicateCandidate) -> list[Party]:
+    """The two, and whoever else undecided pairs join with them, as far as the person sees them."""
+    statement = visible(face_named("party"), asking()).where(Party.archived_at.is_(None))
+    ids = group_of(candidate, MOST)
+    found = {party.id: party for party in db.session.scalars(statement.where(Party.id.in_(ids)))}
+    two = (candidate.first_party, candidate.second_party)
+    return [*two, *(found[one] for one in ids if one in found and found[one] not in two)]
 
 
 def _seen_as(party: Party) -> Face | None:

@@ -94,12 +94,13 @@ def search_changed() -> int:
     changed = Records.read(rows_of(ids))
     keys = keys_of(changed)
     _write_keys(changed, keys, ids)
-    pairs = {tuple(sorted((int(changed.ids[place]), party))) for place, party in sharing(keys, there=True)
+    known = model()
+    pairs = {tuple(sorted((int(changed.ids[place]), party))) for place, party in sharing(keys, known.crowded, there=True)
              if int(changed.ids[place]) != party}  # fmt: skip
     both = Records.read(rows_of({party for pair in pairs for party in pair}))
     there = [pair for pair in sorted(pairs) if set(pair) <= set(both.ids.tolist())]
     places = np.searchsorted(both.ids, np.array(there, np.int64).reshape(-1, 2))
-    found = find(both, model(), places)
+    found = find(both, known, places)
     _keep(found, 0, len(found))
     db.session.execute(_DROP_OF_THESE, _ids_of(found) | {"ids": ids})
     return len(noted)

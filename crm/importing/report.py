@@ -22,10 +22,13 @@ from crm.importing.plan import Plan
 from crm.importing.reading import Table
 from crm.importing.storage import uploads
 from crm.importing.targets import DOT, brought_face, landings
+from crm.models.access import User
 from crm.models.imports import Import
 from crm.models.parties import Party
+from crm.queries.duplicates import like_known_ones
 
 SAMPLE = 20
+LOOKED_AT, EXAMPLES = 500, 3  # new rows that are compared with who is there, and those that are told
 _NOT_TAKEN = "outcome IN ('refused', 'ambiguous')"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -170,6 +173,28 @@ def _doubts(connection: Connection, import_id: int, face: Face) -> list[str]:
         if number:
             lines.append(f"{number:,} {face.label_plural.lower()} {doubt.says}: please check")
     return lines
+
+
+def like_known(connection: Connection, import_id: int, face: Face, actor: User | None) -> list[str]:
+    """How many of the first new rows look like somebody who is there already, though nothing they are matched by says so."""
+    if face.entity is not Party:
+        return []
+    new = connection.execute(
+        text(
+            "SELECT record_id, line FROM import_row WHERE import_id = :import AND step = '' AND outcome = 'created' "
+            "ORDER BY line LIMIT :most"
+        ),
+        {"import": import_id, "most": LOOKED_AT},
+    )
+    lines: dict[int, int] = {record: line for record, line in new}  # noqa: C416 - rows are no pairs to the type checker
+    found = like_known_ones(connection, list(lines), face, actor) if lines else []
+    if not found:
+        return []
+    likeliest = sorted(sorted(found, key=lambda one: lines[one.new]), key=lambda one: -one.score)[:EXAMPLES]
+    named = "; ".join(f"row {lines[one.new]:,} like {one.code} ({one.reasons})" for one in likeliest)
+    among = f" of the first {LOOKED_AT:,} new ones" if len(lines) == LOOKED_AT else ""
+    number = "1 row looks" if len(found) == 1 else f"{len(found):,} rows look"
+    return [f"{number}{among} like somebody who is there already, and would be new: {named}"]
 
 
 def sample_rows(connection: Connection, import_id: int, face: Face) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from crm.core.jobs import Step
 from crm.importing.loading import Loader, totals
 from crm.importing.plan import Plan
 from crm.importing.reading import Table, open_table
-from crm.importing.report import cells_to_mend, count_remarks, sample_rows, write_annotated, write_refused
+from crm.importing.report import cells_to_mend, count_remarks, like_known, sample_rows, write_annotated, write_refused
 from crm.importing.rights import Rights
 from crm.importing.rows import RowReader
 from crm.importing.staging import CHUNK, clear, stage, staged_rows
@@ -162,7 +162,8 @@ def try_out(
             "counts": totals(counts),
             "rows": sample,
             "cells": cells_to_mend(work.table, work.plan, sample),
-            "remarks": count_remarks(connection, work.import_id, work.face, reader.remarks),
+            "remarks": like_known(connection, work.import_id, work.face, work.rights().person)
+            + count_remarks(connection, work.import_id, work.face, reader.remarks),
             "unfit": as_found([*reader.unfit(), *loader.not_found()], work.plan.words),
             "complete": complete,
             "annotated": write_annotated(connection, work.import_id, work.table, work.path.parent)

@@ -3,20 +3,22 @@ that somebody is about to enter."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import any_, bindparam, cast, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import aliased
 from sqlalchemy.types import BigInteger, Boolean, Integer, SmallInteger
 
 from crm.core.entity import Face, db, face_named
 from crm.core.permissions import Actor, accesses
-from crm.duplicates.finding import LIKELY, Model, find
+from crm.duplicates.finding import Model, find
 from crm.duplicates.keys import FAMILIES, MOST_STRONG, MOST_WEAK, RARE, STRONG, keys_of
 from crm.duplicates.records import Records
 from crm.models.duplicate_search import DuplicateNote, DuplicateWeights
@@ -24,10 +26,14 @@ from crm.models.parties import Party
 from crm.models.party_duplicates import CandidateState, DuplicateCandidate
 from crm.queries.scope import visible
 
+WORTH_ASKING = 0.2  # from this chance on somebody who enters a record is asked
 COMPARED = 50  # who share keys with a new record, the rarest keys first
 MOST = 5  # likely ones that are shown before saving
 # In the order of `crm.duplicates.records.GIVEN`. Where only the display name is known, its last word is the last name.
 _AS_GIVEN = ("email", "email2", "phone", "phone2")  # these come as they were typed
+# The field of a party by which a person sees each of them.
+_SEEN_AS = ("name", "name", "date_of_birth", "email", "email2", "phone", "phone2", "tax_id", "address", "address",
+            "postal_code", "city")  # fmt: skip
 _ROWS = """
 SELECT p.id, p.kind = 'organization',
        CASE WHEN p.kind <> 'organization' THEN coalesce(p.first_name,
@@ -50,12 +56,24 @@ SELECT place, id
  ORDER BY place, sum(1.0 / number) DESC, id
 """).bindparams(bindparam("places", type_=ARRAY(Integer)), bindparam("keys", type_=ARRAY(Integer)),
                 bindparam("most", type_=ARRAY(SmallInteger)), bindparam("strong", type_=ARRAY(Boolean)))  # fmt: skip
+_GROUP = text("""
+WITH RECURSIVE belongs (id) AS (
+    VALUES (CAST(:one AS bigint)), (:other)
+     UNION
+    SELECT c.id FROM belongs b CROSS JOIN LATERAL (
+           SELECT second_party_id AS id FROM duplicate_candidate WHERE first_party_id = b.id AND state IN ('open', 'later')
+            UNION ALL
+           SELECT first_party_id FROM duplicate_candidate WHERE second_party_id = b.id AND state IN ('open', 'later')) c
+     WHERE NOT EXISTS (SELECT FROM duplicate_candidate d WHERE d.state = 'different' AND (
+           (d.first_party_id = c.id AND d.second_party_id IN (:one, :other))
+           OR (d.second_party_id = c.id AND d.first_party_id IN (:one, :other)))))
+SELECT id FROM belongs LIMIT :most""")
 _OF_THESE = text(f"{_ROWS} AND p.id = ANY (:ids)").bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
 
 
 @dataclass(frozen=True)
 class LikelyOne:
-    """A record that may be the same as the one being entered: how likely, from 50 to 99, and why."""
+    """A record that may be the same as the one being entered: how likely, from 20 to 99, and why."""
 
     party: Party
     score: int
@@ -88,13 +106,13 @@ def model() -> Model:
     return known[1]
 
 
-def sharing(keys: NDArray[np.int32], *, there: bool) -> list[tuple[int, int]]:
+def sharing(keys: NDArray[np.int32], crowded: frozenset[int], *, there: bool) -> list[tuple[int, int]]:
     """(place in `keys`, id of a party) of all that share one strong key or two weak ones, or a weak one that few have; of
     each place those first who share what is rarest.
 
-    `there` says whether the records of the keys are in the database themselves: a key that too many share says nothing.
+    `there` says whether the records of the keys are in the database themselves: a key that too many share says nothing,
+    and those in `crowded` aren't even asked for.
     """
-    crowded = model().crowded
     asked: dict[tuple[int, int], bool] = {}
     for family, name in enumerate(FAMILIES):
         for place in np.flatnonzero(keys[:, family]).tolist():
@@ -140,8 +158,8 @@ def likely_duplicates(face: Face, values: Mapping[str, Any], actor: Actor) -> li
     row = _row_of(seen)
     if not any(row[2:]):
         return []
-    one = Records.read([row])
-    ids = [party for _, party in sharing(keys_of(one), there=False)]
+    known = model()
+    ids = [party for _, party in sharing(keys_of(Records.read([row])), known.crowded, there=False)]
     if not ids:
         return []
     reached = set(
@@ -150,11 +168,63 @@ def likely_duplicates(face: Face, values: Mapping[str, Any], actor: Actor) -> li
     others = rows_of([party for party in ids if party in reached][:COMPARED])
     both = Records.read([row, *others])
     pairs = np.stack([np.zeros(len(others), np.int64), np.arange(1, len(others) + 1)], axis=1)
-    found = find(both, model(), pairs, least=LIKELY)
+    found = find(both, known, pairs, least=WORTH_ASKING)
     numbers = [int(both.ids[found.pairs[place, 1]]) for place in range(min(MOST, len(found)))]
     parties = {party.id: party for party in db.session.scalars(select(Party).where(Party.id.in_(numbers)))}
     return [LikelyOne(parties[number], score_of(found.chances[place]), found.reasons(place))
             for place, number in enumerate(numbers)]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LikeOne:
+    """That a new record (by its id) looks like one that is there (by its code)."""
+
+    new: int
+    code: str
+    score: int
+    reasons: str
+
+
+def like_known_ones(connection: Connection, ids: Sequence[int], face: Face, actor: Actor | None) -> list[LikeOne]:
+    """For each of these new records that looks like one which was there before them the likeliest one, the new ones seen
+    through the connection that made them. Without an actor, as at the command line, all is seen; an actor is told only of
+    records that he may reach, and by fields that he sees."""
+    may = None if actor is None else accesses(actor, face)
+    hidden = [
+        place for place, name in enumerate(_SEEN_AS, 2) if may is not None and not (name in may and may[name].shows)
+    ]
+    rows = [[None if place in hidden else value for place, value in enumerate(row)]
+            for row in sorted(tuple(row) for row in connection.execute(_OF_THESE, {"ids": list(ids)}))]  # fmt: skip
+    known = model()
+    shared = sharing(keys_of(Records.read(rows)), known.crowded, there=False)
+    among = {party for _, party in shared} - set(ids)
+    seen = select(Party.id) if actor is None else visible(face_named("party"), actor).with_only_columns(Party.id)
+    reached = set(db.session.scalars(seen.where(Party.id == any_(cast(sorted(among), ARRAY(BigInteger))))))
+    others = {row[0]: (place, row) for place, row in enumerate(rows_of(reached), len(rows))}
+    times: Counter[int] = Counter()
+    pairs = []
+    for place, party in shared:
+        if party in others and times[place] < COMPARED:
+            times[place] += 1
+            pairs.append((place, others[party][0]))
+    both = Records.read([*rows, *(row for _, row in others.values())])
+    found = find(both, known, np.array(pairs, np.int64).reshape(-1, 2))
+    best: dict[int, int] = {}
+    for at, (place, _) in enumerate(found.pairs.tolist()):
+        best.setdefault(place, at)
+    numbers = {at: int(both.ids[found.pairs[at, 1]]) for at in best.values()}
+    named = select(Party).where(Party.id.in_(numbers.values()))
+    codes = {party.id: party.code for party in db.session.scalars(named)}
+    return [LikeOne(int(both.ids[place]), codes[numbers[at]], score_of(found.chances[at]), found.reasons(at))
+            for place, at in sorted(best.items())]  # fmt: skip
+
+
+def group_of(candidate: DuplicateCandidate, most: int) -> list[int]:
+    """The parties that undecided pairs join with these two over any number of steps, the two first and then the nearest,
+    at most so many; without who was said not to be one of the two."""
+    return list(
+        db.session.scalars(_GROUP, {"one": candidate.first_party_id, "other": candidate.second_party_id, "most": most})
+    )
 
 
 def score_of(chance: float) -> int:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import make_url, select, text
 
 from crm.commands.access import create_user
+from crm.commands.duplicate_search import search_changed
 from crm.core.command import Refused
 from crm.core.entity import db, face_named
 from crm.core.spreadsheets import neutral, plain
@@ -272,6 +273,22 @@ def test_the_refused_rows_can_be_mended_and_sent_again(bring):
     assert counts(bring(mended)) == {"created": 2}
     assert party("c@x.org").name == "@Cyd"
     assert party("b@x.org").name == "=Bob"
+
+
+def test_a_check_tells_which_new_rows_look_like_somebody_who_is_there(bring, face, session, as_user):
+    bring("name,email,phone\nAnn Lee,ann.lee@x.org,+4930123456\n")
+    search_changed()
+    data = "name,email,phone\nBo Xu,bo@x.org,\nAnne Lee,ann.lee@x.org,+4930123456\n"
+
+    def remarks(by: int | None) -> list[str]:
+        record, _ = draft(face, io.BytesIO(data.encode()), f"{by}.csv", by=by, duplicates=Duplicates.CREATE)
+        return [one for one in check_now(record)["remarks"] if "there already" in one]
+
+    (told,) = remarks(None)
+    code = party("ann.lee@x.org").code
+    assert told == (f"1 row looks like somebody who is there already, and would be new: row 3 like {code} "
+                    "(same last name; same e-mail; same phone; first name alike)")  # fmt: skip
+    assert remarks(as_user("sales_rep").user_id) == [], "it isn't one of theirs"
 
 
 def test_a_check_writes_nothing_and_tells_what_the_import_then_does(bring, face, session):

@@ -71,13 +71,16 @@ def test_pairs_are_decided_one_after_the_other_the_likeliest_first(session, as_u
     shown = page()
     assert "97 %" in shown
     assert "same e-mail; other phone" in shown
-    assert f'href="/admin/duplicates/compare/?id={one.id}&amp;id={two.id}" data-key="s"' in shown
+    assert f'href="/admin/duplicates/compare/?id={one.id}&amp;id={two.id}&amp;id={three.id}" data-key="s"' in shown
+    assert f'href="/admin/duplicates/compare/?id={one.id}&amp;id={two.id}">Compare only these two' in shown
+    assert "One of a group of 3" in shown
     assert re.search(r'<tr class="differs"><th scope="row">Phone<', shown)
     assert "60 %" in page(flt_score_le=90), "filters of the list hold here too"
     sent = {"confirm": "1", "next": "/admin/duplicates/decide/"}
     answer = person.client.post("/admin/duplicates/action/", data=sent | {"rowid": first.id, "action": "different"})
     assert answer.location == "/admin/duplicates/decide/"
     assert "60 %" in page()
+    assert "group" not in page(), "one of them was said to be another"
     person.client.post("/admin/duplicates/action/", data=sent | {"rowid": second.id, "action": "later"})
     assert "Nothing to decide" in page()
     session.expire_all()
