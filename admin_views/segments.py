@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from babel.dates import format_date
-from flask import render_template, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask_admin import expose
 from markupsafe import Markup
 from sqlalchemy import func, select
 
 from admin_views.base import EntityView
-from admin_views.cells import moment, title_of
-from admin_views.lists import endpoint, may, page_of
+from admin_views.cells import asking, moment, title_of
+from admin_views.forms import described, form_class, summary
+from admin_views.lists import endpoint, may, page_of, refuse
 from admin_views.segment_builder import BuilderRoutes
 from admin_views.tabs import Tab
+from crm.commands import records
 from crm.commands.segment_refresh import can_be, under_way
+from crm.core.command import WrongInput
 from crm.core.days import today
 from crm.core.entity import db, face_named
 from crm.core.jobs import Job
 from crm.models.segment_choices import RefreshState, SegmentType
 from crm.models.segments import Segment, SegmentMembership, SegmentRefresh, SegmentVersion
+from crm.queries.listing import read_query
 from crm.queries.segment_rules.dependence import used_by
+from crm.queries.segment_rules.from_filters import NoRule, rule_of_query
+from crm.queries.segment_rules.reading import read_rule
+from crm.queries.segment_rules.trying import count
+from crm.queries.segment_rules.words import in_words
 from crm.queries.segment_trends import told, weekly
 
 SOON = 30  # days
@@ -35,6 +45,7 @@ class SegmentView(BuilderRoutes, EntityView):
     rights = EntityView.rights | {
         "rule_view": "edit", "build_view": "edit", "tell_view": "edit", "some_view": "edit", "explain_view": "edit",
         "review_view": "edit", "keep_view": "edit", "progress_view": "read", "trend_view": "read", "rules_view": "read",
+        "from_list_view": "create",
     }  # fmt: skip
 
     def detail_extras(self, record: Segment) -> dict[str, Any]:
@@ -105,6 +116,40 @@ class SegmentView(BuilderRoutes, EntityView):
                          flt_expires_on_le=day + dt.timedelta(days=SOON))  # fmt: skip
         words = "membership ends" if number == 1 else "memberships end"
         return [{"tone": "warning", "title": f"{number:,} {words} within {SOON} days", "url": listed}]
+
+    @expose("/from-list/", methods=("GET", "POST"))
+    def from_list_view(self) -> Any:
+        """A segment whose rule says what a list of customers is filtered by."""
+        customers = face_named("customer")
+        if not may(customers, "read"):
+            refuse(customers, "read")
+        query = read_query(customers, self._list_pairs())
+        back = url_for("customers.index_view") + f"?{query.address}"
+        try:
+            rule = rule_of_query(query, asking())
+        except NoRule as reason:
+            flash(f"No segment was made: {reason}.", "bad")
+            return redirect(back, 303)
+        form = form_class([self.face.field("name")])(request.form if request.method == "POST" else None)
+        errors: Mapping[str, str] = {}
+        if request.method == "POST":
+            given = {"name": request.form.get("name", ""), "type": SegmentType.DYNAMIC.value, "rule": json.dumps(rule)}
+            try:
+                made = records.create(
+                    self.face, records.read_values(self.face, given, asking(), new=True, on_screen=True), asking()
+                )
+                flash(f"Segment {self._title(made)} was made; its members are worked out within a minute.", "good")
+                return redirect(url_for(".details_view", id=made.id), 303)
+            except WrongInput as fault:
+                errors = fault.errors
+        form.blame(errors)
+        node = read_rule(rule, asking())
+        words = in_words(node)
+        what = [f"{words[:1].upper()}{words[1:]}.", f"That is {count(node, asking()).words} customers now."]
+        return self._confirm_page(
+            "Save this filter as a segment?", what, [], 0, url_for(".from_list_view"), query.parameters(), "Make the segment", icon="chart-pie",
+            cancel_url=back, fields=[described(field) for field in form._fields.values()], errors=summary(form, errors),
+            status=422 if errors else 200)  # fmt: skip
 
     # What is under way
 

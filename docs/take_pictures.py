@@ -2,7 +2,7 @@
 
     CRM_ADMIN_PASSWORD=… python docs/take_pictures.py http://127.0.0.1:8000 admin@customer-desk.local [NAME…]
 
-Take a desk of its own, with demo data (`flask demo --customers 3000`): a view is saved there, a customer changed, a file
+Take a desk of its own, with demo data (`flask demo --customers 3000`, `flask segments install`): a view is saved there, a customer changed, a file
 imported.
 """
 
@@ -134,6 +134,11 @@ def a_board(page: Page) -> None:
     page.goto("/admin/deals/board/")
 
 
+def a_rule(page: Page) -> None:
+    _named(page, "segments", "At risk")
+    page.get_by_role("link", name="Change the rule").click()
+
+
 def a_conversion(page: Page) -> None:
     _named(page, "leads", "Sofia")
     page.get_by_role("link", name="Convert").first.click()
@@ -196,7 +201,7 @@ def a_history(page: Page) -> None:
 SCREENS: dict[str, Callable[[Page], None]] = {
     "list": a_list, "form": a_form, "detail": a_record, "conflict": a_conflict, "history": a_history, "import-file": a_file,
     "wizard": a_wizard, "import-preview": a_preview, "import-report": a_report, "jobs": the_jobs, "rights": the_rights,
-    "customer": a_customer, "timeline": a_timeline, "vehicles": the_vehicles, "board": a_board, "conversion": a_conversion,
+    "customer": a_customer, "timeline": a_timeline, "vehicles": the_vehicles, "board": a_board, "rule": a_rule, "conversion": a_conversion,
     "order": an_order, "ticket": a_ticket, "quote": a_quote, "home": home, "bulk": many_at_once, "question": a_question,
     "menu": the_menu,
 }  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Integer,
     case,
     cast,
@@ -151,14 +152,16 @@ def forget_unchanged() -> int:
 
 
 def end_memberships() -> int:
-    """Whoever's last day has passed leaves, pinned or not. Answers how many."""
-    over = (
-        select(SegmentMembership.id)
-        .where(SegmentMembership.left_at.is_(None), SegmentMembership.expires_on < today())
-        .limit(5_000)
-    )
+    """Whoever's last day has passed leaves, pinned or not, and everybody a segment that has ended. Answers how many."""
+    ended = select(Segment.id).where(Segment.valid_until < today())
+    # One after the other: each has its index.
+    return _end(SegmentMembership.expires_on < today()) + _end(SegmentMembership.segment_id.in_(ended))
+
+
+def _end(over: ColumnElement[bool]) -> int:
+    some = select(SegmentMembership.id).where(SegmentMembership.left_at.is_(None), over).limit(5_000)
     statement = (
-        update(SegmentMembership).where(SegmentMembership.id.in_(over)).values(left_at=func.clock_timestamp(), pin=None)
+        update(SegmentMembership).where(SegmentMembership.id.in_(some)).values(left_at=func.clock_timestamp(), pin=None)
     )
     ended = 0
     while True:

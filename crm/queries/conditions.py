@@ -42,12 +42,12 @@ def compile_condition(face: Face, field: Field, op: str, raw: str) -> ColumnElem
         return blank(field, column, op)
     try:
         if op in WITH_PERIOD:
-            return in_period(field, column, op, _period(field, raw))
+            return in_period(field, column, op, period_of(field, raw))
         if op == "contains" and field.family == "list":
             return has_one(column, [_read_one(field, raw)], op)
         if op in {"contains", "starts"}:
             return _like(face, field, column, op, raw)
-        values = [read(field, part) for part in _split(raw)] if op in MANY else [read(field, raw)]
+        values = [read(field, part) for part in split(raw)] if op in MANY else [read(field, raw)]
     except BadCondition:
         raise
     except ValueError as fault:
@@ -61,7 +61,7 @@ def _linked(face: Face, field: Field, op: str, raw: str) -> ColumnElement[bool]:
     rows, value = field.linked()
     if op not in WITHOUT_VALUE:
         try:
-            values = [read(field, part) for part in (_split(raw) if op in MANY else [raw])]
+            values = [read(field, part) for part in (split(raw) if op in MANY else [raw])]
         except ValueError as fault:
             raise BadCondition(f"{field.label}: {fault}") from None
         rows = rows.where(value.in_(values))
@@ -87,14 +87,16 @@ def read(field: Field, raw: str) -> Any:
     return value
 
 
-def _split(raw: str) -> list[str]:
+def split(raw: str) -> list[str]:
+    """A list in the text of a filter. Raises ValueError."""
     parts = [part.strip() for part in raw.split(",") if part.strip()]
     if not parts or len(parts) > 200:
         raise ValueError("give 1 to 200 values, separated by commas")
     return parts
 
 
-def _period(field: Field, raw: str) -> Period:
+def period_of(field: Field, raw: str) -> Period:
+    """A period in the text of a filter. Raises BadCondition."""
     found = re.fullmatch(r"\s*(\d{1,5})\s*(d|day|days|w|week|weeks|m|month|months|y|year|years)?\s*", raw)
     if not found:
         raise BadCondition(f"{field.label}: write a period like 90 days, 3 months or 1 year")

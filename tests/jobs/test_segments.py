@@ -100,7 +100,9 @@ def test_segments_count_between_their_days_and_memberships_to_their_last(session
     party = make(CUSTOMER, name="Ann", industry="Retail")
     over, coming, last = (dynamic(industry("Retail"), **more) for more in (
         {"valid_until": day - dt.timedelta(days=1)}, {"valid_from": day + dt.timedelta(days=1)}, {"valid_until": day}))  # fmt: skip
-    make(MEMBERSHIP, segment_id=over.id, party_id=party.id)
+    by_hand_over = make(SEGMENT, valid_until=day - dt.timedelta(days=1))
+    for ended in (over, by_hand_over):
+        make(MEMBERSHIP, segment_id=ended.id, party_id=party.id)
     hand = make(SEGMENT)
     for until, pin in ((day - dt.timedelta(days=1), Pin.IN), (day, None)):
         make(
@@ -111,7 +113,7 @@ def test_segments_count_between_their_days_and_memberships_to_their_last(session
             pin=pin,
         )
     work(ask_refresh(None, by=None))
-    assert [now_in(one) for one in (over, coming, last)] == [set(), set(), {"Ann"}]
+    assert [now_in(one) for one in (over, by_hand_over, coming, last)] == [set(), set(), set(), {"Ann"}]
     assert now_in(hand) == {day.isoformat()}
     assert end_memberships() == 0
 

@@ -1,0 +1,152 @@
+"""The page of a segment, and segments that are made of what a list is filtered by."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any
+
+from sqlalchemy import select
+
+from crm.commands.segment_refresh import ask_refresh
+from crm.core.entity import face_named
+from crm.core.jobs import Job, JobState
+from crm.models.segment_choices import Pin, SegmentType
+from crm.models.segments import Segment, SegmentMembership
+from tests.factories import make
+
+CUSTOMER, SEGMENT, MEMBERSHIP, REFRESH = (
+    face_named(name) for name in ("customer", "segment", "segment_membership", "segment_refresh")
+)
+RETAIL = {"field": "industry", "op": "eq", "value": "Retail"}
+NOW = dt.datetime.now(dt.UTC)
+
+
+def test_the_page_tells_who_is_in_how_that_came_and_what_is_wrong(session, as_user):
+    segment = make(SEGMENT, name="Shops", type="dynamic", rule={"all": [RETAIL]})
+    make(SEGMENT, name="Without shops", type="dynamic", rule={"none": [{"in_segment": "shops"}]})
+    segment.rule = {"all": [RETAIL, {"related": "orders"}]}
+    inside, left = (make(CUSTOMER, name=name) for name in ("In", "Left"))
+    make(
+        MEMBERSHIP,
+        segment_id=segment.id,
+        party_id=inside.id,
+        entered_at=NOW - dt.timedelta(days=20),
+        expires_on=NOW.date(),
+    )
+    make(
+        MEMBERSHIP,
+        segment_id=segment.id,
+        party_id=left.id,
+        entered_at=NOW - dt.timedelta(days=40),
+        left_at=NOW - dt.timedelta(days=1),
+    )
+    make(REFRESH, segment_id=segment.id, state="done", members=2, entered=2, gone=0, started_at=NOW, finished_at=NOW)
+    make(
+        REFRESH, segment_id=segment.id, state="failed", error="The rule can't be taken", started_at=NOW, finished_at=NOW
+    )
+    session.commit()
+    person = as_user("admin").client
+    page = person.get(f"/admin/segments/details/?id={segment.id}").text
+    assert "Industry is “Retail” and has orders." in page
+    assert f'href="/admin/customers/?flt_segment_eq={segment.id}"' in page
+    assert "The last refresh failed" in page
+    assert "1 membership ends within 30 days" in page
+    assert ">Without shops</a>" in page
+    trend = person.get(f"/admin/segments/trend/?id={segment.id}").text
+    rows = re.findall(
+        r'data-label="Members">(\d+)</td><td class="num" data-label="Entered">(\d+)</td><td class="num" data-label="Left">(\d+)',
+        trend,
+    )
+    assert rows[0] == ("1", "0", "1")
+    assert rows[1] == ("2", "0", "0")
+    assert rows[6] == ("0", "0", "0")
+    rules = person.get(f"/admin/segments/rules/?id={segment.id}").text
+    assert re.search(r"New: </span>has orders</span>", rules)
+    assert f'href="/admin/segments/rule/?id={segment.id}&amp;version=1"' in rules
+    again = person.get(f"/admin/segments/rule/?id={segment.id}&version=1").text
+    assert 'rule-words">Industry is “Retail”.' in again
+    assert person.get(f"/admin/segments/rule/?id={segment.id}&version=9").status_code == 404
+
+
+def test_a_refresh_is_watched_until_it_has_ended(session, as_user):
+    segment = make(SEGMENT, type="dynamic", rule={"all": [RETAIL]})
+    person = as_user("admin")
+    job = ask_refresh([segment.id], by=person.user_id)
+    session.commit()
+    watched = person.client.get(f"/admin/segments/details/?id={segment.id}").text
+    assert f'hx-get="/admin/segments/progress/?id={segment.id}"' in watched
+    session.get_one(Job, job.id).state = JobState.DONE
+    make(REFRESH, segment_id=segment.id, state="done", members=7, entered=4, gone=1, started_at=NOW, finished_at=NOW)
+    session.commit()
+    ended = person.client.get(f"/admin/segments/progress/?id={segment.id}").text
+    assert "4 entered, 1 left, 7 are in" in ended
+    assert "hx-get" not in ended
+
+
+def test_what_a_list_is_filtered_by_becomes_a_segment_or_the_filter_that_cannot_is_named(session, as_user):
+    vip = make(SEGMENT, name="Very few")
+    for name in ("Ann", "Bo"):
+        make(CUSTOMER, name=name, industry="Retail", employees=20)
+    session.commit()
+    person = as_user("admin").client
+    filters = (
+        f"flt_industry_eq=Retail&flt_employees_between=5,50&flt_created_at_within_last=3+months&flt_segment_ne={vip.id}"
+    )
+    shown = person.get(f"/admin/customers/?{filters}").text
+    assert "/admin/segments/from-list/?flt_industry_eq=Retail" in shown
+    asked = person.get(f"/admin/segments/from-list/?{filters}").text
+    assert "That is 2 customers now." in asked
+    assert "not (in the segment “Very few”)" in asked
+    sent = dict(pair.split("=") for pair in filters.replace("+", " ").split("&"))
+    assert person.post("/admin/segments/from-list/", data=sent | {"name": "very few"}).status_code == 422
+    made = person.post("/admin/segments/from-list/", data=sent | {"name": "Small shops"})
+    assert made.status_code == 303
+    kept = session.scalars(select(Segment).where(Segment.name == "Small shops")).one()
+    assert (kept.type, kept.rule) == (SegmentType.DYNAMIC, {"all": [
+        RETAIL, {"field": "employees", "op": "between", "value": [5, 50]}, {"field": "created_at", "op": "within_last", "value": {"months": 3}},
+        {"none": [{"in_segment": "Very few"}]}]})  # fmt: skip
+    for query, says in (
+        ("search=ann", "the search"),
+        ("flt_segment_empty=1", "“Segment”"),
+        ("flt_status_eq=archived", "archived"),
+    ):
+        refused = person.get(f"/admin/segments/from-list/?{query}")
+        assert refused.status_code == 303
+        assert says in person.get(refused.location).text
+
+
+def act(person: Any, segment: Segment, verb: str, **values: str) -> Any:
+    return person.client.post(
+        "/admin/segments/action/", data={"action": verb, "rowid": str(segment.id), "confirm": "1"} | values
+    )
+
+
+def test_segments_are_cloned_and_made_static_and_dynamic(session, as_user):
+    person = as_user("admin")
+    segment = make(SEGMENT, name="Shops", type="dynamic", rule={"all": [RETAIL]})
+    party, kept_out = make(CUSTOMER), make(CUSTOMER)
+    make(MEMBERSHIP, segment_id=segment.id, party_id=party.id, pin=Pin.IN)
+    make(MEMBERSHIP, segment_id=segment.id, party_id=kept_out.id, pin=Pin.OUT, entered_at=NOW, left_at=NOW)
+    session.commit()
+    act(person, segment, "make_static")
+    session.expire_all()
+    assert segment.type is SegmentType.STATIC
+    assert {one.pin for one in session.scalars(select(SegmentMembership))} == {None}
+    act(person, segment, "clone", name="Copy")
+    copied = session.scalars(select(Segment).where(Segment.name == "Copy")).one()
+    assert [
+        one.party_id
+        for one in session.scalars(select(SegmentMembership).where(SegmentMembership.segment_id == copied.id))
+    ] == [party.id]
+    act(person, segment, "clone", name="COPY")
+    assert session.scalar(select(Segment.id).where(Segment.name == "COPY")) is None
+    act(person, segment, "make_dynamic", keep="true")
+    session.expire_all()
+    assert segment.type is SegmentType.DYNAMIC
+    pins = {
+        one.party_id: one.pin
+        for one in session.scalars(select(SegmentMembership).where(SegmentMembership.segment_id == segment.id))
+    }
+    assert pins == {party.id: Pin.IN, kept_out.id: None}
+    assert session.scalar(select(Job.id).where(Job.label == "Refresh of a segment")) is not None
