@@ -22,6 +22,7 @@ from crm.commands.credit_orders import accept_what_fits
 from crm.commands.duplicate_search import search_changed, search_when_due
 from crm.commands.exports import delete_expired
 from crm.commands.loyalty_earning import earn_for_changed
+from crm.commands.loyalty_referrals import reward_first_purchases
 from crm.commands.loyalty_tiers import check_tiers
 from crm.commands.loyalty_upkeep import expire_all, void_overdue
 from crm.commands.parties import unblock
@@ -118,6 +119,7 @@ DUTIES = (
     Duty("look for duplicates among all at night", 600, lambda: run_in_transaction(search_when_due)),
     Duty("accept orders that fit into their customer's credit by now", 30, accept_what_fits),
     Duty("enter what orders earn", 10, earn_for_changed),
+    Duty("reward referrals whose customer has bought", 300, reward_first_purchases),
     Duty("give back points that were held for too long", 60, void_overdue),
     Duty("write off points whose day is over", 600, expire_all),
     Duty("put members onto their tiers at night", 600, check_tiers),

@@ -174,7 +174,8 @@ DELIVERED: dict[str, Delivered] = {
         (*_show("*", MASKED, CONTACT, FINANCIAL, PERSONAL, SPECIAL, KYC), *_show("user.name", READ), *_show("team_member.who", READ))),
     "finance": Delivered(
         "Finance", "Invoices and payments; reads the rest",
-        (*_READER, *_all("credit_account.create", "credit_account.edit", "credit_account.review", "credit_account.export", "invoice.*", *_PAID),
+        (*_READER, *_all("credit_account.create", "credit_account.edit", "credit_account.review", "credit_account.export", "invoice.*", *_PAID,
+                         "loyalty_account.pay_out", "loyalty_account.set_off"),
          *_none(*_DECIDING)),
         (*_show("business.*", READ, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_show("Credit.*", WRITE, OPEN, FINANCIAL), *_COMMON,
          *_TASKS)),

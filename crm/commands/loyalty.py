@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import select
-
 from crm.commands.communications import refuse_archived
 from crm.commands.ledger_entries import enter
 from crm.commands.loyalty_earning import line_of, reckon
-from crm.commands.loyalty_entries import adjusted, enter_points, expiry_of, next_source, refuse_unless_open, terms_of
+from crm.commands.loyalty_entries import adjusted, enter_points, next_source, refuse_unless_open, terms_of
 from crm.commands.loyalty_tiers import climb
 from crm.commands.loyalty_upkeep import expire_some
 from crm.core.command import Refused, command
@@ -19,10 +17,10 @@ from crm.core.entity import db
 from crm.core.fields import FieldClass, field_of
 from crm.models.access import User
 from crm.models.loyalty_accounts import LoyaltyAccount
-from crm.models.loyalty_choices import Membership, PointKind, RedemptionState, ReferralState
+from crm.models.loyalty_choices import Membership, PointKind, RedemptionState
 from crm.models.loyalty_programs import LoyaltyProgram, LoyaltyTier, Reward
 from crm.models.loyalty_requests import PointRequest
-from crm.models.loyalty_rewards import Redemption, Referral
+from crm.models.loyalty_rewards import Redemption
 from crm.models.sales_orders import Order
 
 _REASON = field_of("long_text", required=True, field_class=FieldClass.PERSONAL)
@@ -190,7 +188,7 @@ def _settle(redemption: Redemption, to: RedemptionState) -> None:
     redemption.state, redemption.settled_at = to, dt.datetime.now(dt.UTC)
 
 
-# Programs and referrals
+# Programs
 
 
 @command(LoyaltyProgram, "Expire points", icon="hourglass", tone="warning",
@@ -199,37 +197,3 @@ def expire(program: LoyaltyProgram, *, by: User) -> None:
     """Write off what is left of lots whose day is over. It also happens by itself, every night."""
     while expire_some(program.id, by=by.id)[0]:
         pass
-
-
-@command(
-    Referral,
-    "Reward both",
-    icon="gift",
-    tone="good",
-    applies=lambda referral: referral.state is not ReferralState.REWARDED,
-)
-def reward(referral: Referral, *, by: User) -> None:
-    """Enter the bonus for who referred and who came, in the program of the referral, once."""
-    refuse_archived(referral.referrer)
-    if referral.state is ReferralState.REWARDED:
-        raise Refused("both have their bonus already")
-    if referral.referred is None or referral.program_id is None:
-        raise Refused("say first which customer came, and by which program it is rewarded")
-    terms = terms_of(referral.program_id)
-    if terms is None:
-        raise Refused("the program has no terms yet")
-    given = {
-        "referrer": (referral.referrer_id, terms.referrer_bonus),
-        "referred": (referral.referred_id, terms.referred_bonus),
-    }
-    for side, (party_id, points) in given.items():
-        account = db.session.scalars(select(LoyaltyAccount).where(
-            LoyaltyAccount.party_id == party_id, LoyaltyAccount.program_id == referral.program_id,
-            LoyaltyAccount.state == Membership.ACTIVE)).first()  # fmt: skip
-        if account is None:
-            raise Refused(f"the {side} is no member of the program")
-        if points:
-            enter_points(account, PointKind.BONUS, points, source=f"referral:{referral.id}:{side}", by=by, expires_on=expiry_of(account),
-                   reason="Referral")  # fmt: skip
-    referral.referrer_bonus, referral.referred_bonus = terms.referrer_bonus, terms.referred_bonus
-    referral.state, referral.rewarded_at = ReferralState.REWARDED, dt.datetime.now(dt.UTC)

@@ -18,7 +18,8 @@ from sqlalchemy import select, text
 from crm.commands import access, demo, records
 from crm.commands.credit import allocate, approve, credit, hold, refuse, release, take_back, withdraw
 from crm.commands.demo_catalogue import load_catalogue
-from crm.commands.loyalty import accept_terms, adjust, capture, earn, expire, redeem, reward, void
+from crm.commands.loyalty import accept_terms, adjust, capture, earn, expire, redeem, void
+from crm.commands.loyalty_referrals import reward
 from crm.core.audit import Acting, acting_as
 from crm.core.command import WrongInput, perform
 from crm.core.entity import db, face_named
