@@ -16,6 +16,7 @@ from admin_views.lists import may, page_of
 from admin_views.segment_tree import Draft
 from admin_views.segment_widgets import Builder, shown
 from crm.commands import records
+from crm.commands.segment_refresh import ask_anew
 from crm.commands.segment_rules import why_not
 from crm.core.command import Refused, WrongInput
 from crm.core.entity import Face, db, face_named
@@ -216,6 +217,7 @@ class BuilderRoutes:
         except (WrongInput, Refused) as fault:
             flash(f"The rule was not saved: {fault}.", "bad")
             return redirect(here, 303)
+        ask_anew(segment, by=asking().id)
         flash(f"The rule of {self._title(segment)} was saved.", "good")
         return redirect(here, 303)
 

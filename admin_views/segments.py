@@ -14,13 +14,13 @@ from markupsafe import Markup
 from sqlalchemy import func, select
 
 from admin_views.base import EntityView
-from admin_views.cells import asking, moment, title_of
+from admin_views.cells import asking, html, moment, title_of
 from admin_views.forms import described, form_class, summary
 from admin_views.lists import endpoint, may, page_of, refuse
 from admin_views.segment_builder import BuilderRoutes
 from admin_views.tabs import Tab
 from crm.commands import records
-from crm.commands.segment_refresh import can_be, under_way
+from crm.commands.segment_refresh import ask_anew, can_be, under_way
 from crm.core.command import WrongInput
 from crm.core.days import today
 from crm.core.entity import db, face_named
@@ -81,9 +81,9 @@ class SegmentView(BuilderRoutes, EntityView):
         if done:
             last = done[0]
             listed = url_for("segment_refreshes.index_view", flt_segment_eq=record.id)
-            figures += [{"label": "Entered", "value": f"{last.entered or 0:,}", "hint": "at the last refresh", "url": listed},
-                        {"label": "Left", "value": f"{last.gone or 0:,}", "hint": "at the last refresh", "url": listed},
-                        {"label": "Refreshed", "value": moment(last.finished_at) if last.finished_at else ""}]  # fmt: skip
+            when = html("refreshed %s", moment(last.finished_at)) if last.finished_at else ""
+            figures += [{"label": "Entered", "value": f"{last.entered or 0:,}", "hint": when, "url": listed},
+                        {"label": "Left", "value": f"{last.gone or 0:,}", "hint": when, "url": listed}]  # fmt: skip
         return figures
 
     def _alerts(self, record: Segment, refreshes: list[SegmentRefresh]) -> list[dict[str, str]]:
@@ -138,7 +138,8 @@ class SegmentView(BuilderRoutes, EntityView):
                 made = records.create(
                     self.face, records.read_values(self.face, given, asking(), new=True, on_screen=True), asking()
                 )
-                flash(f"Segment {self._title(made)} was made; its members are worked out within a minute.", "good")
+                ask_anew(made, by=asking().id)
+                flash(f"Segment {self._title(made)} was made.", "good")
                 return redirect(url_for(".details_view", id=made.id), 303)
             except WrongInput as fault:
                 errors = fault.errors

@@ -86,6 +86,13 @@ def ask_refresh(ids: Iterable[int] | None, *, by: int | None, changed: bool = Fa
         raise Refused("a refresh is under way already") from None
 
 
+def ask_anew(segment: Segment, *, by: int) -> None:
+    """After a change of its rule: work out at once who is in. What is under way already is followed by the schedule's."""
+    if can_be(segment):
+        with contextlib.suppress(Refused):
+            ask_refresh([segment.id], by=by)
+
+
 def under_way(segment: Segment) -> Job | None:
     """The refresh that works on this segment or waits to do so."""
     asked = Job.args["segments"]

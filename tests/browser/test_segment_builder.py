@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from crm.core.audit import Acting, acting_as
 from crm.core.entity import db, face_named
 from crm.models.segments import Segment
 from tests.browser.conftest import Site, Tab
+from tests.browser.test_accessibility import violations
 from tests.factories import make
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 
 def test_a_rule_is_built_by_keys_and_kept(tab: Tab, site: Site) -> None:
@@ -45,12 +49,14 @@ def test_a_rule_is_built_by_keys_and_kept(tab: Tab, site: Site) -> None:
     page.locator("#told-2 button").press("Enter")
     expect(page.locator("#some-2")).to_contain_text("Steel Works")
     page.keyboard.press("Escape")
+    assert violations(page) == []
     page.get_by_role("button", name="Review and save").press("Enter")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("2 would enter")
     dialog.get_by_role("button", name="Save the rule").press("Enter")
     page.wait_for_url(f"**/admin/segments/details/?id={number}")
     expect(page.get_by_role("region", name="Rule")).to_contain_text("Industry is “steel”.")
+    assert violations(page) == []
     with site.app.app_context():
         kept = db.session.get_one(Segment, number)
         assert kept.rule == {"all": [{"any": [{"field": "industry", "op": "eq", "value": "steel"}]}]}

@@ -14,6 +14,7 @@ from werkzeug.datastructures import MultiDict
 
 from admin_views.segment_tree import draft_of, read_form, rule_of
 from crm.commands.segment_ready_made import READY_MADE
+from crm.commands.segment_refresh import under_way
 from crm.core.entity import face_named
 from crm.models.segments import Segment, SegmentVersion
 from crm.queries.segment_rules.reading import read_rule
@@ -121,6 +122,7 @@ def test_a_rule_is_built_step_by_step_told_and_kept(session, as_user, people):
     assert [
         one.version for one in session.scalars(select(SegmentVersion).where(SegmentVersion.segment_id == segment.id))
     ] == [1]
+    assert under_way(segment) is not None, "it is refreshed at once"
     stale = desk.client.post(desk.base.format("keep/"), data={"rule": "{}", "_version": desk.version})
     assert stale.status_code == 303
     session.expire_all()
