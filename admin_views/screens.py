@@ -17,6 +17,7 @@ from admin_views.home import HomeView
 from admin_views.imports import ImportView
 from admin_views.jobs import JobView
 from admin_views.leads import LeadView
+from admin_views.loyalty import LoyaltyAccountView
 from admin_views.parties import PartyView
 from admin_views.party_documents import AttachmentView, DocumentView
 from admin_views.party_merges import MergeView
@@ -30,7 +31,7 @@ SPECIAL: dict[str, type[EntityView]] = {
     "customer": PartyView, "vendor": PartyView, "partner": PartyView, "end_customer": PartyView, "party": PartyView,
     "lead": LeadView, "deal": DealView, "document": DocumentView, "attachment": AttachmentView,
     "role": RoleView, "user": UserView, "import": ImportView, "job": JobView, "audit_entry": AuditView, "export": ExportView,
-    "saved_view": SavedViewView, "duplicate_candidate": DuplicateView, "credit_account": CreditAccountView,
+    "saved_view": SavedViewView, "duplicate_candidate": DuplicateView, "credit_account": CreditAccountView, "loyalty_account": LoyaltyAccountView,
     "merge": MergeView, "segment": SegmentView,
 }  # fmt: skip
 

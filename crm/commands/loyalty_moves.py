@@ -28,7 +28,7 @@ SELECT :account, 'transfer', a.points, l.expires_on, concat_ws(chr(58), CAST(:so
   FROM point_allocation a JOIN point_entry l ON l.id = a.lot_id WHERE a.point_entry_id = :taken ORDER BY l.id""")
 
 
-@command(LoyaltyAccount, "Transfer points", icon="arrow-right-left", tone="warning",
+@command(LoyaltyAccount, "Transfer points", icon="send", tone="warning",
          asks={"to": field_of("reference", refers_to="loyalty_account", required=True, label="To the membership"),
                "points": field_of("integer", required=True, minimum=1, maximum=1_000_000), "reason": _REASON},
          applies=lambda account: account.state is Membership.ACTIVE)  # fmt: skip

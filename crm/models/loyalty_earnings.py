@@ -30,7 +30,7 @@ class OrderEarning(Entity):
     is taken back, as far as there are points."""
 
     about = About(
-        area="Loyalty", icon="badge-percent", label="Earning of an order", label_plural="Earnings of orders",
+        area="Loyalty", icon="percent", label="Earning of an order", label_plural="Earnings of orders",
         plural="order-earnings", title="words",
         columns=("words", "account", "customer", "program", "order", "amount", "points", "entered", "why", "updated_at"),
         filters=("account", "program", "order", "points", "entered", "amount", "why", "created_at"), sort=("created_at",),

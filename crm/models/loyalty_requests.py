@@ -28,7 +28,7 @@ class PointRequest(Entity):
 
     only_changes = ("state", "decided_by_id", "decided_at", "entry_id", "answer")
     about = About(
-        area="Loyalty", icon="scale", label="Point adjustment", plural="point-requests", title="words",
+        area="Loyalty", icon="scale", label="Point adjustment", label_plural="Point adjustments", plural="point-requests", title="words",
         columns=("words", "account", "customer", "points", "state", "requested_by", "created_at", "decided_by"),
         filters=("account", "points", "state", "requested_by", "decided_by", "created_at"), sort=("created_at", "points"),
         within=("account", "party", "owner"), create=False, edit=False, importable=False,

@@ -1,0 +1,86 @@
+"""Memberships: beside their list what their open points are worth."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from typing import Any
+
+from flask import Response, abort, render_template, url_for
+from flask_admin import expose
+
+from admin_views.base import EntityView
+from admin_views.cells import asking, fields_of, title_of
+from admin_views.lists import may
+from crm.commands.exports import note
+from crm.core.days import today
+from crm.core.entity import face_named
+from crm.core.spreadsheets import neutral
+from crm.queries.loyalty_liability import Liability, liability
+
+MONTHS = 12  # of the chart; what expires later stands in one bar
+
+
+class LoyaltyAccountView(EntityView):
+    """Memberships."""
+
+    rights = EntityView.rights | {"liability_view": "read", "liability_file_view": "export"}
+
+    def list_extras(self) -> dict[str, Any]:
+        if not fields_of(self.face)["points"].shows:
+            return {}
+        return {"secondary": [{"label": "Liability", "url": url_for(".liability_view"), "icon": "chart-column"}]}
+
+    @expose("/liability/")
+    def liability_view(self) -> Any:
+        """What open points are worth, by program and by the month in which they expire."""
+        if not fields_of(self.face)["points"].shows:
+            abort(403)
+        lines = liability(asking())
+        programs: dict[int, list[Liability]] = {}
+        for line in lines:
+            programs.setdefault(line.program.id, []).append(line)
+        return render_template(
+            "desk/liability.html", page={"title": "Liability", "breadcrumbs": self._crumbs("Liability")}, points=_chart(lines),
+            programs=[{"title": title_of(face_named("loyalty_program"), of[0].program), "currency": of[0].program.currency,
+                       "point_value": f"{of[0].point_value.normalize():f}", "points": sum(one.points for one in of),
+                       "worth": sum(one.worth for one in of), "rows": [
+                           {"month": _month(one.month), "members": one.members, "points": one.points, "worth": one.worth} for one in of]}
+                      for of in programs.values()],
+            file_url=url_for(".liability_file_view") if may(self.face, "export") else None)  # fmt: skip
+
+    @expose("/liability/csv/")
+    def liability_file_view(self) -> Any:
+        """The same as a file."""
+        if not fields_of(self.face)["points"].shows:
+            abort(403)
+        buffer = io.StringIO()
+        writer = csv.writer(buffer)
+        writer.writerow(["program", "expires_in", "members", "points", "point_value", "worth", "currency"])
+        lines = liability(asking())
+        noted = note(self.face, "csv", self._query(), ["points"], by=asking())
+        noted.rows = len(lines)
+        for one in lines:
+            name = neutral(title_of(face_named("loyalty_program"), one.program))
+            writer.writerow([name, f"{one.month:%Y-%m}" if one.month else "never", one.members, one.points, one.point_value, one.worth,
+                             one.program.currency])  # fmt: skip
+        headers = {
+            "Content-Disposition": f"attachment; filename={noted.file_name.replace(self.face.plural, 'liability')}"
+        }
+        return Response("\ufeff" + buffer.getvalue(), mimetype="text/csv", headers=headers)
+
+
+def _month(month: dt.date | None) -> str:
+    return f"{month:%B %Y}" if month else "Never"
+
+
+def _chart(lines: list[Liability]) -> list[tuple[str, int]]:
+    """The points of all programs by month from this one on."""
+    first = today().replace(day=1)
+    months = [(first.year + (first.month - 1 + n) // 12, (first.month - 1 + n) % 12 + 1) for n in range(MONTHS)]
+    bars = {f"{dt.date(year, month, 1):%b}": 0 for year, month in months} | {"Later": 0, "Never": 0}
+    names = {(year, month): f"{dt.date(year, month, 1):%b}" for year, month in months}
+    for one in lines:
+        bars["Never" if one.month is None else names.get((one.month.year, one.month.month), "Later")] += one.points
+    return list(bars.items())
