@@ -7,14 +7,17 @@ import io
 import pytest
 from sqlalchemy import select, text
 
+from crm.commands.party_merges import merge_parties
 from crm.core.entity import db, face_named
 from crm.importing import loading, matching, staging
 from crm.importing.loading import Loader
 from crm.importing.plan import Plan, PlanRefused
 from crm.importing.rights import Rights
-from crm.importing.start import check_now, draft, replan
+from crm.importing.running import run_import
+from crm.importing.start import check_now, draft, replan, start
 from crm.models.imports import Duplicates
 from crm.models.parties import Party
+from crm.models.party_merges import MergeState
 from tests.importing.conftest import counts
 
 KNOWN = (
@@ -125,3 +128,52 @@ def test_every_step_looks_records_up_by_an_index(bring, session):
     assert "Seq Scan on party" not in told, told
     assert "Seq Scan on address" not in told, told
     assert set(matching.matchable(face)) >= {*LADDER.split(","), "external_id"}
+
+
+@pytest.fixture
+def merged(bring, known):
+    """Ann, and the code of hers that was merged into her."""
+    bring("name,email,account number\nAnne Smith,anne@x.org,A-9\n")
+    one = {party.email: party for party in db.session.scalars(select(Party))}
+    ann, anne = one["ann@x.org"], one["anne@x.org"]
+    code, anne.kind = anne.code, ann.kind
+    db.session.flush()
+    (made,) = merge_parties(ann.id, [anne.id], by=None)
+    assert made.state is MergeState.MADE, made.needs_second
+    db.session.commit()
+    return ann, anne, code
+
+
+def test_what_a_file_says_of_a_merged_record_lands_at_the_one_that_is_kept(bring, merged):
+    ann, anne, code = merged
+    for number, key in enumerate((code, code.lower())):
+        record = bring(
+            f"code,name,industry\n{key},Ann Smith,Steel {number}\n", duplicates=Duplicates.UPDATE, match="code"
+        )
+        assert counts(record) == {"updated": 1}, key
+        db.session.expire_all()
+        assert (ann.industry, anne.industry) == (f"Steel {number}", None)
+    assert counts(bring(f"text,party\nCalled,{code}\n", into="note")) == {"created": 1}
+    assert db.session.scalars(select(face_named("note").entity)).one().party_id == ann.id
+
+
+@pytest.mark.parametrize("chunk", [1])
+def test_two_are_merged_while_a_file_about_both_is_read(bring, face, known, monkeypatch, chunk):
+    monkeypatch.setattr(loading, "CHUNK", chunk)
+    ann, bob = (db.session.scalars(select(Party).where(Party.code == known[email])).one()
+                for email in ("ann@x.org", "bert@x.org"))  # fmt: skip
+    rows = f"code,name,industry\n{ann.code},Ann,One\n{bob.code},Ann,Two\n"
+    record, table = draft(face, io.BytesIO(rows.encode()), "f.csv", by=None, duplicates=Duplicates.UPDATE, match="code")
+    replan(record, face, table, {0: "code", 1: "name", 2: "industry"}, match="code")
+    start(record, by=None)
+    db.session.commit()
+    for step in run_import(record.id, {}):
+        db.session.commit()
+        db.session.expire_all()
+        if step.done and bob.archived_at is None:
+            merge_parties(ann.id, [bob.id], by=None)
+            db.session.commit()
+    db.session.expire_all()
+    assert bob.archived_at is not None
+    assert counts(record) == {"updated": 2}
+    assert (ann.industry, bob.industry) == ("Two", None)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
+from crm.commands.party_unmerges import unmerge
+from crm.core.audit import Acting, acting_as
 from crm.core.entity import db, face_named
+from crm.core.jobs import Job
 from crm.models.parties import Party
 from crm.models.party_duplicates import DuplicateCandidate
 from crm.models.party_merges import Merge, MergeState
+from jobs import commands
 from tests.factories import make
 
 CUSTOMER = face_named("customer")
@@ -73,7 +77,8 @@ def test_ticked_customers_are_compared(two, as_user):
         "/admin/customers/action/", data={"action": "merge", "rowid": [str(one.id) for one in two]}
     )
     assert answer.headers["Location"] == f"/admin/duplicates/compare/?id={two[0].id}&id={two[1].id}"
-    assert "Number or code" in compare(person, two[0]).text
+    page = compare(person, two[0]).text
+    assert 'name="id" data-picker data-url="/admin/parties/lookup/"' in page
 
 
 def test_who_may_not_merge_proposes_and_chooses_nothing_that_is_hidden(two, as_user, session):
@@ -129,3 +134,25 @@ def test_a_list_of_possible_duplicates_is_merged_at_once(session, as_user):
         None,
     ]
     assert [row.state.value for row in rows] == ["merged", "merged", "open"]
+
+
+def test_all_from_a_score_on_are_merged_by_a_job_and_the_job_is_undone(session, as_user):
+    pairs = [(make(CUSTOMER), make(CUSTOMER)) for _ in range(4)]
+    for (one, other), score in zip(pairs, (99, 96, 95, 94), strict=True):
+        make(face_named("duplicate_candidate"), first_party_id=one.id, second_party_id=other.id, score=score)
+    asked = {"flt_score_ge": "95", "action": "merge", "all": "1"}
+    person = as_user("admin")
+    assert "3 possible duplicates" in person.client.post("/admin/duplicates/action/", data=asked).text
+    person.client.post("/admin/duplicates/action/", data=asked | {"confirm": "1"})
+    job = session.scalars(select(Job)).one()
+    assert job.total == 3
+    with acting_as(Acting(person.user_id, via=f"job {job.id}")):
+        list(commands.perform_many(job))
+    session.expire_all()
+    made = session.scalars(select(Merge).order_by(Merge.id)).all()
+    assert [(one.job_id, one.state) for one in made] == [(job.id, MergeState.MADE)] * 3
+    assert [other.archived_at is not None for _, other in pairs] == [True, True, True, False]
+    for one in made:
+        unmerge(one, by=None)
+    session.expire_all()
+    assert [other.archived_at for _, other in pairs] == [None] * 4
