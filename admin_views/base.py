@@ -36,7 +36,7 @@ from crm.commands.batch import ask_for_all, count_meant
 from crm.core.command import Command, Outcome, Refused, WrongInput, command_named, perform
 from crm.core.entity import Face
 from crm.core.permissions import PICK
-from crm.queries.listing import BadQuery, count, drawn, fetch_page, read_query
+from crm.queries.listing import BadQuery, ListQuery, count, drawn, fetch_page, read_query
 from crm.queries.scope import find, row_scope
 
 MOST_TICKED = 500
@@ -254,8 +254,8 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         if request.values.get("next"):
             pairs.append(("next", request.values["next"]))
         what = [line for line in (made.help, made.confirm) if line]
-        if ids is None:
-            query = read_query(self.face, self._list_pairs(), strict=False)
+        query = read_query(self.face, self._list_pairs(), strict=False) if ids is None else None
+        if query:
             number = count_meant(self.face, made.verb, query, by=asking())
             if not number:
                 flash("Nothing matches: there is nothing to do.", "info")
@@ -263,6 +263,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
             pairs.append(("all", "1"))
             rows = fetch_page(self.face, replace(query, limit=10), asking(), verb=made.verb).rows
         else:
+            assert ids is not None
             rows = [row for row in (self._reachable(made, one) for one in ids[:10]) if row is not None]
             number = len(ids)
             pairs += [("rowid", str(one)) for one in ids]
@@ -276,7 +277,11 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
             f"{made.label}{':' if ' ' in made.label else ''} {whom}?", what, [self._title(row) for row in rows], max(0, number - len(rows)),
             url_for(".action_view"), pairs, made.label, tone=made.tone, icon=made.icon, cancel_url=back,
             fields=[described(field) for field in form._fields.values()], errors=summary(form, errors),
-            status=422 if errors else 200)  # fmt: skip
+            preview=self.preview(made, ids, query), status=422 if errors else 200)  # fmt: skip
+
+    def preview(self, made: Command, ids: list[int] | None, query: ListQuery | None) -> list[dict[str, Any]]:
+        """What would become of the ticked, or of those that match: lines of `label`, `number`, `sum_html`, `tone`."""
+        return []
 
     def _reachable(self, made: Command, record_id: int) -> Any:
         return find(self.face, asking(), str(record_id), made.verb)
@@ -335,12 +340,12 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
     def _confirm_page(self, question: str, what: list[str], targets: list[str], more: int, action: str,
                       pairs: list[tuple[str, str]], submit: str, *, tone: str = "neutral", icon: str = "",
                       cancel_url: str | None = None, fields: list[Any] | None = None, errors: list[Any] | None = None,
-                      status: int = 200) -> Response:  # fmt: skip
+                      preview: list[dict[str, Any]] | None = None, status: int = 200) -> Response:  # fmt: skip
         body = render_template(
             "desk/confirm.html", page={"title": question, "breadcrumbs": self._crumbs(submit)}, question=question,
             what=what, targets=targets, more=more, fields=fields or [], action=action, hidden=self._hidden(pairs),
             tone=tone, icon=icon, submit_label=submit, cancel_url=cancel_url or url_for(".index_view"),
-            errors=errors or [])  # fmt: skip
+            errors=errors or [], preview=preview or [])  # fmt: skip
         return make_response(body, status)
 
     # Flask-Admin's own ways in that we don't offer: they know no row scope.

@@ -10,6 +10,7 @@ from admin_views import access, shell
 from admin_views.audit import AuditView
 from admin_views.base import EntityView
 from admin_views.credit import CreditAccountView
+from admin_views.credit_requests import CreditRequestView
 from admin_views.deals import DealView
 from admin_views.duplicates import DuplicateView
 from admin_views.export_pages import ExportView
@@ -32,6 +33,7 @@ SPECIAL: dict[str, type[EntityView]] = {
     "lead": LeadView, "deal": DealView, "document": DocumentView, "attachment": AttachmentView,
     "role": RoleView, "user": UserView, "import": ImportView, "job": JobView, "audit_entry": AuditView, "export": ExportView,
     "saved_view": SavedViewView, "duplicate_candidate": DuplicateView, "credit_account": CreditAccountView, "loyalty_account": LoyaltyAccountView,
+    "credit_request": CreditRequestView,
     "merge": MergeView, "segment": SegmentView,
 }  # fmt: skip
 

@@ -198,12 +198,17 @@ def a_history(page: Page) -> None:
     page.goto(f"{page.url}&tab=history")
 
 
+def the_credit_desk(page: Page) -> None:
+    """Sign in as a credit approver for this one."""
+    page.goto("/admin/credit-requests/decide/")
+
+
 SCREENS: dict[str, Callable[[Page], None]] = {
     "list": a_list, "form": a_form, "detail": a_record, "conflict": a_conflict, "history": a_history, "import-file": a_file,
     "wizard": a_wizard, "import-preview": a_preview, "import-report": a_report, "jobs": the_jobs, "rights": the_rights,
     "customer": a_customer, "timeline": a_timeline, "vehicles": the_vehicles, "board": a_board, "rule": a_rule, "conversion": a_conversion,
     "order": an_order, "ticket": a_ticket, "quote": a_quote, "home": home, "bulk": many_at_once, "question": a_question,
-    "menu": the_menu,
+    "menu": the_menu, "credit-desk": the_credit_desk,
 }  # fmt: skip
 BELOW_THE_HEAD = ("timeline", "vehicles", "history")  # on a phone
 WIDE_ONLY = ("bulk", "question", "import-file", "import-preview", "import-report", "history")

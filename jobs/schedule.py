@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from crm.commands.audit import seal_all
 from crm.commands.check_ins import ask_daily
+from crm.commands.credit import expire_requests
 from crm.commands.credit_orders import accept_what_fits
 from crm.commands.duplicate_search import search_changed, search_when_due
 from crm.commands.exports import delete_expired
@@ -123,6 +124,7 @@ DUTIES = (
     Duty("give back points that were held for too long", 60, void_overdue),
     Duty("write off points whose day is over", 600, expire_all),
     Duty("put members onto their tiers at night", 600, check_tiers),
+    Duty("end credit requests that nobody decided for too long", 3600, expire_requests),
     Duty("end blocks whose day has come", 600, end_blocks),
     Duty("apply the rules of check-ins", 3600, lambda: run_in_transaction(ask_daily)),
     Duty("end memberships of segments whose last day has passed", 600, lambda: run_in_transaction(end_memberships)),

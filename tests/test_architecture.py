@@ -259,6 +259,8 @@ def test_every_template_is_sent_without_inline_code(app: Flask, session: Any, as
     rule = {"all": [{"field": "industry", "op": "eq", "value": NASTY}, {"related": "orders"}, {"none": []}]}
     segment = make(face_named("segment"), name=NASTY, type="dynamic", rule=rule)
     make(face_named("invoice"), account_id=make(face_named("credit_account"), party_id=first.id).id)
+    other = make(face_named("credit_account"), party_id=make(customer, name=NASTY).id)
+    make(face_named("credit_request"), account_id=other.id, reason=NASTY, status="pending")
     second.block_state, second.block_reason = "blocked", NASTY
     db.session.commit()
     with template_rendered.connected_to(note, app):
@@ -272,6 +274,7 @@ def test_every_template_is_sent_without_inline_code(app: Flask, session: Any, as
                       f"/admin/customers/relations/?id={first.id}", f"/admin/customers/notes/?id={first.id}",
                       f"/admin/customers/details/?id={first.id}&tab=activities&q={NASTY[:9]}",
                       f"/admin/customers/timeline/?id={first.id}", "/admin/deals/board/", "/admin/duplicates/decide/", "/admin/credit-accounts/ageing/", "/admin/loyalty-accounts/liability/",
+                      "/admin/credit-requests/decide/",
                       f"/admin/customers/edit/?id={second.id}", "/admin/jobs/", "/admin/imports/",
                       f"/admin/segments/rule/?id={segment.id}", f"/admin/segments/details/?id={segment.id}&tab=rules",
                       f"/admin/segments/trend/?id={segment.id}", "/admin/rights/", f"/admin/rights/why/?face=customer&verb=edit&record={first.id}&field=name"):  # fmt: skip

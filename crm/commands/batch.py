@@ -35,7 +35,7 @@ def ask_for_all(
     args = {"face": face.name, "verb": verb, "values": values, "query": query.parameters()}
     with db.session.begin_nested():
         job = ask(TASK, label=made.label, args=args, by=by.id)
-        rows = _meant(face, verb, query, by).with_only_columns(literal(job.id, BigInteger), face.entity.id)
+        rows = meant(face, verb, query, by).with_only_columns(literal(job.id, BigInteger), face.entity.id)
         db.session.execute(insert(JobItem).from_select(["job_id", "record_id"], rows))
         job.total = db.session.scalar(select(func.count()).where(JobItem.job_id == job.id))
         if not job.total:
@@ -47,11 +47,11 @@ def ask_for_all(
 
 def count_meant(face: Face, verb: str, query: ListQuery, *, by: Actor) -> int:
     """How many records the command would meet if it were confirmed now; counted, not estimated."""
-    rows = _meant(face, verb, query, by).with_only_columns(face.entity.id).subquery()
+    rows = meant(face, verb, query, by).with_only_columns(face.entity.id).subquery()
     return db.session.execute(select(func.count()).select_from(rows)).scalar_one()
 
 
-def _meant(face: Face, verb: str, query: ListQuery, by: Actor) -> Select[Any]:
+def meant(face: Face, verb: str, query: ListQuery, by: Actor) -> Select[Any]:
     """What matches and the person both sees and may do this to."""
     return matching(face, query, by, verb).where(*row_scope(face, by))
 

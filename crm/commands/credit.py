@@ -7,21 +7,23 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, Text, func, insert, literal, select, update
 
 from crm.commands.communications import refuse_archived
 from crm.commands.ledger_entries import enter
 from crm.core import figures
-from crm.core.command import Refused, command
+from crm.core.command import Refused, among, command
 from crm.core.days import today
 from crm.core.entity import db
 from crm.core.fields import FieldClass, field_of
+from crm.core.transaction import run_in_transaction
 from crm.models.access import User
-from crm.models.credit_accounts import ApprovalBand, CreditAccount, CreditHold
+from crm.models.credit_accounts import CreditAccount, CreditHold
 from crm.models.credit_choices import AccountState, HoldScope, PaymentKind, RequestStatus, Verdict
 from crm.models.credit_figures import InvoiceFigures, PaymentFigures
 from crm.models.credit_invoices import Invoice, Payment, PaymentAllocation
 from crm.models.credit_requests import CreditDecision, CreditRequest
+from crm.queries.credit_decisions import EXPIRES_AFTER, judged
 
 _REASON = field_of("long_text", required=True, field_class=FieldClass.FINANCIAL)
 _FASTER = "somebody else has decided it just now"
@@ -31,24 +33,70 @@ _FASTER = "somebody else has decided it just now"
 
 
 @command(CreditRequest, "Approve", icon="check", tone="good", confirm="The limit becomes what was asked for.",
-         asks={"reason": field_of("long_text", field_class=FieldClass.FINANCIAL)},
+         asks={"reason": field_of("long_text", field_class=FieldClass.FINANCIAL),
+               "even_stale": field_of("boolean", label="Stale ones too", help="I have looked at the figures of today")},
          applies=lambda request: request.status is RequestStatus.PENDING)  # fmt: skip
-def approve(request: CreditRequest, *, by: User, reason: str | None) -> None:
+def approve(request: CreditRequest, *, by: User, reason: str | None, even_stale: bool | None = False) -> None:
     """Approve what another person asked for, as far as your authority goes; above it a second approver is needed."""
-    band = _authority(request, by)
-    if band.up_to is not None and request.amount > band.up_to:
-        raise Refused(f"it is above your authority of {band.up_to:,.0f}")
-    step = 1 + len(request.decisions)
-    _decide(request, by, Verdict.APPROVED, reason, final=step == 2 or request.amount <= band.alone_up_to,
-            credit_limit=request.amount, terms=request.terms)  # fmt: skip
+    _said(request, approve_many([request.id], by=by, reason=reason, even_stale=even_stale))
+
+
+@approve.many
+def approve_many(ids: list[int], *, by: User, reason: str | None, even_stale: bool | None = False) -> dict[int, str]:
+    return _decide(ids, by, Verdict.APPROVED, reason, even_stale=bool(even_stale))
 
 
 @command(CreditRequest, "Refuse", icon="x", tone="bad", asks={"reason": _REASON},
          applies=lambda request: request.status is RequestStatus.PENDING)  # fmt: skip
 def refuse(request: CreditRequest, *, by: User, reason: str) -> None:
     """Refuse what another person asked for. The limit stays as it is."""
-    _authority(request, by)
-    _decide(request, by, Verdict.REFUSED, reason, final=True)
+    _said(request, refuse_many([request.id], by=by, reason=reason))
+
+
+@refuse.many
+def refuse_many(ids: list[int], *, by: User, reason: str) -> dict[int, str]:
+    return _decide(ids, by, Verdict.REFUSED, reason)
+
+
+def _said(request: CreditRequest, refused: dict[int, str]) -> None:
+    if request.id in refused:
+        raise Refused(refused[request.id])
+    db.session.expire(request.account, ["terms"])
+    db.session.expire(request)
+
+
+def _decide(
+    ids: list[int], by: User, verdict: Verdict, reason: str | None, *, even_stale: bool = False
+) -> dict[int, str]:
+    """Decide these requests; of those that can't be decided the reasons. Locked first: what is read then stays true."""
+    approving = verdict is Verdict.APPROVED
+    db.session.flush()
+    them = among(CreditRequest.id, ids)
+    db.session.execute(select(CreditRequest.id).where(them).order_by(CreditRequest.id).with_for_update())
+    told = judged(them, by, "approve" if approving else "refuse", even_stale=even_stale)
+    why_not = db.session.execute(select(told.c.id, told.c.why).where(told.c.why.is_not(None)))
+    refused: dict[int, str] = {row.id: row.why for row in why_not}
+    values: dict[str, Any] = {
+        "request_id": told.c.id, "account_id": told.c.account_id, "requested_by_id": told.c.requested_by_id,
+        "step": told.c.step, "final": told.c.final, "verdict": literal(verdict, CreditDecision.verdict.type),
+        "reason": literal(reason, Text), "decided_by_id": literal(by.id),
+    }  # fmt: skip
+    if approving:
+        values |= {"credit_limit": told.c.amount, "terms": told.c.terms}
+    decided = select(*values.values()).where(told.c.why.is_(None)).order_by(told.c.id)
+    made = (
+        insert(CreditDecision)
+        .from_select(list(values), decided)
+        .returning(CreditDecision.request_id, CreditDecision.final)
+    )
+    final = [number for number, last in db.session.execute(made) if last]
+    _close(among(CreditRequest.id, final), RequestStatus(verdict.value))
+    if approving:
+        last = (select(func.max(CreditRequest.id)).where(among(CreditRequest.id, final), CreditRequest.terms.is_not(None))
+                .group_by(CreditRequest.account_id))  # fmt: skip
+        db.session.execute(update(CreditAccount).where(CreditRequest.id.in_(last), CreditAccount.id == CreditRequest.account_id)
+                           .values(terms=CreditRequest.terms).execution_options(synchronize_session=False))  # fmt: skip
+    return refused
 
 
 @command(CreditRequest, "Withdraw", icon="undo-2", confirm="Nobody needs to decide it any more.",
@@ -57,47 +105,22 @@ def withdraw(request: CreditRequest, *, by: User) -> None:
     """Take back what you asked for yourself."""
     if request.requested_by_id != by.id:
         raise Refused("only who asked may take it back")
-    _close(request, RequestStatus.WITHDRAWN)
-
-
-def _authority(request: CreditRequest, by: User) -> ApprovalBand:
-    """The widest band of the person's roles."""
-    if request.requested_by_id == by.id:
-        raise Refused("you asked for it yourself: another approver must decide")
-    if request.status is not RequestStatus.PENDING:
-        raise Refused(f"it is {request.status.label.lower()} already")
-    db.session.expire(request, ["decisions"])  # the row is locked now: nobody adds another
-    if any(decision.decided_by_id == by.id for decision in request.decisions):
-        raise Refused("you have approved it already: a second approver must decide")
-    bands = db.session.scalars(select(ApprovalBand).where(ApprovalBand.role_id.in_([role.id for role in by.roles])))
-    widest = max(bands, key=lambda band: (band.up_to is None, band.up_to or 0, band.alone_up_to), default=None)
-    if widest is None:
-        raise Refused("none of your roles may decide on credit: ask for an approval band")
-    return widest
-
-
-def _decide(
-    request: CreditRequest, by: User, verdict: Verdict, reason: str | None, *, final: bool, **more: Any
-) -> None:
-    refuse_archived(request.account.party)
-    if final:
-        _close(request, RequestStatus(verdict.value))
-    decision = CreditDecision(
-        request_id=request.id, account_id=request.account_id, requested_by_id=request.requested_by_id, decided_by_id=by.id,
-        step=1 + len(request.decisions), final=final, verdict=verdict, reason=reason, **more)  # fmt: skip
-    enter(decision, twice=_FASTER)
-    if final and verdict is Verdict.APPROVED and request.terms is not None:
-        request.account.terms = request.terms
-    db.session.expire(request, ["decisions"])
-
-
-def _close(request: CreditRequest, status: RequestStatus) -> None:
-    """Only from pending, whoever else is at it."""
-    moved = (update(CreditRequest).where(CreditRequest.id == request.id, CreditRequest.status == RequestStatus.PENDING)
-             .values(status=status).returning(CreditRequest.id).execution_options(synchronize_session=False))  # fmt: skip
-    if db.session.scalar(moved) is None:
+    if not _close(CreditRequest.id == request.id, RequestStatus.WITHDRAWN):
         raise Refused(_FASTER)
     db.session.expire(request, ["status", "xmin", "updated_at"])
+
+
+def expire_requests() -> int:
+    """End the requests that nobody decided for too long; their figures say nothing any more. Answers how many."""
+    waited = CreditRequest.created_at < func.now() - func.make_interval(0, 0, 0, EXPIRES_AFTER)
+    return run_in_transaction(lambda: len(_close(waited, RequestStatus.EXPIRED)))
+
+
+def _close(which: ColumnElement[bool], status: RequestStatus) -> list[int]:
+    """Only from pending, whoever else is at it. Answers the numbers of those that were closed."""
+    moved = (update(CreditRequest).where(which, CreditRequest.status == RequestStatus.PENDING)
+             .values(status=status).returning(CreditRequest.id).execution_options(synchronize_session=False))  # fmt: skip
+    return list(db.session.scalars(moved))
 
 
 # Accounts and holds

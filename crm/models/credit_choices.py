@@ -32,6 +32,7 @@ class RequestStatus(Choice):
     APPROVED = "approved", "Approved", "good"
     REFUSED = "refused", "Refused", "bad"
     WITHDRAWN = "withdrawn", "Withdrawn", "neutral"
+    EXPIRED = "expired", "Expired", "neutral"
 
 
 class Verdict(Choice):

@@ -34,14 +34,15 @@ class Line:
     outstanding: Decimal
 
 
-def _sums(actor: Actor) -> Subquery:
+def _sums(actor: Actor, only: int | None = None) -> Subquery:
     """The accounts that owe or are owed, of those that the actor sees, with their open invoices by bucket."""
     seen = visible(face_named("credit_account"), actor).with_only_columns(CreditAccount.id).order_by(None)
+    one = [InvoiceFigures.account_id == only] if only else []
     parts = [func.coalesce(func.sum(InvoiceFigures.open_worth).filter(_bucket == one), 0).label(one.value)
              for one in BUCKETS]  # fmt: skip
     open_ones = (
         select(InvoiceFigures.account_id, *parts)
-        .where(InvoiceFigures.open_worth > 0)
+        .where(InvoiceFigures.open_worth > 0, *one)
         .group_by(InvoiceFigures.account_id)
         .subquery()
     )
@@ -50,7 +51,7 @@ def _sums(actor: Actor) -> Subquery:
         select(CreditAccountFigures.id.label("id"), *(part.label(one.value) for part, one in zip(buckets, BUCKETS, strict=True)),
                (-CreditAccountFigures.unallocated).label("credit"), CreditAccountFigures.outstanding.label("outstanding"))
         .outerjoin(open_ones, open_ones.c.account_id == CreditAccountFigures.id)
-        .where(CreditAccountFigures.id.in_(seen),
+        .where(CreditAccountFigures.id.in_(seen if only is None else seen.where(CreditAccount.id == only)),
                or_(CreditAccountFigures.open_invoices > 0, CreditAccountFigures.unallocated != 0))
     )  # fmt: skip
     return told.subquery()
@@ -68,9 +69,9 @@ def ageing_total(actor: Actor) -> tuple[int, Line]:
     return number, _line(sums)
 
 
-def ageing(actor: Actor, *, limit: int | None = None) -> list[Line]:
-    """The accounts, those that owe most first."""
-    told = _sums(actor)
+def ageing(actor: Actor, *, limit: int | None = None, only: int | None = None) -> list[Line]:
+    """The accounts, those that owe most first; or the one of this number, if it owes or is owed."""
+    told = _sums(actor, only)
     statement = (
         select(CreditAccount, *(told.c[name] for name in _NAMES))
         .join(told, told.c.id == CreditAccount.id).order_by(told.c.outstanding.desc(), CreditAccount.id).limit(limit)

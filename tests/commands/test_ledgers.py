@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import random
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 
 from crm.commands import access, demo, records
 from crm.commands.credit import allocate, approve, credit, hold, refuse, release, take_back, withdraw
@@ -154,10 +156,26 @@ def test_a_limit_is_what_others_decided_within_their_band(account: Any) -> None:
     assert told(approve, asked(account, seller, 3), outsider, reason=None).startswith("none of your roles")
 
 
-def test_several_approvers_at_once_decide_each_request_once(own_database: Any, owner_sql: Any) -> None:
-    requests = 30
+def _lines_of(own: Any) -> list[int]:
+    """The connections of the app to its own database."""
+    with psycopg.connect(dsn(own.servers.owner_database_url), autocommit=True) as login:
+        found = login.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename <> current_user"
+        )
+        return [number for (number,) in found]
+
+
+def _cut(own: Any, number: int) -> None:
+    with psycopg.connect(dsn(own.servers.superuser_url), autocommit=True) as login:
+        login.execute("SELECT pg_terminate_backend(%s)", [number])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kills", [False, True])
+def test_several_approvers_at_once_decide_each_request_once(own_database: Any, owner_sql: Any, kills: bool) -> None:
+    requests, many = (1_000, 16) if os.environ.get("SOAK_N") else (30, 8)
     with own_database.app.app_context(), acting_as(Acting(via="test")):
-        approvers = [person("credit_approver", f"Approver{number}").id for number in range(8)]
+        approvers = [person("credit_approver", f"Approver{number}").id for number in range(many)]
         db.session.commit()
     owner_sql(
         f"INSERT INTO party (name, roles) SELECT 'P' || n, ARRAY['end_customer'] FROM generate_series(1, {requests}) n"
@@ -169,20 +187,32 @@ def test_several_approvers_at_once_decide_each_request_once(own_database: Any, o
     def decide(user_id: int) -> list[str]:
         said: list[str] = []
 
-        def work(number: int) -> None:
+        def work(number: int) -> str:
             [outcome] = perform(approve, [number], by=db.session.get_one(User, user_id), values={"reason": None})
-            said.append(outcome.reason)
+            return outcome.reason
 
         order = random.Random(user_id).sample(range(1, requests + 1), requests)
         with own_database.app.app_context(), acting_as(Acting(user_id, "test")):
-            for number in order:
-                run_in_transaction(partial(work, number))
+            while order:
+                try:
+                    said.append(run_in_transaction(partial(work, order[-1])))
+                except OperationalError:
+                    db.session.rollback()  # somebody cut the line: once more, whatever became of it
+                else:
+                    order.pop()
         return said
 
-    with ThreadPoolExecutor(len(approvers)) as pool:
-        said = Counter(reason for told in pool.map(decide, approvers) for reason in told)
+    with ThreadPoolExecutor(len(approvers) + 1) as pool:
+        work = [pool.submit(decide, user_id) for user_id in approvers]
+        while kills and not all(one.done() for one in work):
+            pids = _lines_of(own_database)
+            if pids:
+                _cut(own_database, random.choice(pids))
+            wait(work, timeout=0.05)
+        said = Counter(reason for one in work for reason in one.result())
     two = sum(1 for number in range(1, requests + 1) if number % 3 == 0 and number * 100_000 > 100_000)
-    assert said[""] == requests + two
+    if not kills:  # what was done as the line was cut is told as done already
+        assert said[""] == requests + two
     assert said["you asked for it yourself: another approver must decide"] == requests
     assert owner_sql("SELECT count(*) FROM credit_decision") == [(requests + two,)]
     assert owner_sql("SELECT count(*) FROM credit_decision WHERE decided_by_id = requested_by_id") == [(0,)]

@@ -10,6 +10,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from crm.core.entity import db, face_named
@@ -36,6 +37,7 @@ INSERT INTO payment (account_id, amount, currency, exchange_rate) SELECT min(id)
 """
 
 
+@pytest.mark.soak
 def test_the_parts_add_up_to_what_is_outstanding(session: Any, as_user: Any) -> None:
     many = 100_000 if os.environ.get("SOAK_N") else 600
     for statement in _FILL.format(many=many).split(";"):

@@ -28,8 +28,7 @@ export function wakeKeys() {
 function press(key, dialog) {
   if (key === "?") dialog.showModal();
   else if (key === "/") document.querySelector("[data-search]").select();
-  else if (key === "j") moveRow(1);
-  else if (key === "k") moveRow(-1);
+  else if ("jk".includes(key) && !document.querySelector(`[data-key="${key}"]`)) moveRow(key === "j" ? 1 : -1);
   else if (key === "x") tickRow();
   else if (key === "i") editRow();
   else if (/^[a-z]$/.test(key)) {
