@@ -46,7 +46,7 @@ ALSO = {"relations_view": "relation.read", "relate": "relation.create", "notes_v
 SHUT = {"ajax_lookup", "ajax_update"}
 # These look at one record, which may be out of reach, or have nothing of the kind.
 WITHOUT_RECORD = {"index_view", "create_view", "export", "export_form", "lookup_view", "filters_view",
-                  "columns_view", "views_view", "board_view", "decide_view", "liability_view", "liability_file_view"}  # fmt: skip
+                  "columns_view", "views_view", "board_view", "decide_view", "ageing_view", "ageing_file_view", "liability_view", "liability_file_view"}  # fmt: skip
 MAYBE_NOTHING = {"related_view", "photo_view", "pin_note", "compare_view"}
 # The wizard's own steps: a draft is its person's alone, so for everybody else it isn't there.
 WIZARD = {

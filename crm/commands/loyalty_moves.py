@@ -11,13 +11,15 @@ from crm.commands.ledger_entries import enter
 from crm.commands.loyalty_entries import enter_points, next_source, refuse_unless_open
 from crm.core import figures
 from crm.core.command import Refused, command
-from crm.core.entity import db
+from crm.core.entity import db, face_named
 from crm.core.fields import FieldClass, field_of
+from crm.core.permissions import PICK
 from crm.models.access import User
 from crm.models.credit_figures import InvoiceFigures
 from crm.models.credit_invoices import Invoice, Payment
 from crm.models.loyalty_accounts import CashbackEntry, LoyaltyAccount
 from crm.models.loyalty_choices import CashbackKind, Membership, PointKind
+from crm.queries.scope import find
 
 _REASON = field_of("long_text", required=True, field_class=FieldClass.PERSONAL)
 _AMOUNT = field_of("money", required=True, minimum=Decimal("0.01"), help="In the program's currency")
@@ -35,9 +37,9 @@ SELECT :account, 'transfer', a.points, l.expires_on, concat_ws(chr(58), CAST(:so
 def transfer(account: LoyaltyAccount, *, by: User, to: int | None, points: int, reason: str) -> None:
     """Give points to another member of the program; they expire when they would have."""
     refuse_unless_open(account)
-    other = db.session.get(LoyaltyAccount, to) if to else None
+    other: LoyaltyAccount | None = find(face_named("loyalty_account"), by, str(to), PICK)
     if other is None or other.program_id != account.program_id:
-        raise Refused("that is no membership of this program")
+        raise Refused("that is no membership of this program that you may see")
     if other.id == account.id:
         raise Refused("that is the membership itself")
     refuse_unless_open(other)
@@ -59,9 +61,9 @@ def pay_out(account: LoyaltyAccount, *, by: User, amount: Decimal, reason: str) 
          applies=lambda account: "cashback" in account.program.kinds)  # fmt: skip
 def set_off(account: LoyaltyAccount, *, by: User, invoice: int | None, amount: Decimal) -> None:
     """Pay an open invoice of the customer with cashback."""
-    owed = db.session.get(Invoice, invoice) if invoice else None
+    owed: Invoice | None = find(face_named("invoice"), by, str(invoice), PICK)
     if owed is None or owed.account.party_id != account.party_id:
-        raise Refused("that is no invoice of this customer")
+        raise Refused("that is no invoice of this customer that you may see")
     if owed.currency != account.program.currency:
         raise Refused(f"the invoice isn't in {account.program.currency}, in which the program counts")
     figures.settle()

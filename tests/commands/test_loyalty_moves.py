@@ -40,7 +40,9 @@ def test_points_go_to_another_member_with_their_expiry(member: Any) -> None:
     assert told(transfer, one, by, to=one.id, points=5, reason="x") == "that is the membership itself"
     assert told(transfer, one, by, to=other.id, points=131, reason="x") == "there aren't as many points"
     stranger = make(face_named("loyalty_account"))
-    assert told(transfer, one, by, to=stranger.id, points=5, reason="x") == "that is no membership of this program"
+    unknown = "that is no membership of this program that you may see"
+    assert told(transfer, one, by, to=stranger.id, points=5, reason="x") == unknown
+    assert told(transfer, one, person("sales_rep", "Bo"), to=other.id, points=5, reason="x") == unknown
     assert told(transfer, one, by, to=other.id, points=50, reason="Married") == ""
     assert [part.remaining for part in (gone, soon, never)] == [40, 0, 80]
     assert sorted((part.points, part.expires_on) for part in other.point_entries) == [(20, None), (30, soon.expires_on)]
@@ -57,7 +59,10 @@ def test_cashback_is_paid_out_or_pays_an_invoice_never_more_than_there_is(member
     assert told(set_off, account, by, invoice=invoice.id, amount=Decimal(31)) == "30.00 of the invoice is open"
     assert (
         told(set_off, account, by, invoice=make(face_named("invoice")).id, amount=Decimal(1))
-        == "that is no invoice of this customer"
+        == "that is no invoice of this customer that you may see"
+    )
+    assert "that you may see" in told(
+        set_off, account, person("sales_rep", "Bo"), invoice=invoice.id, amount=Decimal(1)
     )
     assert told(set_off, account, by, invoice=invoice.id, amount=Decimal(30)) == ""
     assert (invoice.open_amount, invoice.settlement, account.cashback) == (0, "paid", 20)
