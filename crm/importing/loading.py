@@ -315,6 +315,7 @@ class Loader:
 
     def _settle_unique(self, part: _Part, scope: str, policy: Duplicates) -> None:
         for landing in part.sql.unique:
+            self._run(part.sql.ladder.leave_to_merged(scope, landing.key))
             # What rows are matched by cannot belong to another record than the one it was matched with.
             if part.plan.match != (landing.name,) or policy is Duplicates.CREATE:
                 self._run(part.sql.settle_taken(scope, landing.key, policy))

@@ -212,6 +212,17 @@ class Ladder:
                               WHEN :skip THEN m.who || ' has ' || {self._label("m.rank")} || ' already' END
             FROM m WHERE {scope} AND r.id = m.row_"""
 
+    def leave_to_merged(self, scope: str, column: str) -> str | None:
+        """A number of a record that was merged away names the one that stands for it, and isn't handed over to that."""
+        if self._meant == f"{self._table}.id":
+            return None
+        return f"""
+            UPDATE import_row r SET data = r.data - '{column}'
+            FROM (SELECT r.id FROM import_row r CROSS JOIN LATERAL (
+                      SELECT * FROM {self._table} WHERE {self._table}.{column} = r.data->>'{column}' OFFSET 0) {self._table}
+                  WHERE {scope} AND {OPEN} AND r.record_id <> {self._table}.id AND r.record_id = {self._meant}) m
+            WHERE {scope} AND r.id = m.id"""
+
     def mark_repeated(self) -> str:
         """Tell each row that repeats a key of an earlier one, which row and which key that is."""
         return f"""

@@ -146,13 +146,16 @@ def merged(bring, known):
 
 def test_what_a_file_says_of_a_merged_record_lands_at_the_one_that_is_kept(bring, merged):
     ann, anne, code = merged
-    for number, key in enumerate((code, code.lower())):
-        record = bring(
-            f"code,name,industry\n{key},Ann Smith,Steel {number}\n", duplicates=Duplicates.UPDATE, match="code"
-        )
+    known, own = ann.account_number, {"code": code, "account number": "A-9"}
+    for number, (column, key) in enumerate([*own.items(), ("code", code.lower())]):
+        record = bring(f"{column},name,industry\n{key},Ann Smith,Steel {number}\n", duplicates=Duplicates.UPDATE,
+                       match=column.replace(" ", "_"))  # fmt: skip
         assert counts(record) == {"updated": 1}, key
         db.session.expire_all()
         assert (ann.industry, anne.industry) == (f"Steel {number}", None)
+        assert (ann.account_number, anne.account_number) == (known, "A-9")
+    assert counts(bring("email,name,account number,industry\nann@x.org,Ann Smith,A-9,Tin\n", duplicates=Duplicates.UPDATE, match="email")) == {
+        "updated": 1}  # fmt: skip
     assert counts(bring(f"text,party\nCalled,{code}\n", into="note")) == {"created": 1}
     assert db.session.scalars(select(face_named("note").entity)).one().party_id == ann.id
 
