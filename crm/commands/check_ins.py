@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime as dt
 
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import IntegrityError
 
 from crm.commands.communications import refuse_archived
 from crm.core.command import Refused, command
 from crm.core.days import today
 from crm.core.entity import db
 from crm.core.fields import field_of
-from crm.core.jobs import Job, ask
+from crm.core.jobs import Job, ask_once
 from crm.models.access import User
 from crm.models.check_ins import CheckIn, CheckInRule
 from crm.models.party_choices import shows
@@ -52,11 +51,7 @@ def apply_rules(first: int, last: int) -> None:
 
 def ask_for_rules(by: int | None) -> Job:
     """Ask for the rules to be applied to everybody. Raises Refused while that is on its way."""
-    try:
-        with db.session.begin_nested():
-            return ask(TASK, label="Apply the rules of check-ins", args={}, by=by, unique_key=TASK)
-    except IntegrityError:
-        raise Refused("they are being applied already") from None
+    return ask_once(TASK, label="Apply the rules of check-ins", args={}, by=by, busy="they are being applied already")
 
 
 def ask_daily() -> int:

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import bindparam, exists, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import BigInteger, Text
 
 from crm.commands.demo_catalogue import load_catalogue
@@ -20,7 +19,7 @@ from crm.commands.demo_sql import choice, pick, roll
 from crm.commands.demo_story import load_story
 from crm.core.command import Refused
 from crm.core.entity import db
-from crm.core.jobs import Job, ask
+from crm.core.jobs import Job, ask_once
 from crm.models.access import Role, User
 from crm.models.parties import Party
 from crm.queries import demo_data
@@ -35,11 +34,9 @@ def ask_for_demo(*, customers: int, seed: int, by: int | None) -> Job:
     """Ask for demo data in the background. Raises Refused when some is there, or on its way."""
     refuse(customers)
     label, args = f"Load demo data: {customers:,} customers", {"customers": customers, "seed": seed}
-    try:
-        with db.session.begin_nested():
-            return ask(TASK, label=label, args=args, by=by, unique_key=TASK, total=all_records(customers))
-    except IntegrityError:
-        raise Refused("demo data is being loaded already") from None
+    return ask_once(
+        TASK, label=label, args=args, by=by, total=all_records(customers), busy="demo data is being loaded already"
+    )
 
 
 def load_demo(*, customers: int, seed: int) -> int:

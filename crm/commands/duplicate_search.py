@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Integer, Text, TextClause, any_, bindparam, cast, delete, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.exc import IntegrityError
 
+from crm.core.command import Refused
 from crm.core.entity import db
-from crm.core.jobs import Job, Step, ask
+from crm.core.jobs import Job, Step, ask_once
 from crm.duplicates.finding import Likely, find, learned
 from crm.duplicates.keys import crowded, keys_of, pairs_of
 from crm.duplicates.records import Records
@@ -109,9 +109,8 @@ def search_changed() -> int:
 def ask_to_find(by: int | None) -> Job | None:
     """Ask for a search of all parties; None when one is under way."""
     try:
-        with db.session.begin_nested():
-            return ask(TASK, label="Look for duplicates", args={}, by=by, unique_key=TASK)
-    except IntegrityError:
+        return ask_once(TASK, label="Look for duplicates", args={}, by=by, busy="it is under way")
+    except Refused:
         return None
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 
-from crm.core.command import Refused, command
+from crm.core.command import command
 from crm.core.entity import db
-from crm.core.jobs import ask
+from crm.core.jobs import ask_once
 from crm.models.access import User
 from crm.models.party_regions import REGION_OF, Region
 
@@ -28,8 +27,4 @@ def fill_regions(first: int, last: int) -> None:
          confirm="Every address whose region nobody has given gets the one of this table, in the background.")  # fmt: skip
 def refill(region: Region, *, by: User) -> None:
     """Bring the regions of all addresses up to date with this table."""
-    try:
-        with db.session.begin_nested():
-            ask(TASK, label="Fill the regions of addresses", args={}, by=by.id, unique_key=TASK)
-    except IntegrityError:
-        raise Refused("they are being filled already") from None
+    ask_once(TASK, label="Fill the regions of addresses", args={}, by=by.id, busy="they are being filled already")

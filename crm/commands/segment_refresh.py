@@ -31,13 +31,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, array, distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from crm.core.command import Refused, among, command
 from crm.core.days import today
 from crm.core.entity import db
-from crm.core.jobs import OPEN, Job, JobItem, ask
+from crm.core.jobs import OPEN, Job, JobItem, ask_once
 from crm.models.access import User
 from crm.models.parties import Party
 from crm.models.segment_choices import MemberSource, Pin, RefreshState, SegmentType
@@ -79,11 +78,9 @@ def ask_refresh(ids: Iterable[int] | None, *, by: int | None, changed: bool = Fa
     )
     told = "all" if numbers is None else ",".join(map(str, numbers))
     args = {"segments": numbers, "changed": changed}
-    try:
-        with db.session.begin_nested():
-            return ask(TASK, label=label, args=args, by=by, unique_key=f"{TASK} {told}"[:2000])
-    except IntegrityError:
-        raise Refused("a refresh is under way already") from None
+    return ask_once(
+        TASK, label=label, args=args, by=by, key=f"{TASK} {told}"[:2000], busy="a refresh is under way already"
+    )
 
 
 def ask_anew(segment: Segment, *, by: int) -> None:

@@ -32,6 +32,7 @@ from sqlalchemy import (
     update,
 )  # fmt: skip
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from crm.core.command import Refused, command
@@ -198,6 +199,15 @@ def ask(task: str, *, label: str, args: dict[str, Any], by: int | None, unique_k
     db.session.flush()
     ring_after_commit(job.id)
     return job
+
+
+def ask_once(task: str, *, busy: str, key: str | None = None, **asked: Any) -> Job:
+    """Likewise, unless the same (the task, or `key`) is under way: raises Refused with `busy`."""
+    try:
+        with db.session.begin_nested():
+            return ask(task, unique_key=key or task, **asked)
+    except IntegrityError:
+        raise Refused(busy) from None
 
 
 def refused_items(job_id: int, limit: int | None = None) -> list[JobItem]:
