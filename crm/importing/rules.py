@@ -44,7 +44,7 @@ class PartyRules(Rules):
     }
     # What was undone or put away must not come back to life through a file; a merged one leads to the one that stands for it.
     matched_with = ("(party.archived_at IS NULL OR EXISTS (SELECT FROM party s "
-                    "WHERE s.id = survivor_of(party.id) AND s.archived_at IS NULL))")  # fmt: skip
+                    "WHERE s.id = survivor_of(party.id) AND s.archived_at IS NULL OFFSET 0))")  # fmt: skip
     meant = "survivor_of(party.id)"
     checked = True
     filled = ("kind",)
