@@ -25,6 +25,7 @@ STALE_AFTER, STALE_SHARE, EXPIRES_AFTER = 30, Decimal("0.25"), 90
 OWN = "you asked for it yourself: another approver must decide"
 TWICE = "you have approved it already: a second approver must decide"
 OLD = f"it is stale: asked more than {STALE_AFTER} days ago; look at it again and confirm that"
+ANOTHER = "an earlier request of this account is among them, and its limit changes with that: decide them one by one"
 CHANGED = "it is stale: the account's figures have changed since; look at it again and confirm that"
 
 
@@ -38,9 +39,12 @@ def band_of(actor: Actor) -> ApprovalBand | None:
     return max(bands, key=lambda band: (band.up_to is None, band.up_to or 0, band.alone_up_to), default=None)
 
 
-def judged(which: ColumnElement[bool], actor: Actor, verb: str, *, even_stale: bool = False) -> Subquery:
+def judged(
+    which: ColumnElement[bool], actor: Actor, verb: str, *, even_stale: bool = False, together: bool = False
+) -> Subquery:
     """Of these requests id, account_id, requested_by_id, amount, terms, created_at; the `step` and whether it is `final` if
-    the actor decided now; and `why` he can't, null where he can. `verb` is approve or refuse; a stale one can be refused."""
+    the actor decided now; and `why` he can't, null where he can. `verb` is approve or refuse; a stale one can be refused. Of an account's requests that are approved
+    `together` the first one alone can be: the others were asked for by another limit."""
     band, figures = band_of(actor), CreditAccountFigures
     used = figures.used  # type: ignore[attr-defined]  # it moves with the calendar
     decided = select(literal(1)).where(CreditDecision.request_id == CreditRequest.id)
@@ -62,6 +66,9 @@ def judged(which: ColumnElement[bool], actor: Actor, verb: str, *, even_stale: b
     reasons.append((Party.archived_at.is_not(None), "the party is archived: restore it first"))
     if approving and not even_stale:
         reasons += [(old, OLD), (changed, CHANGED)]
+    if approving and together:
+        pending = func.min(CreditRequest.id).filter(CreditRequest.status == RequestStatus.PENDING)
+        reasons.append((pending.over(partition_by=CreditRequest.account_id) < CreditRequest.id, ANOTHER))
     final = or_(step > 1, CreditRequest.amount <= (band.alone_up_to if band else 0)) if approving else literal(True)
     columns = ("id", "account_id", "requested_by_id", "amount", "terms", "created_at")
     return (
@@ -118,7 +125,9 @@ class Foreseen:
 
 def preview(found: Select[Any], actor: Actor, verb: str) -> list[Foreseen]:
     """What the verb would do now to those found; what would be done comes first."""
-    told = judged(CreditRequest.id.in_(found.with_only_columns(CreditRequest.id).order_by(None)), actor, verb)
+    told = judged(
+        CreditRequest.id.in_(found.with_only_columns(CreditRequest.id).order_by(None)), actor, verb, together=True
+    )
     final = or_(told.c.final, told.c.why.is_not(None))
     statement = (
         select(told.c.why, final, func.count(), func.sum(told.c.amount)).group_by(told.c.why, final)

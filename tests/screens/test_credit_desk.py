@@ -15,7 +15,7 @@ from crm.core.entity import face_named
 from crm.core.figures import settle
 from crm.models.access import User
 from crm.models.credit_requests import CreditDecision, CreditRequest
-from crm.queries.credit_decisions import CHANGED, EXPIRES_AFTER, OLD, OWN
+from crm.queries.credit_decisions import ANOTHER, CHANGED, EXPIRES_AFTER, OLD, OWN
 from tests.factories import make
 
 HERE, ACTION = "/admin/credit-requests/decide/", "/admin/credit-requests/action/"
@@ -145,6 +145,20 @@ def test_the_set_form_decides_as_the_single_form_does(
         return found
 
     assert outcome(as_set=True) == outcome(as_set=False)
+
+
+def test_of_two_requests_of_an_account_a_batch_approves_the_first_and_refuses_both(session, as_user):
+    seller, by = as_user("sales_rep").user_id, session.get_one(User, as_user("credit_approver").user_id)
+    first = asked(seller, 1_000)
+    second = make(face_named("credit_request"), account_id=first.account_id, amount=2_000, requested_by_id=seller)
+    session.flush()
+    values = {"reason": "Good", "even_stale": False}
+    assert perform_set(approve, [first.id, second.id], by=by, values=values) == {second.id: ANOTHER}
+    settle()
+    session.expire_all()
+    assert [first.status, second.status, first.account.credit_limit] == ["approved", "pending", 1_000]
+    assert perform_set(approve, [second.id], by=by, values=values) == {second.id: CHANGED}
+    assert perform_set(refuse, [second.id], by=by, values={"reason": "No"}) == {}
 
 
 def test_what_nobody_decided_for_too_long_is_over(session, as_user):
