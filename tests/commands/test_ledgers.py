@@ -171,6 +171,7 @@ def _cut(own: Any, number: int) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(2400)  # 16,000 decisions in one process
 @pytest.mark.parametrize("kills", [False, True])
 def test_several_approvers_at_once_decide_each_request_once(own_database: Any, owner_sql: Any, kills: bool) -> None:
     requests, many = (1_000, 16) if os.environ.get("SOAK_N") else (30, 8)
