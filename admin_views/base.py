@@ -132,7 +132,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         return render_template("desk/detail.html", **shown)
 
     def detail_extras(self, record: Any) -> dict[str, Any]:
-        """What a domain adds to its page: `alerts`, `figures`, `facts`, `tabs`."""
+        """What a domain adds to its page: `alerts`, `figures`, `facts`, `tabs`, `links`."""
         return {}
 
     @expose("/history/")

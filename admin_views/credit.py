@@ -9,8 +9,8 @@ from typing import Any
 from flask import Response, abort, render_template, url_for
 from flask_admin import expose
 
-from admin_views.base import EntityView
 from admin_views.cells import asking, fields_of, render, title_of
+from admin_views.credit_statements import CreditStatements
 from admin_views.lists import may
 from crm.commands.exports import note
 from crm.core.entity import face_named
@@ -23,10 +23,10 @@ MOST = 200
 _CREDIT, _OUTSTANDING = "Not allocated", "Outstanding"
 
 
-class CreditAccountView(EntityView):
+class CreditAccountView(CreditStatements):
     """Credit accounts."""
 
-    rights = EntityView.rights | {"ageing_view": "read", "ageing_file_view": "export"}
+    rights = CreditStatements.rights | {"ageing_view": "read", "ageing_file_view": "export"}
 
     def list_extras(self) -> dict[str, Any]:
         if not self._sees_amounts():

@@ -65,7 +65,7 @@ def export_choices(face: Face, query: ListQuery) -> dict[str, Any]:
     first = [name for name in face.about.columns if name in offered]
     names = [*first, *(name for name in offered if name not in first)]
     shown = ",".join(name for name in query.columns if name in offered) or SHOWN
-    forms = [(str(one), one.label, url_for(".export", export_type=str(one))) for one in ExportFormat]
+    forms = [(str(one), one.label, url_for(".export", export_type=str(one))) for one in ExportFormat if one in MIME]
     sets = [(shown, "Those of the list"), (ALL, "All fields"), ("", "Only those ticked here")]
     return {"hidden": replace(query, columns=()).parameters(), "forms": forms, "sets": sets,
             "columns": [(name, face.field(name).label) for name in names]}  # fmt: skip

@@ -213,6 +213,7 @@ class ExportFormat(Choice):
     CSV = "csv", "CSV"
     XLSX = "xlsx", "Excel"
     JSON = "json", "JSON"
+    PDF = "pdf", "PDF"  # a letter: no list is taken out so
 
 
 class ExportState(Choice):

@@ -11,3 +11,8 @@ from crm.models.organisation import Organisation
 def company_currency() -> str:
     """The ISO code of the currency that totals are told in."""
     return db.session.scalars(select(Organisation.currency)).one()
+
+
+def company_name() -> str:
+    """Who you are, as it stands on letters."""
+    return db.session.scalars(select(Organisation.name)).one()
