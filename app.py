@@ -376,10 +376,11 @@ def duplicates() -> None:
     "--out", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Write the pairs as CSV: a,b,score,why"
 )
 @click.option("--json", "as_json", is_flag=True)
-def find_duplicates(out: Path | None, as_json: bool) -> int:
+@click.option("--changed", is_flag=True, help="Only what has changed since the last search, by what that has learned")
+def find_duplicates(out: Path | None, as_json: bool, changed: bool) -> int:
     """Look for duplicates among all parties and put them into the queue; tells what it did."""
     with desk():
-        return cli_find(out, as_json=as_json)
+        return cli_find(out, as_json=as_json, changed=changed)
 
 
 main.add_command(segment_commands(Lines, desk))

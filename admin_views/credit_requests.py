@@ -7,11 +7,11 @@ from urllib.parse import urlencode
 
 from flask import render_template, request, url_for
 from flask_admin import expose
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 
 from admin_views.base import EntityView
 from admin_views.cells import asking, cell, fields_of, moment, present, render, title_of
-from admin_views.lists import may, page_of
+from admin_views.lists import endpoint, may, page_of
 from crm.commands.batch import meant
 from crm.core.command import Command, among
 from crm.core.days import today
@@ -19,10 +19,11 @@ from crm.core.entity import db, face_named
 from crm.core.fields import field_of
 from crm.models.credit_accounts import CreditAccount
 from crm.models.credit_choices import RequestStatus
+from crm.models.credit_delegations import CreditDelegation
 from crm.models.credit_figures import CreditAccountFigures
-from crm.models.credit_requests import CreditRequest
+from crm.models.credit_requests import CreditDecision, CreditRequest
 from crm.queries.ageing import BUCKETS, ageing
-from crm.queries.credit_decisions import counted, preview, queue
+from crm.queries.credit_decisions import Queued, band_of, counted, delegations, preview, queue
 from crm.queries.listing import ListQuery, fetch_page, matching, read_query
 from crm.queries.scope import row_scope
 
@@ -52,7 +53,7 @@ class CreditRequestView(EntityView):
         found = matching(self.face, read_query(self.face, pairs), asking())
         rows = queue(found, asking(), limit=SHOWN)
         number, mine = counted(found, asking())
-        ids = [one.id for one, *_ in rows]
+        ids = [one.request.id for one in rows]
         given = request.args.get("at", "")
         place = next((at for at, number in enumerate(ids) if str(number) == given), 0)
         after = ids[(place + 1) % len(ids)] if len(ids) > 1 else None
@@ -62,8 +63,8 @@ class CreditRequestView(EntityView):
         return render_template(
             "desk/credit_desk.html", page={"title": "Approver’s desk", "breadcrumbs": self._crumbs("Approver’s desk")},
             number=number, mine=mine, more=number - len(rows), list_url=f"{url_for('.index_view')}?{urlencode(pending)}",
-            columns=self._labels(), rows=[self._row(one, why, stale, pairs, at == place) for at, (one, why, stale) in enumerate(rows)],
-            panel=self._panel(*rows[place]) if rows else None, verbs=verbs, action_url=url_for(".action_view"),
+            columns=self._labels(), rows=[self._row(one, pairs, at == place) for at, one in enumerate(rows)],
+            panel=self._panel(rows[place]) if rows else None, verbs=verbs, lent=self._lent() if verbs else [], hand_over_url=self._hand_over_url(), action_url=url_for(".action_view"),
             next_url=self._desk_url(pairs, after) if after else None, before_url=self._desk_url(pairs, before) if before else None,
             ask_urls={verb: url_for(".action_view", action=verb, rowid=ids[place], next=here) for verb in verbs if rows},
             all_urls={verb: f"{url_for('.action_view', action=verb, all=1)}&{urlencode(pending)}" for verb in verbs}, pairs=pending)  # fmt: skip
@@ -84,7 +85,8 @@ class CreditRequestView(EntityView):
                 word, tone = "Left as it is", "warning"
             elif not one.final:
                 word, tone = "First approval", "info"
-            label = one.why or ("" if one.final else "a second approver is needed as well")
+            said = [f"for {title_of(face_named('user'), one.behalf)}"] if one.behalf else []
+            label = one.why or "; ".join(said + ([] if one.final else ["a second approver is needed as well"]))
             lines.append({"word": word, "tone": tone, "label": label[:1].upper() + label[1:], "number": one.number,
                           "sum_html": render(amount, one.total) if shows else ""})  # fmt: skip
         return lines
@@ -104,12 +106,35 @@ class CreditRequestView(EntityView):
         return [*("Asked for" for _ in present(self.face, ASKED)),
                 *(accounts.field(name).label for name in present(accounts, TODAY))]  # fmt: skip
 
-    def _row(self, one: CreditRequest, why: str | None, stale: str | None, pairs: Any, now: bool) -> dict[str, Any]:
-        accounts = face_named("credit_account")
+    def _lent(self) -> list[dict[str, Any]]:
+        """Who decides for whom just now, of the person's own: what others lend him, and to whom he handed his."""
+        me, people, amount = asking().id, face_named("user"), field_of("money", figure=True)
+        lines = []
+        for made in db.session.scalars(
+            delegations().where(or_(CreditDelegation.delegate_id == me, CreditDelegation.delegator_id == me))
+        ):
+            mine = made.delegate_id == me
+            other = title_of(people, made.delegator if mine else made.delegate)
+            words = f"You decide for {other} as well" if mine else f"{other} decides for you as well"
+            lines.append({"words": words, "day_html": render(field_of("date"), made.ends_on), "url": page_of("credit_delegation", made),
+                          "most_html": render(amount, made.up_to) if made.up_to is not None else ""})  # fmt: skip
+        return lines
+
+    def _hand_over_url(self) -> str | None:
+        bands = face_named("approval_band")
+        band = band_of(asking()) if may(bands, "delegate") else None
+        return (
+            url_for(endpoint(bands, "action_view"), action="delegate", rowid=band.id, next=self._desk_url([]))
+            if band
+            else None
+        )
+
+    def _row(self, queued: Queued, pairs: Any, now: bool) -> dict[str, Any]:
+        one, accounts = queued.request, face_named("credit_account")
         cells = [*(cell(self.face, one, name) for name in present(self.face, ASKED)),
                  *(cell(accounts, one.account, name) for name in present(accounts, TODAY))]  # fmt: skip
         return {"id": one.id, "name": self._customer(one), "code": one.code, "url": self._desk_url(pairs, one.id), "cells": cells,
-                "now": now, "mine": why is None, "stale": stale, "by": self._asker(one), "age_html": moment(one.created_at)}  # fmt: skip
+                "now": now, "mine": queued.why is None, "stale": queued.stale, "by": self._asker(one), "age_html": moment(one.created_at)}  # fmt: skip
 
     def _customer(self, one: CreditRequest) -> str:
         return title_of(face_named("customer"), one.account.party)
@@ -117,8 +142,8 @@ class CreditRequestView(EntityView):
     def _asker(self, one: CreditRequest) -> str:
         return title_of(face_named("user"), one.requested_by) if present(self.face, ["requested_by"]) else ""
 
-    def _panel(self, one: CreditRequest, why: str | None, stale: str | None) -> dict[str, Any]:
-        accounts, account = face_named("credit_account"), one.account
+    def _panel(self, queued: Queued) -> dict[str, Any]:
+        one, accounts, account = queued.request, face_named("credit_account"), queued.request.account
         figures = [
             {"label": accounts.field(now).label, "then": cell(self.face, one, then), "now": cell(accounts, account, now)}
             for then, now in THEN_AND_NOW if present(self.face, [then]) and present(accounts, [now])
@@ -133,13 +158,17 @@ class CreditRequestView(EntityView):
         details = [(self.face.field(name).label, cell(self.face, one, name, page_of))
                    for name in present(self.face, ("amount", "terms", "reason")) if getattr(one, name) is not None]  # fmt: skip
         return {"id": one.id, "code": one.code, "name": self._customer(one), "url": url_for(".details_view", id=one.id), "by": self._asker(one),
-                "age_html": moment(one.created_at), "details": details, "figures": figures, "why": why, "stale": stale,
-                "standing": [cell(accounts, account, name) for name in present(accounts, ("standing", "standing_reason"))
+                "age_html": moment(one.created_at), "details": details, "figures": figures, "why": queued.why, "stale": queued.stale,
+                "behalf": title_of(face_named("user"), queued.behalf) if queued.behalf else "", "standing": [cell(accounts, account, name) for name in present(accounts, ("standing", "standing_reason"))
                              if getattr(account, name) is not None],
                 "account": {"title": account.code, "url": page_of("credit_account", account)},
                 "ageing": self._ageing(account), "payments": self._payments(account),
-                "decisions": [{"verdict": cell(face_named("credit_decision"), said, "verdict"), "who": title_of(face_named("user"), said.decided_by),
+                "decisions": [{"verdict": cell(face_named("credit_decision"), said, "verdict"), "who": self._who(said),
                                "when_html": moment(said.created_at)} for said in one.decisions] if may(face_named("credit_decision"), "read") else []}  # fmt: skip
+
+    def _who(self, said: CreditDecision) -> str:
+        people = face_named("user")
+        return " for ".join(title_of(people, one) for one in (said.decided_by, said.on_behalf_of) if one)
 
     def _ageing(self, account: CreditAccount) -> list[dict[str, Any]]:
         """What is open by how long it is overdue, as on the page of that name."""

@@ -23,6 +23,7 @@ from crm.core.spreadsheets import neutral
 from crm.importing.start import LOAD
 from crm.importing.undoing import UNDO
 from crm.models.access import User
+from crm.models.party_merges import Merge, MergeState
 
 SHOWN_REFUSALS = 50
 
@@ -69,7 +70,7 @@ class JobView(EntityView):
                 "by": job.asked_by.name if job.asked_by else "the system", "asked": moment(job.created_at),
                 "took": _took(job),
             },
-            "log": _log(job), "result": _result(job),
+            "log": _log(job), "result": _result(job), "undo_url": _undo_url(job),
             "refused_url": url_for(".refused_view", id=job.id) if items else None,
             "cancel_url": urls.get("cancel"), "pause_url": urls.get("pause"), "resume_url": urls.get("resume"),
             "status_url": url_for(".status_view", id=job.id), "file_url": _file_url(job),
@@ -92,7 +93,19 @@ def _result(job: Job) -> dict[str, str] | None:
         return {"label": "Report of the import", "url": url_for("imports.details_view", id=job.args["import"])}
     if job.task == UNDO and may(face_named("import"), "read"):
         return {"label": "What was undone", "url": url_for("imports.undo_view", id=job.args["import"])}
+    if may(face_named("merge"), "read") and db.session.scalar(select(Merge.id).where(Merge.job_id == job.id).limit(1)):
+        return {"label": "The merges", "url": url_for("merges.index_view", flt_job_eq=job.id)}
     return None
+
+
+def _undo_url(job: Job) -> str | None:
+    """Where all merges of a batch are undone at once, while one of them stands."""
+    if job.is_open or not may(face_named("merge"), "undo"):
+        return None
+    made = select(Merge.id).where(Merge.job_id == job.id, Merge.state == MergeState.MADE)
+    if db.session.scalar(made.limit(1)) is None:
+        return None
+    return url_for("merges.action_view", action="undo", all=1, flt_job_eq=job.id, flt_state_eq=MergeState.MADE.value)
 
 
 def _took(job: Job) -> str:

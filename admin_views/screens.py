@@ -17,6 +17,7 @@ from admin_views.export_pages import ExportView
 from admin_views.home import HomeView
 from admin_views.imports import ImportView
 from admin_views.jobs import JobView
+from admin_views.ladders import LadderView
 from admin_views.leads import LeadView
 from admin_views.loyalty import LoyaltyAccountView
 from admin_views.parties import PartyView
@@ -34,7 +35,7 @@ SPECIAL: dict[str, type[EntityView]] = {
     "role": RoleView, "user": UserView, "import": ImportView, "job": JobView, "audit_entry": AuditView, "export": ExportView,
     "saved_view": SavedViewView, "duplicate_candidate": DuplicateView, "credit_account": CreditAccountView, "loyalty_account": LoyaltyAccountView,
     "credit_request": CreditRequestView,
-    "merge": MergeView, "segment": SegmentView,
+    "merge": MergeView, "segment": SegmentView, "ladder": LadderView,
 }  # fmt: skip
 
 

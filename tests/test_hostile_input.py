@@ -16,7 +16,7 @@ from crm.commands import access
 from crm.core.entity import all_faces, db
 from tests.factories import make
 from tests.hostile import Attempt, attempts
-from tests.untouched import difference, state
+from tests.untouched import Tables
 
 # What is the same under each of an entity's faces is tried under the first.
 FACES = [face for face in all_faces() if face.about.screen and face is face.entity.faces[0]]
@@ -40,12 +40,12 @@ def test_hostile_requests_get_an_answer_and_change_nothing(
     assert len(tried) >= LEAST
     seen = [admin.client.get("/admin/"), app.test_client().get("/api/v1/customers", headers=key)]
     assert [answer.status_code for answer in seen] == [200, 200]
-    before = state(app)
+    tables = Tables(app)
     for attempt in tried[FACES.index(face) % STRIDE :: STRIDE]:
         inner = db.engines[None].begin_nested()
         answer = _send(attempt, app, admin.client, key)
         _check(attempt, answer)
-        changed = difference(before, state(app))
+        changed = tables.changed()
         sane = attempt.maybe_sane and answer.status_code in (200, 201, 303)
         assert not changed or sane, f"{attempt}\n{answer.status} changed {changed}"
         if attempt.of_program and answer.status_code == 422 and attempt.maybe_sane:

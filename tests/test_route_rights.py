@@ -33,7 +33,7 @@ from crm.core.permissions import Access, Scope, accesses, allowed
 from crm.models.access import ApiKey, User, UserRole
 from crm.queries.scope import related_face
 from tests.factories import as_form, form_values, make, sample
-from tests.untouched import difference, state
+from tests.untouched import Tables
 
 OPEN = {"root", "static", "admin.static", "alive", "ready", "api_pages", "api.openapi", "access.login", "access.logout"}
 SIGNED_IN = {"admin.index", "admin.why", "access.password"}
@@ -41,7 +41,7 @@ SIGNED_IN = {"admin.index", "admin.why", "access.password"}
 NAMED = {"admin.demo": "customer.import", "admin.rights": "role.read"}
 # A route may ask for more than its screen's right: the right to what it shows besides.
 ALSO = {"relations_view": "relation.read", "relate": "relation.create", "notes_view": "note.read", "note": "note.create",
-        "pin_note": "note.pin", "log": "task.create", "views_view": "saved_view.edit"}  # fmt: skip
+        "pin_note": "note.pin", "log": "task.create", "views_view": "saved_view.edit", "from_file_view": "customer.add_to_segment"}  # fmt: skip
 # Flask-Admin's own ways in: shut for everybody.
 SHUT = {"ajax_lookup", "ajax_update"}
 # These look at one record, which may be out of reach, or have nothing of the kind.
@@ -303,7 +303,7 @@ def _by_api(app: Flask, headers: dict[str, str]) -> Send:
 def differences(app: Flask, tries: list[Try], send: Send) -> list[str]:
     """Every request that was answered otherwise, and every batch of refused ones that left a trace."""
     found = []
-    before = state(app)
+    tables = Tables(app)
     asked: dict[str, list[Try]] = {}
     for one in (one for one in tries if one.refused):
         asked.setdefault(one.face.name if one.face else "", []).append(one)
@@ -312,10 +312,9 @@ def differences(app: Flask, tries: list[Try], send: Send) -> list[str]:
             answer = send(one)
             if answer.status_code not in one.expected:
                 found.append(f"{one}: {answer.status_code} instead of {sorted(one.expected)}")
-        changed = difference(before, state(app))
-        if changed:
+        if changed := tables.changed():
             found.append(f"refused requests to {name} changed {changed}")
-            before = state(app)
+            tables = Tables(app)
     for one in (one for one in tries if not one.refused):
         answer = send(one)
         answer.get_data()

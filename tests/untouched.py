@@ -1,4 +1,4 @@
-"""Whether anything was written: a count and a sum of versions per table, cheap enough to ask after each request."""
+"""Whether anything was written: asked after each request, so it must cost little."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from crm.core.entity import Base, db
 
-State = dict[str, tuple[int, int]]
+# What this transaction has written so far, also what was rolled back to a savepoint since.
+_WRITES = text("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del), sum(n_tup_ins) FROM pg_stat_xact_user_tables")
 
 
 @cache
@@ -22,13 +23,23 @@ def _statement() -> Any:
     return text(" UNION ALL ".join(parts))
 
 
-def state(app: Flask) -> State:
-    """Table → (rows, sum of versions), as the request's own connection sees them."""
-    with app.app_context():
-        found = {name: (int(rows), int(versions)) for name, rows, versions in db.session.execute(_statement())}
-        db.session.rollback()
-    return found
+class Tables:
+    """The tables as they were when this was made, as the requests' own connection sees them."""
 
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._writes, self._state = self._ask(_WRITES), self._ask(_statement())
 
-def difference(before: State, after: State) -> list[str]:
-    return [name for name in after if before.get(name) != after[name]]
+    def changed(self) -> list[str]:
+        """The names of those that are different now. The tables are counted only when something was written at all."""
+        writes = self._ask(_WRITES)
+        if writes == self._writes:
+            return []
+        self._writes = writes
+        return sorted({row[0] for row in self._state ^ self._ask(_statement())})
+
+    def _ask(self, statement: Any) -> set[tuple[Any, ...]]:
+        with self._app.app_context():
+            found = {tuple(row) for row in db.session.execute(statement)}
+            db.session.rollback()
+        return found

@@ -9,7 +9,7 @@ from collections import Counter
 import html5lib
 from werkzeug.test import TestResponse
 
-_TAG = re.compile(r"<!--.*?-->|<(/?)([a-zA-Z][\w:-]*)((?:\"[^\"]*\"|'[^']*'|[^'\">])*)>", re.DOTALL)
+_TAG = re.compile(r"<!--.*?-->|<(/?)([a-zA-Z][\w:-]*)((?:\"[^\"]*\"|'[^']*'|[^'\">]++)*+)>", re.DOTALL)
 _ID = re.compile(r"\sid=\"([^\"]*)\"")
 # What HTML never closes; `link` and `meta` among them.
 _VOID = frozenset(
@@ -21,19 +21,21 @@ _strictly: set[tuple[str, str]] = set()
 
 def faults(html: str) -> list[str]:
     """What is wrong with a page or a part of one; quick enough to be asked of every answer."""
+    return _faults(_TAG.findall(html))
+
+
+def _faults(tags: list[tuple[str, str, str]]) -> list[str]:
     open_tags: list[str] = []
     ids: Counter[str] = Counter()
-    for closing, name, attributes in _TAG.findall(html):
+    for closing, name, attributes in tags:
         tag = name.lower()
-        if not tag or tag in _VOID:
-            ids.update(_ID.findall(attributes))
-            continue
         if closing:
             if not open_tags or open_tags.pop() != tag:
                 return [f"</{tag}> closes what wasn't open"]
             continue
-        ids.update(_ID.findall(attributes))
-        if not attributes.endswith("/"):
+        if " id=" in attributes:
+            ids.update(_ID.findall(attributes))
+        if tag and tag not in _VOID and not attributes.endswith("/"):
             open_tags.append(tag)
     found = [f"<{tag}> is never closed" for tag in open_tags]
     return found + [f"id “{name}” stands there {times} times" for name, times in ids.items() if times > 1]
@@ -46,8 +48,11 @@ def check(answer: TestResponse, method: str) -> None:
     if answer.mimetype != "text/html" or method == "HEAD" or 300 <= answer.status_code < 400:
         return
     html = answer.get_data(as_text=True)
-    assert faults(html) == [], (answer.request.path, answer.status_code, html[:3000])
-    kinds = {(tag, " ".join(_CLASS.findall(attributes))) for _, tag, attributes in _TAG.findall(html)}
+    tags = _TAG.findall(html)
+    assert _faults(tags) == [], (answer.request.path, answer.status_code, html[:3000])
+    kinds = {
+        (tag, " ".join(_CLASS.findall(attributes)) if "class=" in attributes else "") for _, tag, attributes in tags
+    }
     if kinds <= _strictly:
         return
     _strictly.update(kinds)

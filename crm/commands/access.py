@@ -13,7 +13,7 @@ from typing import Any
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select, text, update
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import joinedload, undefer
 
 from crm.commands.delivered_roles import BANDS, DELIVERED
 from crm.core.command import Refused, WrongInput, command
@@ -201,7 +201,7 @@ def hash_token(token: str) -> str:
 def session_user(token: str) -> User | None:
     """Whose session this is, while it lasts; notes at most once a minute that it was seen."""
     now = dt.datetime.now(dt.UTC)
-    # Session, user, roles and grants in one question: every page begins with it.
+    # Session, user and rights in one question: every page begins with it.
     whole = _with_rights(joinedload(UserSession.user))
     session = db.session.scalars(select(UserSession).options(whole).where(
         UserSession.token_hash == hash_token(token), UserSession.ended_at.is_(None), UserSession.expires_at > now,
@@ -215,16 +215,8 @@ def session_user(token: str) -> User | None:
 
 
 def _with_rights(user: Any) -> Any:
-    """The user with what the roles say, and nothing else of them."""
-    lines = (
-        RoleGrant.pattern,
-        RoleGrant.scope,
-        RoleGrant.deny,
-        RoleGrant.field_class,
-        RoleGrant.access,
-        RoleGrant.origin,
-    )
-    return user.joinedload(User.roles).load_only(Role.name, Role.label).joinedload(Role.grants).load_only(*lines)
+    """The user with what the roles say, and how these are called."""
+    return user.options(undefer(User.rights), joinedload(User.roles).load_only(Role.name, Role.label))
 
 
 def end_session(token: str) -> None:
@@ -286,7 +278,7 @@ def key_for(secret: str) -> ApiKey | None:
     if not re.fullmatch(r"cdk_[\w-]{20,80}", secret):
         return None
     now = dt.datetime.now(dt.UTC)
-    # Key, user, roles and grants in one question: a look-up by API costs little else.
+    # Key, user and rights in one question: a look-up by API costs little else.
     whole = _with_rights(joinedload(ApiKey.user))
     key = db.session.scalars(select(ApiKey).options(whole).where(
         ApiKey.key_hash == hash_token(secret), ApiKey.revoked_at.is_(None))).unique().one_or_none()  # fmt: skip
@@ -348,7 +340,7 @@ def give_role(user: User, *, by: User, role: int) -> None:
         raise Refused("the user has that role already")
     db.session.add(UserRole(user_id=user.id, role_id=role))
     db.session.flush()
-    db.session.expire(user, ["roles"])
+    db.session.expire(user, ["roles", "rights"])
 
 
 @command(User, "Take role", asks={"role": field_of("reference", refers_to="role", label="Role", required=True)},
@@ -361,7 +353,7 @@ def take_role(user: User, *, by: User, role: int) -> None:
                               .returning(UserRole.id)).first()  # fmt: skip
     if gone is None:
         raise Refused("the user doesn't have that role")
-    db.session.expire(user, ["roles"])
+    db.session.expire(user, ["roles", "rights"])
     refuse_without_administrator()
 
 
@@ -383,8 +375,7 @@ def refuse_without_administrator() -> None:
     """Raises Refused when nobody who can sign in could change roles any more."""
     db.session.flush()
     holders = select(User).where(User.active, User.id.in_(select(UserRole.user_id))).order_by(User.id)
-    whole = selectinload(User.roles).selectinload(Role.grants)
-    for user in db.session.scalars(holders.options(whole).execution_options(populate_existing=True)):
+    for user in db.session.scalars(holders.options(undefer(User.rights)).execution_options(populate_existing=True)):
         if all(allowed(user, permission) is Scope.ALL for permission in _ADMINISTERS):
             return
     raise Refused("it would leave no administrator")

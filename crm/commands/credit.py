@@ -79,7 +79,7 @@ def _decide(
     values: dict[str, Any] = {
         "request_id": told.c.id, "account_id": told.c.account_id, "requested_by_id": told.c.requested_by_id,
         "step": told.c.step, "final": told.c.final, "verdict": literal(verdict, CreditDecision.verdict.type),
-        "reason": literal(reason, Text), "decided_by_id": literal(by.id),
+        "reason": literal(reason, Text), "decided_by_id": literal(by.id), "on_behalf_of_id": told.c.behalf,
     }  # fmt: skip
     if approving:
         values |= {"credit_limit": told.c.amount, "terms": told.c.terms}

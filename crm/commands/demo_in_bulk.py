@@ -17,11 +17,12 @@ from crm.commands.demo import TASK, all_records, load_part, refuse
 from crm.core.command import Refused
 from crm.core.figures import rebuild
 from crm.core.jobs import Job, JobState
+from crm.core.searching import fill_apart
 from crm.models.access import AuditAction, AuditEntry
 from crm.models.duplicate_search import DuplicateNote
 from crm.models.parties import Address, Contact, Party
 
-TABLES = (*(entity.__tablename__ for entity in (Party, Contact, Address)), *demo_dealings.TABLES)
+TABLES = (*(entity.__tablename__ for entity in (Party, Party.search_apart, Contact, Address)), *demo_dealings.TABLES)
 PART = 20_000
 _SETTINGS = (
     "SET LOCAL lock_timeout = '10s'", "SET LOCAL work_mem = '64MB'", "SET LOCAL maintenance_work_mem = '512MB'",
@@ -55,6 +56,7 @@ def load_in_bulk(owner_url: str, *, customers: int, seed: int, dealings: bool = 
                     last = min(first + PART - 1, all_records(customers))
                     done += load_part(first, last, customers=customers, seed=seed, dealings=dealings, on=connection)
                     tell(done)
+                connection.execute(text(fill_apart(Party)))
                 for share in made_again:
                     tell(done + int(share * done))
             for table in TABLES:

@@ -15,6 +15,7 @@ from crm.core.entity import Entity, db
 from crm.core.figures import settle
 from crm.models.access import User
 from crm.models.credit_accounts import CreditAccount, CreditHold
+from crm.models.credit_delegations import CreditDelegation
 from crm.models.credit_invoices import Invoice, Payment
 from crm.models.credit_orders import CreditRelease
 from crm.models.credit_requests import CreditDecision, CreditRequest
@@ -80,6 +81,14 @@ def load_accounts(people: Mapping[str, Party]) -> None:
     _club(people, programs, now, seller)
     _owing(people["Mercantile Parts Ltd"], now, seller, approver)
     _paying(people["Nordlicht Logistik GmbH"], now, seller, approver)
+    _add(
+        CreditDelegation,
+        delegator_id=seller,
+        delegate_id=approver,
+        starts_on=_day(now, -40),
+        ends_on=_day(now, -26),
+        reason="On holiday",
+    )
     db.session.flush()
 
 

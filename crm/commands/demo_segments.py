@@ -5,13 +5,17 @@ Everything is made once, by its name; memberships and check-ins come from what t
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import func, select, text
 
 from crm.commands.check_ins import apply_rules
 from crm.commands.party_regions import fill_regions
+from crm.commands.segment_ladders import move_some
+from crm.core.days import today
 from crm.core.entity import db
+from crm.core.figures import settle
 from crm.models.check_ins import CheckIn, CheckInRule
 from crm.models.parties import Address, Party
 from crm.models.party_duplicates import DuplicateCandidate
@@ -39,20 +43,7 @@ def load_segments() -> None:
                 db.session.add(Region(name=name, country=country))
     made = {name: _segment(name, kind, order, says, rule) for name, kind, order, says, _, rule in _SEGMENTS}
     db.session.flush()
-    if db.session.scalar(select(Ladder.id).where(Ladder.name == "Spending")) is None:
-        ladder = Ladder(name="Spending", measure="total_spent", grace_days=30, description="Silver, then Gold")
-        db.session.add(ladder)
-        db.session.flush()
-        for position, (name, leave, enter) in enumerate((("Silver", 8_000, 10_000), ("Gold", 45_000, 50_000)), 1):
-            db.session.add(
-                LadderStep(
-                    ladder_id=ladder.id,
-                    position=position,
-                    segment_id=made[name].id,
-                    leave_below=leave,
-                    enter_from=enter,
-                )
-            )
+    _ladder()
     for name, segment, days in (("Gold: each month", "Gold", 30), ("Silver: each quarter", "Silver", 90)):
         if db.session.scalar(select(CheckInRule.id).where(CheckInRule.name == name)) is None:
             db.session.add(CheckInRule(name=name, segment_id=made[segment].id, every_days=days))
@@ -70,6 +61,27 @@ def load_segments() -> None:
     fill_regions(1, last_address)
     apply_rules(1, last)
     db.session.expire_all()
+
+
+def _ladder() -> None:
+    """Segments that a figure leads through, with those of the story on them; the rest come by the night's refresh."""
+    if db.session.scalar(select(Ladder.id).where(Ladder.name == "Spending")) is not None:
+        return
+    ladder = Ladder(name="Spending", measure="total_spent", grace_days=30, approve_downgrades=True, active=True,
+                    description="Silver circle, then gold circle")  # fmt: skip
+    db.session.add(ladder)
+    db.session.flush()
+    for position, (name, leave, enter) in enumerate(
+        (("Silver circle", 8_000, 10_000), ("Gold circle", 45_000, 50_000)), 1
+    ):
+        circle = _segment(
+            name, "static", 40 - 5 * position, f"Spent {enter:,} and more; the ladder Spending leads here", None
+        )
+        db.session.flush()
+        db.session.add(LadderStep(ladder_id=ladder.id, position=position, segment_id=circle.id, leave_below=Decimal(leave),
+                                  enter_from=Decimal(enter)))  # fmt: skip
+    settle()
+    move_some(ladder.id, 0, day=today(), by=None)
 
 
 def _segment(name: str, kind: str, priority: int, says: str, rule: tuple[str, str, Any] | None) -> Segment:

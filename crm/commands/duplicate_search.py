@@ -78,10 +78,10 @@ def search_when_due() -> int:
 def search_changed() -> int:
     """Look at the parties that were noted longest ago; answers how many notes that settled. One looks at a time.
 
-    Where too much has changed, such as after an import, all are looked at, by a job.
+    Where too much has changed, such as after an import, a job looks at all that has.
     """
     if changes(FOR_A_JOB) == FOR_A_JOB:
-        return int(ask_to_find(None) is not None)
+        return int(ask_to_find(None, anew=False) is not None)
     if not db.session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
         return 0
     oldest = select(DuplicateNote.id).order_by(DuplicateNote.id).limit(AT_ONCE)
@@ -106,17 +106,19 @@ def search_changed() -> int:
     return len(noted)
 
 
-def ask_to_find(by: int | None) -> Job | None:
-    """Ask for a search of all parties; None when one is under way."""
+def ask_to_find(by: int | None, *, anew: bool = True) -> Job | None:
+    """Ask for a search of all parties, or only of what has changed since the last one by what that has learned; None when
+    one is under way."""
+    label = "Look for duplicates" if anew else "Look for duplicates of what has changed"
     try:
-        return ask_once(TASK, label="Look for duplicates", args={}, by=by, busy="it is under way")
+        return ask_once(TASK, label=label, args={"anew": anew}, by=by, busy="it is under way")
     except Refused:
         return None
 
 
-def find_all() -> Iterator[Step]:
-    """Look at all parties. Each step is a transaction; done again from the beginning after an interruption, with the
-    same outcome."""
+def find_all(*, anew: bool = True) -> Iterator[Step]:
+    """Look at all parties; or, unless `anew`, at the pairs of those that were noted, judged by what was learned before. Each
+    step is a transaction; done again from the beginning after an interruption, with the same outcome."""
     began = time.perf_counter()
     told: dict[str, float] = {}
 
@@ -125,34 +127,45 @@ def find_all() -> Iterator[Step]:
 
     yield Step(done=0, total=100, message="Reading")
     db.session.execute(select(func.pg_advisory_xact_lock(LOCK)))
-    noted = set(db.session.scalars(delete(DuplicateNote).returning(DuplicateNote.party_id)))
+    # They go when all is done: who was noted isn't forgotten by an interruption.
+    notes = {row.id: row.party_id for row in db.session.execute(select(DuplicateNote.id, DuplicateNote.party_id))}
+    noted = set(notes.values())
+    judge = None if anew or not model().common else model()
     records = Records.read(every_row())
     keys = keys_of(records)
     lap("reading")
     kept = set(db.session.scalars(select(DuplicateKeys.id)))
     known = set(records.ids.tolist())
     wanted = np.array([number in noted or number not in kept for number in records.ids.tolist()], bool)
-    _write_keys(records.among(np.flatnonzero(wanted)), keys[wanted], sorted((kept - known) | (noted - known)))
+    looked_at = sorted(noted | (kept ^ known))
+    _write_keys(records.among(np.flatnonzero(wanted)), keys[wanted], sorted(set(looked_at) - known))
     lap("keys")
     yield Step(done=30, total=100, message="Comparing")
     pairs, common = pairs_of(keys), crowded(keys)
     del keys
     lap("pairs")
-    learned_now = learned(records, pairs)
-    learned_now.crowded = common
-    lap("learning")
-    found = find(records, learned_now, pairs)
+    if judge is None:
+        weights = learned(records, pairs)
+        weights.crowded = common
+        lap("learning")
+    else:
+        weights, pairs = judge, pairs[wanted[pairs].any(axis=1)]
+    found = find(records, weights, pairs)
     lap("comparing")
     yield Step(done=70, total=100, message="Writing")
     new = 0
     for first in range(0, len(found), WRITTEN):
         new += _keep(found, first, first + WRITTEN)
         yield Step(done=70 + int(29 * first / max(1, len(found))), total=100, message="Writing")
-    gone = len(db.session.execute(_DROP_OF_ALL, _ids_of(found)).all())
-    kept_row = {"weights": learned_now.as_data(), "learned_at": func.clock_timestamp()}
-    db.session.execute(
-        insert(DuplicateWeights).values(id=1, **kept_row).on_conflict_do_update(index_elements=["id"], set_=kept_row)
-    )
+    if judge is None:
+        gone = len(db.session.execute(_DROP_OF_ALL, _ids_of(found)).all())
+        kept_row = {"weights": weights.as_data(), "learned_at": func.clock_timestamp()}
+        keep = insert(DuplicateWeights).values(id=1, **kept_row)
+        db.session.execute(keep.on_conflict_do_update(index_elements=["id"], set_=kept_row))
+    else:
+        gone = len(db.session.execute(_DROP_OF_THESE, _ids_of(found) | {"ids": looked_at}).all())
+    settled = any_(cast(list(notes), ARRAY(BigInteger)))
+    db.session.execute(delete(DuplicateNote).where(DuplicateNote.id == settled))
     lap("writing")
     yield Step(done=100, total=100, result={
         "parties": len(records), "compared": len(pairs), "likely": len(found), "new": new, "gone": gone, "seconds": told,

@@ -18,7 +18,7 @@ from crm.core.permissions import PICK
 from crm.models.access import User
 from crm.models.parties import Party
 from crm.models.segment_choices import MemberSource, Pin, SegmentType
-from crm.models.segments import Segment, SegmentMembership
+from crm.models.segments import Ladder, LadderStep, Segment, SegmentMembership
 from crm.queries.scope import find
 
 FACES = ("customer", "end_customer")
@@ -38,6 +38,12 @@ def _segment(number: int, by: User | None) -> Segment:
     return segment
 
 
+def by_hand_alone(segment: Segment) -> bool:
+    """Whether nothing but people brings customers into a segment and out of it: no rule, no ladder in use."""
+    on_ladder = select(LadderStep.id).join(Ladder).where(LadderStep.segment_id == segment.id, Ladder.active).limit(1)
+    return segment.type is SegmentType.STATIC and db.session.scalar(on_ladder) is None
+
+
 def _only(party: Party, refused: dict[int, str]) -> None:
     if party.id in refused:
         raise Refused(refused[party.id])
@@ -46,24 +52,31 @@ def _only(party: Party, refused: dict[int, str]) -> None:
 @command(Party, "Add to segment", asks={"segment": SEGMENT, "until": UNTIL}, icon="circle-plus", faces=FACES,
          applies=lambda party: party.archived_at is None)  # fmt: skip
 def add_to_segment(party: Party, *, by: User | None, segment: int, until: dt.date | None) -> None:
-    """Put them into a segment by hand; into one that a rule fills they are pinned, so that the rule leaves them in."""
+    """Put them into a segment by hand; into one that a rule or a ladder fills they are pinned, so that it leaves them in."""
     db.session.flush()
     _only(party, add_many([party.id], by=by, segment=segment, until=until))
 
 
 @add_to_segment.many
 def add_many(ids: Sequence[int], *, by: User | None, segment: int, until: dt.date | None) -> dict[int, str]:
+    return put_in(ids, by=by, segment=segment, until=until, source=MemberSource.HAND)
+
+
+def put_in(
+    ids: Sequence[int], *, by: User | None, segment: int, until: dt.date | None, source: MemberSource
+) -> dict[int, str]:
+    """Put locked customers into a segment, told to come from this source. Answers the refused ones with their reasons."""
     wanted = _segment(segment, by)
     if until is not None and until < today():
         raise Refused("the last day lies in the past")
-    pin = None if wanted.type is SegmentType.STATIC else Pin.IN
+    pin = None if by_hand_alone(wanted) else Pin.IN
     archived = set(db.session.scalars(select(Party.id).where(among(Party.id, ids), Party.archived_at.is_not(None))))
     free = [record_id for record_id in ids if record_id not in archived]
     # Whoever was kept out is let in again.
     db.session.execute(update(SegmentMembership).where(
         SegmentMembership.segment_id == wanted.id, among(SegmentMembership.party_id, free), SegmentMembership.pin == Pin.OUT)
         .values(pin=None).execution_options(synchronize_session=False))  # fmt: skip
-    rows = select(literal(wanted.id), Party.id, literal(MemberSource.HAND.value), literal(pin.value if pin else None),
+    rows = select(literal(wanted.id), Party.id, literal(source.value), literal(pin.value if pin else None),
                   literal(until), literal(by.id if by else None)).where(among(Party.id, free))  # fmt: skip
     made = upsert(SegmentMembership).from_select(
         ["segment_id", "party_id", "source", "pin", "expires_on", "added_by_id"], rows)  # fmt: skip
@@ -77,7 +90,7 @@ def add_many(ids: Sequence[int], *, by: User | None, segment: int, until: dt.dat
 @command(Party, "Take out of segment", asks={"segment": SEGMENT}, icon="circle-minus", faces=FACES,
          applies=lambda party: party.archived_at is None)  # fmt: skip
 def remove_from_segment(party: Party, *, by: User | None, segment: int) -> None:
-    """Take them out of a segment by hand; out of one that a rule fills they are kept, whatever the rule says."""
+    """Take them out of a segment by hand; out of one that a rule or a ladder fills they are kept, whatever that says."""
     db.session.flush()
     _only(party, remove_many([party.id], by=by, segment=segment))
 
@@ -85,7 +98,7 @@ def remove_from_segment(party: Party, *, by: User | None, segment: int) -> None:
 @remove_from_segment.many
 def remove_many(ids: Sequence[int], *, by: User | None, segment: int) -> dict[int, str]:
     wanted = _segment(segment, by)
-    pin = None if wanted.type is SegmentType.STATIC else Pin.OUT
+    pin = None if by_hand_alone(wanted) else Pin.OUT
     archived = set(db.session.scalars(select(Party.id).where(among(Party.id, ids), Party.archived_at.is_not(None))))
     open_now = [SegmentMembership.segment_id == wanted.id, SegmentMembership.left_at.is_(None),
                 among(SegmentMembership.party_id, [record_id for record_id in ids if record_id not in archived])]  # fmt: skip
@@ -112,7 +125,7 @@ def leave(membership: SegmentMembership, *, by: User) -> None:
     """End the membership; a rule doesn't bring them back."""
     _refuse_left(membership)
     membership.left_at = dt.datetime.now(dt.UTC)
-    membership.pin = None if membership.segment.type is SegmentType.STATIC else Pin.OUT
+    membership.pin = None if by_hand_alone(membership.segment) else Pin.OUT
 
 
 @command(SegmentMembership, "Pin in", icon="lock", applies=lambda one: _open(one) and one.pin is None)

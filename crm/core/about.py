@@ -69,7 +69,8 @@ class About:
     """Where an entity appears. Names are public field names; no widget, no Flask, no SQL.
 
     `within` is the path to the party whose owner decides the row scope, `also_within` another one that opens a row as
-    well; `search_related` names relations whose records name this one too; `sort` names NOT NULL fields only, each gets
+    well; `search_apart` keeps the text that is searched in a table of its own; `search_related` names relations whose
+    records name this one too; `sort` names NOT NULL fields only, each gets
     the index (column, id). `archived` names the time that puts a record away, out of lists and pickers. `quick` names
     columns that may be changed in the list itself. `tabs` puts several of `related` into one tab of the page; what is in
     none has a tab of its own. Where it stands in another record's tab, `unfolds` says what of it is shown there at once,
@@ -83,6 +84,7 @@ class About:
     title: str = "name"
     icon: str = "list"
     search: tuple[str, ...] = ()
+    search_apart: bool = False
     search_related: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     sort: tuple[str, ...] = ()

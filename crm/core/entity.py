@@ -34,6 +34,7 @@ from crm.core.about import About, Embed, Inline, Moment, Section
 from crm.core.fields import Choice, Field
 from crm.core.indexes import add_indexes
 from crm.core.rules import in_bounds
+from crm.core.searching import SEARCH_TEXT, search_column, search_table
 from crm.core.tables import Base, Model, Xid, db
 
 
@@ -49,6 +50,7 @@ class Entity(Model):
     derived: ClassVar[dict[str, Field]] = {}
     faces: ClassVar[list[Face]]
     triggers: ClassVar[tuple[Any, ...]] = ()  # of crm.core.triggers
+    search_apart: ClassVar[Any] = None  # the table of what is searched, where it isn't a column
     # A row stays as it was entered but for these columns, whoever writes (crm.core.ledgers); None: it may be changed.
     only_changes: ClassVar[tuple[str, ...] | None] = None
     doubts: ClassVar[tuple[Any, ...]] = ()  # of crm.core.rules
@@ -220,7 +222,6 @@ _fields: dict[type[Entity], dict[str, Field]] = {}
 _entities: dict[str, type[Entity]] = {}
 _faces: dict[str, Face] = {}
 
-SEARCH_TEXT = "search_text"
 MOST_INLINE = 50
 
 
@@ -235,10 +236,10 @@ def all_faces() -> list[Face]:
 
 def face_named(name: str) -> Face:
     """By name (`customer`) or plural (`customers`). KeyError when there is none."""
-    for face in _faces.values():
-        if name in (face.name, face.plural):
-            return face
-    raise KeyError(name)
+    found = _faces.get(name) or next((face for face in _faces.values() if face.plural == name), None)
+    if found is None:
+        raise KeyError(name)
+    return found
 
 
 def add_face(face: Face) -> Face:
@@ -285,17 +286,8 @@ def _add_derived_columns(cls: type[Entity]) -> None:
         return
     if "name" in vars(cls) and "name" in cls.about.sort:
         cls.sort_name = mapped_column(Text, Computed("crm_sort_key(name)", persisted=True), nullable=False, sort_order=95)  # fmt: skip
-    if cls.about.search:
-        joined = " || ' ' || ".join(f"coalesce({_expression(cls, name)}, '')" for name in cls.about.search)
-        computed = Computed(f"crm_sort_key({joined})", persisted=True)
-        setattr(cls, SEARCH_TEXT, mapped_column(Text, computed, sort_order=96, deferred=True))
-
-
-def _expression(cls: type[Entity], name: str) -> str:
-    """A column in a generated column's expression: PostgreSQL refuses a generated one there, so that is repeated."""
-    declared = vars(cls).get(name)
-    computed = declared.column.computed if isinstance(declared, MappedColumn) else None
-    return f"({computed.sqltext})" if computed is not None else name
+    if cls.about.search and not cls.about.search_apart:
+        setattr(cls, SEARCH_TEXT, search_column(cls))
 
 
 def _declare(cls: type[Entity]) -> None:
@@ -303,6 +295,8 @@ def _declare(cls: type[Entity]) -> None:
     _entities[cls.__name__] = cls
     cls.faces = []
     table = cls.__table__
+    if cls.about is not None and cls.about.search_apart:
+        cls.search_apart = search_table(cls)
     for column in table.columns:
         declared: Field | None = column.info.get("field")
         if declared is None:
@@ -348,7 +342,7 @@ def _keep_given(declared: Field) -> Callable[..., Any]:
 
 def _bind(cls: type[Entity]) -> Iterator[Field]:
     yield Field(kind="integer", name="id", attribute="id", label="Number", editable=False)
-    for column in inspect(cls).columns:
+    for column in cls.__table__.columns:
         declared: Field | None = column.info.get("field")
         if declared is None:
             continue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crm.core.entity import entities
+from crm.core.entity import Entity, entities
+from crm.core.searching import made_of
 
 # What every function of the owner's is pinned to.
 SETTINGS = "SET search_path = pg_catalog, public, pg_temp"
@@ -42,16 +43,31 @@ class Trigger:
         return [function, trigger, f"REVOKE ALL ON FUNCTION {self.name}() FROM PUBLIC"]
 
 
+def _of(entity: type[Entity]) -> tuple[Trigger, ...]:
+    """Those that it declares, and what keeps a text to search that stands apart."""
+    if entity.search_apart is None:
+        return entity.triggers
+    assert entity.about is not None
+    apart, made = entity.search_apart.__tablename__, made_of(entity)
+    changed = " OR ".join(f"OLD.{name} IS DISTINCT FROM NEW.{name}" for name in entity.about.search)
+    written = f"INSERT INTO {apart} SELECT id, {made} FROM new_rows"  # noqa: S608
+    removed = f"DELETE FROM {apart} WHERE id IN (SELECT id FROM old_rows)"  # noqa: S608 - of declared names
+    renewed = f"UPDATE {apart} SET search_text = (SELECT {made} FROM (SELECT NEW.*) AS n) WHERE id = NEW.id"  # noqa: S608
+    new, gone, different = (f"BEGIN {body}; RETURN NULL; END" for body in (written, removed, renewed))
+    return (*entity.triggers, Trigger(f"{apart}_new", "AFTER INSERT", new), Trigger(f"{apart}_gone", "AFTER DELETE", gone),
+            Trigger(f"{apart}_changed", "AFTER UPDATE", different, each="ROW", only=changed))  # fmt: skip
+
+
 def install_statements() -> list[str]:
     """Every function and trigger, in an order that can be run again and again."""
     return [
         line
         for entity in entities()
-        for made in entity.triggers
+        for made in _of(entity)
         for line in made.statements(made.on or entity.__tablename__)
     ]
 
 
 def installed_names() -> set[tuple[str, str]]:
     """(table, trigger) of everything `install_statements` makes."""
-    return {(made.on or entity.__tablename__, made.name) for entity in entities() for made in entity.triggers}
+    return {(made.on or entity.__tablename__, made.name) for entity in entities() for made in _of(entity)}

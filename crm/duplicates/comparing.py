@@ -78,7 +78,8 @@ Judge = Callable[[list[str], list[str]], Levels]
 
 
 def _names(records: Records, one: Places, other: Places) -> tuple[Levels, Levels, NDArray[np.bool_]]:
-    """First with first and last with last; crosswise where that fits clearly better."""
+    """First with first and last with last; crosswise where both fit so, or where one does and neither did straight: then
+    it may be the name of the family, so it counts as the last name."""
     first, last = records["first"], records["last"]
 
     def level(a: NDArray[np.int32], b: NDArray[np.int32]) -> Levels:
@@ -90,10 +91,11 @@ def _names(records: Records, one: Places, other: Places) -> tuple[Levels, Levels
                               & (first.codes[one] != MISSING) & (first.codes[other] != MISSING))  # fmt: skip
     a, b = one[doubtful], other[doubtful]
     crossed = level(first.codes[a], last.codes[b]), level(last.codes[a], first.codes[b])
-    better = np.minimum(*crossed) >= 3
+    neither = np.maximum(straight[0][doubtful], straight[1][doubtful]) <= 1
+    better = (np.minimum(*crossed) >= 3) | (neither & (np.maximum(*crossed) == 4))
     swapped = np.zeros(len(one), bool)
     swapped[doubtful[better]] = True
-    for levels, cross in zip(straight, crossed, strict=True):
+    for levels, cross in zip(straight, (np.minimum(*crossed), np.maximum(*crossed)), strict=True):
         levels[doubtful[better]] = cross[better]
     return *straight, swapped
 
@@ -174,10 +176,10 @@ def _alike(a: list[str], b: list[str], least: float) -> Levels:
 
 def _mistyped(a: list[str], b: list[str]) -> Levels:
     """Up to two letters apart, and the same digits: `john.smith1` and `john.smith2` are two."""
-    digits = np.fromiter(
-        (_NO_DIGIT.sub("", x) == _NO_DIGIT.sub("", y) for x, y in zip(a, b, strict=True)), bool, len(a)
-    )
-    return _near(a, b, 2) * digits.astype(np.int8)
+    near = _near(a, b, 2)
+    for place in np.flatnonzero(near).tolist():
+        near[place] = _NO_DIGIT.sub("", a[place]) == _NO_DIGIT.sub("", b[place])
+    return near
 
 
 def _near(a: list[str], b: list[str], most: int) -> Levels:

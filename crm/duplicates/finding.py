@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import combinations
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,16 @@ from numpy.typing import NDArray
 from crm.duplicates.comparing import FIELDS, HIGHEST, UNKNOWN, WORDS, Levels, compare, surely_two
 from crm.duplicates.keys import keys_of, pairs_of
 from crm.duplicates.records import MISSING, Records
-from crm.duplicates.weights import Weights, by_chance, commonness, learn, rarity_of
+from crm.duplicates.weights import Common, Rarity, Weights, by_chance, commonness, learn, rarity_of
 
 LIKELY = 0.5  # from this chance on a pair is put before a person
+THERE_ALREADY = 0.05  # of the records that somebody enters
 OTHER_FORM = 0.89  # no more than this for two of different legal forms: never without a person
 LEARNED_FROM = 600_000  # pairs at most
+FEW = 1_000  # pairs: to tell beforehand which are surely two takes longer than to compare them
 PART = 500_000  # pairs that are compared at once
+LARGEST = 20  # records of a group that is looked at as a whole
+SURE = 0.999999  # no pair says more than this for a group
 Pairs = NDArray[np.int64]
 _STATED = {"first": "first", "last": "last", "born": "born", "email": "email", "phone": "phone", "tax": "tax",
            "street": "street", "house": "house", "place": "postcode"}  # fmt: skip
@@ -33,14 +39,23 @@ class Model:
 
     persons: Weights = field(default_factory=Weights)
     organisations: Weights = field(default_factory=lambda: Weights(firms=True))
-    common: dict[str, dict[str, float]] = field(default_factory=dict)
+    common: Common = field(default_factory=dict)
     crowded: frozenset[int] = frozenset()
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self) | {"crowded": sorted(self.crowded)}
 
+    def at_entry(self) -> Model:
+        """The same for records that are just being entered: so many are there already, however few there are twice."""
+        weights = [replace(one, share_same=max(one.share_same, THERE_ALREADY / one.number)) if one.number else one
+                   for one in (self.persons, self.organisations)]  # fmt: skip
+        return replace(self, persons=weights[0], organisations=weights[1])
+
     @classmethod
     def of_data(cls, data: dict[str, Any]) -> Model:
+        """What was learned before countries were told apart is of no use any more."""
+        if data["common"] and "country" not in data["common"]:
+            return cls()
         return cls(Weights(**data["persons"]), Weights(**data["organisations"]), data["common"],
                    frozenset(data.get("crowded", ())))  # fmt: skip
 
@@ -92,9 +107,9 @@ class Likely:
 def find(records: Records, model: Model, pairs: Pairs | None = None, *, least: float = LIKELY) -> Likely:
     """The pairs whose chance is at least so much; of all that share enough keys, or of those given."""
     wanted = pairs_of(keys_of(records)) if pairs is None else pairs
-    parts = [
-        _judged(records, model, part[~surely_two(records, part)] if least > 0 else part) for part in _parts(wanted)
-    ]
+    rarity = rarity_of(records, model.common)
+    parts = [_judged(records, model, rarity, part[~surely_two(records, part)] if least > 0 and len(part) > FEW else part)
+             for part in _parts(wanted)]  # fmt: skip
     kept = [(part, np.flatnonzero(part.chances >= least)) for part in parts]
     likely = Likely(
         records, np.concatenate([part.pairs[at] for part, at in kept]), np.concatenate([part.chances[at] for part, at in kept]),
@@ -108,7 +123,7 @@ def find(records: Records, model: Model, pairs: Pairs | None = None, *, least: f
 def learned(records: Records, pairs: Pairs) -> Model:
     """What these records say about each other, without anybody having said which are the same."""
     model = Model(common=commonness(records))
-    firm = records.organisation
+    firm, rarity = records.organisation, rarity_of(records, model.common)
     for firms in (False, True):
         members = np.flatnonzero(firm == firms)
         own = pairs[(firm[pairs[:, 0]] == firms) & (firm[pairs[:, 1]] == firms)]
@@ -117,10 +132,9 @@ def learned(records: Records, pairs: Pairs) -> Model:
             own = own[np.sort(np.random.default_rng(1).choice(len(own), LEARNED_FROM, replace=False))]
         if len(members) < 2:
             continue
-        unrelated, _ = compare(records, members[by_chance(len(members))])
+        unrelated, _ = compare(records, by_chance(records, members))
         levels, swapped = compare(records, own)
-        rarity = rarity_of(records, own, model.common)
-        weights = learn(levels, swapped, rarity, unrelated, number=len(members), part=part, firms=firms)
+        weights = learn(levels, swapped, rarity.of(own), unrelated, number=len(members), part=part, firms=firms)
         if firms:
             model.organisations = weights
         else:
@@ -128,18 +142,52 @@ def learned(records: Records, pairs: Pairs) -> Model:
     return model
 
 
-def groups(number: int, pairs: Pairs) -> NDArray[np.int64]:
+def groups(likely: Likely, model: Model) -> NDArray[np.int64]:
+    """For each of the records the smallest place of the group it is in: whom likely pairs join, over any number of steps,
+    as far as that isn't one doubtful pair between two whose others differ."""
+    label = joined(len(likely.records), likely.pairs)
+    members: dict[int, list[int]] = {}
+    for place in np.flatnonzero(np.bincount(label, minlength=len(label))[label] > 2).tolist():
+        members.setdefault(int(label[place]), []).append(place)
+    asked = [places for places in members.values() if len(places) <= LARGEST]
+    pairs = np.array([pair for places in asked for pair in combinations(places, 2)], np.int64).reshape(-1, 2)
+    found = find(likely.records, model, pairs, least=0.0)
+    sure = np.minimum(found.chances, SURE)
+    odds = dict(zip(map(tuple, found.pairs.tolist()), (sure / (1 - sure)).tolist(), strict=True))
+    for places in asked:
+        for part in _parted(places, odds):
+            label[part] = min(part)
+    return label
+
+
+def _parted(places: list[int], odds: dict[tuple[int, int], float]) -> list[list[int]]:
+    """The parts of a group, put together the likeliest first. Which of a part a record would be a copy of isn't known, so
+    the odds are the mean of those of all pairs: the one best fit among many says less than the only one there is."""
+    parts = [[place] for place in places]
+
+    def likeness(two: tuple[list[int], list[int]]) -> float:
+        return fmean(odds[min(one, other), max(one, other)] for one in two[0] for other in two[1])
+
+    while len(parts) > 1:
+        best = max(combinations(parts, 2), key=likeness)
+        if likeness(best) < LIKELY / (1 - LIKELY):
+            break
+        parts = [part for part in parts if part not in best] + [best[0] + best[1]]
+    return parts
+
+
+def joined(number: int, pairs: Pairs) -> NDArray[np.int64]:
     """For each of so many places the smallest place that pairs join it with, over any number of steps."""
     label = np.arange(number)
     while True:
-        joined = label.copy()
+        anew = label.copy()
         least = np.minimum(label[pairs[:, 0]], label[pairs[:, 1]])
-        np.minimum.at(joined, pairs[:, 0], least)
-        np.minimum.at(joined, pairs[:, 1], least)
-        joined = joined[joined]
-        if np.array_equal(joined, label):
+        np.minimum.at(anew, pairs[:, 0], least)
+        np.minimum.at(anew, pairs[:, 1], least)
+        anew = anew[anew]
+        if np.array_equal(anew, label):
             return label
-        label = joined
+        label = anew
 
 
 def _parts(pairs: Pairs) -> Iterator[Pairs]:
@@ -147,14 +195,16 @@ def _parts(pairs: Pairs) -> Iterator[Pairs]:
         yield pairs[first : first + PART]
 
 
-def _judged(records: Records, model: Model, pairs: Pairs) -> Likely:
+def _judged(records: Records, model: Model, rarity: Rarity, pairs: Pairs) -> Likely:
     levels, swapped = compare(records, pairs)
-    rarity = rarity_of(records, pairs, model.common)
-    firm = records.organisation[pairs]
-    persons, _ = model.persons.chances(levels, swapped, rarity)
-    organisations, _ = model.organisations.chances(levels, swapped, rarity)
-    chances = np.where(firm.any(axis=1), organisations, persons)
-    chances[_other_form(records, pairs)] = np.minimum(chances, OTHER_FORM)[_other_form(records, pairs)]
+    firm = records.organisation[pairs].any(axis=1)
+    chances = np.empty(len(pairs))
+    for weights, places in ((model.persons, np.flatnonzero(~firm)), (model.organisations, np.flatnonzero(firm))):
+        if len(places):
+            of_these = {name: level[places] for name, level in levels.items()}
+            chances[places] = weights.chances(of_these, swapped[places], rarity.of(pairs[places]))[0]
+    other = _other_form(records, pairs)
+    chances[other] = np.minimum(chances[other], OTHER_FORM)
     return Likely(records, pairs, chances, levels, swapped)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,23 @@ from numpy.typing import NDArray
 from crm.duplicates import normal
 
 # What a record is compared by, in the order of `Records.read`; `last` is the whole name of an organisation.
-GIVEN = ("first", "last", "born", "email", "email2", "phone", "phone2", "tax", "street", "house", "postcode", "city")
+GIVEN = ("first", "last", "born", "email", "email2", "phone", "phone2", "tax", "street", "house", "postcode", "city",
+         "country")  # fmt: skip
 MISSING = 0  # the number of the empty text
+AT_ONCE = 5_000  # rows that are taken apart at once
+_TRUE = frozenset((True, "t"))
 Numbers = NDArray[np.int32]
+
+
+class _Numbers(dict[str | None, int]):
+    """The number of each text, in the order in which they were seen."""
+
+    def __init__(self) -> None:
+        super().__init__({"": MISSING})
+
+    def __missing__(self, text: str | None) -> int:
+        number = self[text] = len(self) if text else MISSING
+        return number
 
 
 @dataclass
@@ -41,21 +57,20 @@ class Records:
 
     @classmethod
     def read(cls, rows: Iterable[Sequence[Any]]) -> Records:
-        """Rows of (id, is organisation, the texts of `GIVEN`); None and the empty text are not known."""
+        """Rows of (id, is organisation, the texts of `GIVEN`), all of them as Python has them or all as COPY writes them;
+        None and the empty text are not known."""
         ids: list[int] = []
         kinds: list[bool] = []
-        seen: list[dict[str | None, int]] = [{None: MISSING, "": MISSING} for _ in GIVEN]
-        codes: list[list[int]] = [[] for _ in GIVEN]
-        pairs = list(zip(codes, seen, strict=True))
-        for row in rows:
-            ids.append(row[0])
-            kinds.append(bool(row[1]))
-            for (column, known), text in zip(pairs, row[2:], strict=True):
-                code = known.get(text)
-                if code is None:
-                    code = known[text] = len(known) - 1
-                column.append(code)
-        raw = {name: Column(np.array(column, np.int32), ["", *(text or "" for text in list(known)[2:])])
+        seen = [_Numbers() for _ in GIVEN]
+        codes = [array("i") for _ in GIVEN]
+        parts = iter(rows)
+        while part := list(islice(parts, AT_ONCE)):
+            first, second, *columns = zip(*part, strict=True)
+            ids.extend(map(int, first))
+            kinds.extend(map(_TRUE.__contains__, second))
+            for column, known, texts in zip(codes, seen, columns, strict=True):
+                column.extend(map(known.__getitem__, texts))
+        raw = {name: Column(np.array(column, np.int32), [text or "" for text in known])
                for name, column, known in zip(GIVEN, codes, seen, strict=True)}  # fmt: skip
         return cls._normal(np.array(ids, np.int64), np.array(kinds, np.bool_), raw)
 
@@ -71,7 +86,7 @@ class Records:
         columns["form"].codes[~organisation] = MISSING
         columns["email"], columns["email2"] = _together([_each(raw[name], str.lower) for name in ("email", "email2")])
         columns["phone"], columns["phone2"] = _together([_each(raw[name], str.strip) for name in ("phone", "phone2")])
-        for name in ("born", "tax", "postcode", "city"):
+        for name in ("born", "tax", "postcode", "city", "country"):
             columns[name] = _each(raw[name], normal.joined)
         columns["house"] = _each(raw["house"], normal.house)
         inside = _each(raw["street"], normal.house)

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crm.duplicates.comparing import FIELDS, HIGHEST, UNKNOWN, Levels, two_people
-from crm.duplicates.records import Records
+from crm.duplicates.records import MISSING, Column, Records
 
 Floats = NDArray[np.float64]
+Common = dict[str, dict[str, dict[str, float]]]  # by field, country and text
 # How often the level of a field is seen in pairs of the same one, from the lowest level; with this many pairs' worth of
 # belief it takes part in what is learned, so that a small database has sensible weights too.
 EXPECTED = {
@@ -37,6 +38,10 @@ SHARED_BY_FIRMS = {"street": 1.0, "house": 1.0, "place": 1.0, "phone": 0.4, "ema
 SWAPPED = 0.03  # how often names of the same one are swapped
 COMMON = 4_000  # so many of the commonest texts of a field are kept with how common they are
 COUNTED = {"first": "first", "last": "last", "postcode": "place", "street": "street"}  # the column, and its field
+# What many may share though it names one: who has it besides the two of a pair counts.
+SHARED_TEXTS = {"email": "email", "phone": "phone"}
+UNKNOWN_RARITY = (0.002, 0.0)  # before anything was counted: of names and the like, of what names one
+LEAST = 1e-12
 ROUNDS = 6
 SAMPLE = 400_000
 
@@ -50,6 +55,7 @@ class Weights:
     share_same: float = 0.0001  # of all pairs
     share_together: float = 0.0001
     firms: bool = False
+    number: int = 0  # of the records that this was learned from
 
     def chances(
         self, levels: dict[str, Levels], swapped: NDArray[np.bool_], rarity: dict[str, Floats]
@@ -63,42 +69,93 @@ class Weights:
             known = level != UNKNOWN
             exact = level == HIGHEST[name]
             if name in rarity:
-                u = np.where(exact, np.minimum(rarity[name], np.log(0.5)), u)
+                seldom = np.minimum(rarity[name], np.log(0.5))
+                u = np.where(exact, np.maximum(seldom, u) if name in SHARED_TEXTS else seldom, u)
             part = (SHARED_BY_FIRMS if self.firms else SHARED).get(name, 0.0)
             same += np.where(known, m - u, 0.0)
             together += np.where(known, np.logaddexp(np.log(part) + m, np.log1p(-part) + u) - u if 0 < part < 1
                                  else (m - u) * part, 0.0)  # fmt: skip
-        same += np.where(swapped, np.log(SWAPPED), 0.0)
+        same += np.where(swapped, np.log(SWAPPED), 0.0) - rarity["country"]
+        together -= rarity["country"]
         same[two_people(levels["born"], levels["email"], levels["phone"], levels["tax"])] = -np.inf
         whole = np.logaddexp(np.logaddexp(same, together), 0.0)
         return np.exp(same - whole), np.exp(together - whole)
 
 
-def rarity_of(records: Records, pairs: NDArray[np.int64], common: dict[str, dict[str, float]]) -> dict[str, Floats]:
-    """The logarithm of how often two unrelated records agree in just this text, for each pair by field."""
-    found = {}
-    for name, shown_in in COUNTED.items():
+@dataclass
+class Rarity:
+    """For each record by field the logarithm of how often an unrelated one agrees with it in just its text; and of how
+    many are of its country."""
+
+    texts: dict[str, Floats]
+    countries: NDArray[np.int32]
+    of_country: Floats
+
+    def of(self, pairs: NDArray[np.int64]) -> dict[str, Floats]:
+        """The same of pairs, by the one of whom it is commoner; under "country" how often unrelated ones are of one country,
+        where both are."""
+        one, other = pairs[:, 0], pairs[:, 1]
+        found = {name: np.maximum(of_text[one], of_text[other]) for name, of_text in self.texts.items()}
+        same = (self.countries[one] == self.countries[other]) & (self.countries[one] != MISSING)
+        return found | {"country": np.where(same, self.of_country[one], 0.0)}
+
+
+def rarity_of(records: Records, common: Common) -> Rarity:
+    texts, country = {}, records["country"]
+    for name, shown_in in (COUNTED | SHARED_TEXTS).items():
         column, known = records[name], common.get(name, {})
-        rare = known.get("", 0.002)
-        of_text = np.log(np.fromiter((known.get(value, rare) for value in column.values), float, len(column.values)))
-        found[shown_in] = of_text[column.codes[pairs[:, 0]]]
+        of_text = np.zeros(len(records))
+        for code in np.unique(country.codes).tolist():
+            shares = known.get(country.values[code]) or known.get("") or {"": UNKNOWN_RARITY[name in SHARED_TEXTS]}
+            members = np.flatnonzero(country.codes == code)
+            of_text[members] = _shares_of(column.values, shares)[column.codes[members]]
+        texts[shown_in] = np.log(np.maximum(of_text, LEAST))
+    many = common.get("country", {}).get("", {})
+    of_country = np.log([max(many.get(value, 1.0), LEAST) for value in country.values])
+    return Rarity(texts, country.codes, of_country[country.codes])
+
+
+def _shares_of(values: list[str], shares: dict[str, float]) -> Floats:
+    """Of each text its share; whichever of the two is shorter is walked through."""
+    if len(values) < len(shares):
+        return np.array([shares.get(value, shares[""]) for value in values])
+    found = np.full(len(values), shares[""])
+    wanted = {value: code for code, value in enumerate(values) if value in shares}
+    for value, code in wanted.items():
+        found[code] = shares[value]
     return found
 
 
-def commonness(records: Records) -> dict[str, dict[str, float]]:
-    """How often the commonest texts are, and under "" what every rarer one counts as."""
-    found = {}
-    for name in COUNTED:
+def commonness(records: Records) -> Common:
+    """How often the commonest texts are in each country and, under "", among all; of each the share of a rarer one under ""
+    again. Names, streets and places go together by country, and so does what they say."""
+    country = records["country"]
+    many = np.bincount(country.codes, minlength=len(country.values)).tolist()
+    shares = {
+        value: number / len(records) for value, number in zip(country.values, many, strict=True) if value and number
+    }
+    found: Common = {"country": {"": shares}}
+    for name in (*COUNTED, *SHARED_TEXTS):
         column = records[name]
-        counts = np.bincount(column.codes, minlength=len(column.values))
-        total = max(1, int(counts[1:].sum()))
-        order = np.argsort(counts[1:])[::-1] + 1
-        rest = counts[order[COMMON:]]
-        rare = max(float(rest.mean()) if len(rest) else 0.0, 2.0) / (total + 100.0)
-        kept = order[:COMMON]
-        found[name] = {column.values[i]: max(float(counts[i]) / (total + 100.0), rare) for i in kept.tolist()
-                       if counts[i]} | {"": rare}  # fmt: skip
+        found[name] = {value: _counted(name, column, column.codes[country.codes == code] if code else column.codes)
+                       for code, value in enumerate(country.values) if not code or many[code]}  # fmt: skip
     return found
+
+
+def _counted(name: str, column: Column, codes: NDArray[np.int32]) -> dict[str, float]:
+    counts = np.bincount(codes, minlength=len(column.values)).astype(float)
+    counts[MISSING] = 0.0
+    total = counts.sum() + 100.0
+    order = np.argsort(-counts)[: int(np.count_nonzero(counts))]
+    rest = order[COMMON:]
+    if name in SHARED_TEXTS:
+        pairs = counts * (counts - 1)
+        counts = np.maximum(counts - 2, 0.0)
+        rare = float((pairs[rest] * counts[rest]).sum() / max(1.0, pairs[rest].sum()))
+    else:
+        rare = max(float(counts[rest].mean()) if len(rest) else 0.0, 2.0)
+    told = {column.values[at]: float(counts[at]) / total for at in order[:COMMON].tolist() if counts[at] > rare}
+    return told | {"": rare / total}
 
 
 def learn(levels: dict[str, Levels], swapped: NDArray[np.bool_], rarity: dict[str, Floats], unrelated: dict[str, Levels], *,
@@ -108,7 +165,7 @@ def learn(levels: dict[str, Levels], swapped: NDArray[np.bool_], rarity: dict[st
 
     `unrelated` are the levels of pairs drawn by chance; `part` is the share of the pairs that is given.
     """
-    weights = Weights(firms=firms)
+    weights = Weights(firms=firms, number=number)
     for name in FIELDS:
         weights.unrelated[name] = _shares(unrelated[name], np.ones(len(unrelated[name])), UNRELATED[name])
     all_pairs = max(1.0, number * (number - 1) / 2 * part)
@@ -151,8 +208,14 @@ def _shares(level: Levels, weight: Floats, expected: tuple[float, ...], at_most:
     return [lowest, *(float(share) for share in shares[1:])]
 
 
-def by_chance(number: int, seed: int = 1) -> NDArray[np.int64]:
-    """Pairs of different places below `number`, drawn by chance; the same ones each time."""
-    drawn = np.random.default_rng(seed).integers(0, max(number, 2), (min(SAMPLE, number * 20), 2))
-    drawn.sort(axis=1)
+def by_chance(records: Records, members: NDArray[np.int64], seed: int = 1) -> NDArray[np.int64]:
+    """Pairs of different ones of these places, of one country each, drawn by chance; the same ones each time."""
+    codes = records["country"].codes[members]
+    order = members[np.argsort(codes, kind="stable")]
+    sizes = np.bincount(codes)
+    before = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    chance = np.random.default_rng(seed)
+    one = chance.integers(0, len(members), min(SAMPLE, len(members) * 20))
+    other = before[one] + (chance.random(len(one)) * np.repeat(sizes, sizes)[one]).astype(np.int64)
+    drawn = np.sort(np.stack([order[one], order[other]], axis=1), axis=1)
     return drawn[drawn[:, 0] < drawn[:, 1]]

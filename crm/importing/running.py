@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import undefer
 
 from crm.core.audit import Acting, acting_as, hand_over
 from crm.core.entity import Face, db, face_named
@@ -24,7 +24,7 @@ from crm.importing.rows import RowReader
 from crm.importing.staging import CHUNK, clear, stage, staged_rows
 from crm.importing.storage import uploads
 from crm.importing.unfit import as_found
-from crm.models.access import Role, User
+from crm.models.access import User
 from crm.models.imports import Import
 from crm.queries.suppressions import all_kept_out
 
@@ -63,7 +63,7 @@ def rights_now(face: Face, plan: Plan, user_id: int | None) -> Rights:
     """The rights as they are at this moment, not as they were when the import was asked for. Raises Refused."""
     if user_id is None:
         return Rights()
-    person = select(User).where(User.id == user_id).options(selectinload(User.roles).selectinload(Role.grants))
+    person = select(User).where(User.id == user_id).options(undefer(User.rights))
     fresh = person.execution_options(populate_existing=True)
     return Rights.of(face, db.session.scalars(fresh).one_or_none(), plan.names)
 

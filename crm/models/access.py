@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from flask_login import UserMixin
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, func, text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    cast,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy.orm import Mapped, MappedSQLExpression, column_property, mapped_column, relationship
 
 from crm.core.entity import About, Entity, Section
 from crm.core.fields import (
@@ -54,6 +69,13 @@ class Role(Entity):
     delivered: Mapped[bool] = boolean_field(editable=False, label="Comes with the product",
                                             column={"server_default": text("false")})  # fmt: skip
     grants: Mapped[list[RoleGrant]] = relationship(back_populates="role", order_by="RoleGrant.pattern, RoleGrant.id")
+    if TYPE_CHECKING:  # below, where the lines of a role are known
+        rights: Mapped[str | None]
+
+    @property
+    def gives(self) -> tuple[Grant, ...]:
+        """What it gives and denies on rows, without the lines that are switched off."""
+        return _read(self.rights)[0]
 
     @classmethod
     def check(cls, face: Any, record: Any, values: Mapping[str, Any], by: Any) -> dict[str, str]:
@@ -141,6 +163,8 @@ class User(Entity, UserMixin):
     signed_out_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Signed out everywhere")
     password_hash: Mapped[str | None] = mapped_column(Text, deferred=True)
     roles: Mapped[list[Role]] = relationship(secondary="user_role", order_by=Role.name)
+    if TYPE_CHECKING:  # below
+        rights: Mapped[str | None]
 
     @property
     def is_active(self) -> bool:
@@ -148,14 +172,11 @@ class User(Entity, UserMixin):
 
     @property
     def grants(self) -> tuple[Grant, ...]:
-        return tuple(line.as_grant() for line in self._lines() if line.access is None)
+        return _read(self.rights)[0]
 
     @property
     def field_grants(self) -> tuple[FieldGrant, ...]:
-        return tuple(line.as_field_grant() for line in self._lines() if line.access is not None)
-
-    def _lines(self) -> list[RoleGrant]:
-        return [line for role in self.roles for line in role.grants if line.origin is not Origin.OFF]
+        return _read(self.rights)[1]
 
 
 class UserRole(Entity):
@@ -164,6 +185,30 @@ class UserRole(Entity):
     user_id: Mapped[int] = reference_field("user", table="app_user", on_delete="CASCADE", editable=False)
     role_id: Mapped[int] = reference_field("role", table="role", editable=False)
     __table_args__ = (UniqueConstraint("user_id", "role_id"),)
+
+
+# What a role says, or those of a user, as one text: every page begins with it, and there may be a hundred lines.
+_SAID = (RoleGrant.pattern, RoleGrant.scope, RoleGrant.deny, RoleGrant.field_class, RoleGrant.access)
+
+
+def _said(*of: ColumnElement[bool]) -> MappedSQLExpression[str | None]:
+    lines = func.json_agg(aggregate_order_by(func.json_build_array(*_SAID), RoleGrant.id))
+    statement = select(cast(lines, Text)).where(RoleGrant.origin != Origin.OFF, *of)
+    return column_property(statement.correlate_except(RoleGrant, UserRole).scalar_subquery(), deferred=True)
+
+
+Role.rights = _said(RoleGrant.role_id == Role.id)
+User.rights = _said(RoleGrant.role_id == UserRole.role_id, UserRole.user_id == User.id)
+
+
+@lru_cache(maxsize=1024)
+def _read(rights: str | None) -> tuple[tuple[Grant, ...], tuple[FieldGrant, ...]]:
+    """What gives rows, and what says how fields show."""
+    lines = [
+        RoleGrant(**dict(zip((one.key for one in _SAID), line, strict=True))) for line in json.loads(rights or "[]")
+    ]
+    return (tuple(line.as_grant() for line in lines if line.access is None),
+            tuple(line.as_field_grant() for line in lines if line.access is not None))  # fmt: skip
 
 
 class Team(Entity):

@@ -126,13 +126,16 @@ class CreditDecision(Entity):
     account: Mapped[CreditAccount] = relationship(foreign_keys=account_id)
     requested_by: Mapped[User] = relationship(foreign_keys=requested_by_id)
     decided_by: Mapped[User] = relationship(foreign_keys=decided_by_id, lazy="selectin")
-    on_behalf_of: Mapped[User | None] = relationship(foreign_keys=on_behalf_of_id)
+    on_behalf_of: Mapped[User | None] = relationship(foreign_keys=on_behalf_of_id, lazy="selectin")
 
     __table_args__ = (
         ForeignKeyConstraint(["request_id", "account_id", "requested_by_id"],
                              ["credit_request.id", "credit_request.account_id", "credit_request.requested_by_id"]),
         UniqueConstraint("request_id", "step"),
         UniqueConstraint("request_id", "decided_by_id"),
+        # By whose authority: one person's counts once, whoever uses it.
+        Index("uq_credit_decision_authority", "request_id", text("coalesce(on_behalf_of_id, decided_by_id)"), unique=True),
+        rule("on_behalf_of", "on_behalf_of_id <> decided_by_id", "is who decides", name="other"),
         rule("decided_by", "decided_by_id <> requested_by_id", "asked for it: another approver must decide"),
         rule("on_behalf_of", "on_behalf_of_id <> requested_by_id", "asked for it: another approver must decide"),
         rule("credit_limit", "(verdict = 'approved') = (credit_limit IS NOT NULL)", "belongs to an approval, and only there"),
@@ -142,4 +145,5 @@ class CreditDecision(Entity):
 
     @property
     def words(self) -> str:
-        return f"{self.verdict.label} by {self.decided_by.name}"
+        behalf = f" for {self.on_behalf_of.name}" if self.on_behalf_of else ""
+        return f"{self.verdict.label} by {self.decided_by.name}{behalf}"

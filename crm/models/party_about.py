@@ -53,7 +53,7 @@ _TABS = (
     Section("Documents", ("documents", "identifiers", "contracts")),
     Section("Journey", ("stage_changes", "touchpoints", "onboardings", "status_changes")),
     Section("Consents", ("consents",)),
-    Section("Segments", ("segment_memberships",)),
+    Section("Segments", ("segment_memberships", "ladder_moves")),
     Section("Proposals", ("enrichment_proposals", "duplicate_candidates")),
 )
 
@@ -62,6 +62,7 @@ PARTY = About(
     columns=("name", "status", "type", "email", "phone", "city", "country", "owner", "data_quality",
              "created_at"),
     search=("name", "company_name", "email", "email2", "phone", "phone2", "code", "account_number"),
+    search_apart=True,
     filters=("status", "type", "kind", "roles", "industry", "owner", "team", "lifecycle", "block_state", "stage", "language",
              "gender", "email", "phone", "annual_revenue", "employees", "preferred_contact_method", "preferred_currency",
              "income_level", "life_stage", "tags", "created_at", "updated_at", "date_of_birth", "name", "account_number",

@@ -144,7 +144,7 @@ COLLISIONS = {
     "uq_credit_account_party": Collision.ACCOUNT, "uq_loyalty_account_party": Collision.ACCOUNT,
     **dict.fromkeys(("uq_campaign_recipient_campaign_id_party_id", "uq_channel_preference_purpose", "uq_check_in_party_id",
                      "uq_customer_offer_offer_id_party_id", "uq_enrichment_proposal_value", "uq_external_id_entity_record_system",
-                     "uq_identifier_number", "uq_ownership_party_id_vehicle_id_owned_from",
+                     "uq_identifier_number", "uq_ladder_move_pending", "uq_ownership_party_id_vehicle_id_owned_from",
                      "uq_performance_score_party_id_period_from_period_to", "uq_relation_to_party_id_open",
                      "uq_segment_membership_open", "uq_segment_membership_out"), Collision.STAYS),
 }  # fmt: skip

@@ -38,3 +38,18 @@ class LadderMeasure(Choice):
     AVERAGE_ORDER = "average_order", "Average order"
     TOTAL_VALUE = "total_value", "Total value"
     POINTS = "points", "Points"
+
+
+class MoveDirection(Choice):
+    UP = "up", "Up", "good"
+    DOWN = "down", "Down", "warning"
+
+
+class MoveState(Choice):
+    """What became of a move on a ladder; only moves down may have to wait for somebody who agrees."""
+
+    DONE = "done", "Done", "good"
+    PENDING = "pending", "To be approved", "warning"
+    APPROVED = "approved", "Approved", "good"
+    REFUSED = "refused", "Refused", "neutral"
+    WITHDRAWN = "withdrawn", "No longer due", "neutral"

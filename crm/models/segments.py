@@ -43,7 +43,7 @@ class Segment(Entity):
         search=("name", "description"),
         filters=("type", "priority", "owner", "valid_from", "valid_until", "rule", "created_at", "updated_at"),
         sort=("name", "priority", "created_at"), delete=True,
-        related=("memberships", "versions", "refreshes"),
+        related=("memberships", "refreshes"),
         sections=(Section("Segment", _SEGMENT, "The one with the lowest number of display stands first on a customer's page."),),
         detail=(Section("Segment", (*_SEGMENT[:-1], "rule_version", "created_by", "created_at", "updated_by", "updated_at")),),
         help="Groups of customers. Static ones you fill by hand, dynamic ones by a rule.",
@@ -137,7 +137,7 @@ class SegmentMembership(Entity):
         filters=("segment", "party", "source", "pin", "entered_at", "left_at", "expires_on", "added_by"),
         sort=("entered_at",), within=("party", "owner"),
         detail=(Section("Membership", ("segment", "party", "entered_at", "left_at", "source", "pin", "rule_version",
-                                       "expires_on", "added_by")),),
+                                       "expires_on", "below_since", "added_by")),),
         help="Who is in which segment, since when and why; and who was.",
     )  # fmt: skip
 
@@ -151,6 +151,11 @@ class SegmentMembership(Entity):
     rule_version: Mapped[int | None] = integer_field(editable=False, label="Version of the rule")
     pin: Mapped[Pin | None] = choice_field(Pin, editable=False, label="Pinned")
     expires_on: Mapped[dt.date | None] = date_field(editable=False, label="Until", help="The last day; then they leave")
+    below_since: Mapped[dt.date | None] = date_field(
+        editable=False,
+        label="Too little for it since",
+        help="On a ladder: they move down when the time of grace is over",
+    )
     added_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False, label="Added by")
     derived = {"words": Field(kind="text", label="Membership")}
     segment: Mapped[Segment] = relationship(
@@ -183,15 +188,17 @@ for _name in ("customer", "end_customer"):
         linked=lambda: (select(SegmentMembership.party_id).where(SegmentMembership.left_at.is_(None)), SegmentMembership.segment_id))  # fmt: skip
 
 
+_LADDER = ("name", "description", "measure", "grace_days", "one_step", "approve_downgrades", "active")
+
+
 class Ladder(Entity):
     """Segments in order, such as Silver, Gold, Platinum: a customer stands on one step, by what a figure says."""
 
     about = About(
         area="Marketing", icon="trending-up", columns=("name", "measure", "grace_days", "active", "updated_at"),
-        search=("name",), filters=("measure", "active", "created_at"), sort=("name", "created_at"), delete=True,
-        related=("steps",),
-        sections=(Section("Ladder", ("name", "description", "measure", "grace_days", "one_step", "active")),),
-        detail=(Section("Ladder", ("name", "description", "measure", "grace_days", "one_step", "active")),),
+        search=("name",), filters=("measure", "active", "archived_at", "created_at"), sort=("name", "created_at"), delete=True,
+        related=("steps", "moves"), archived="archived_at",
+        sections=(Section("Ladder", _LADDER),), detail=(Section("Ladder", (*_LADDER, "refreshed_on", "archived_at")),),
         help="How customers move up and down between segments.",
     )  # fmt: skip
 
@@ -201,7 +208,17 @@ class Ladder(Entity):
     grace_days: Mapped[int] = integer_field(minimum=0, maximum=730, label="Grace (days)",
                                             help="Before somebody moves down", column={"server_default": "0"})  # fmt: skip
     one_step: Mapped[bool] = boolean_field(label="One step at a time", column={"server_default": text("true")})
-    active: Mapped[bool] = boolean_field(label="In use", column={"server_default": text("false")})
+    approve_downgrades: Mapped[bool] = boolean_field(
+        label="Moves down are approved", help="Somebody agrees before a customer moves down",
+        column={"server_default": text("false")})  # fmt: skip
+    active: Mapped[bool] = boolean_field(label="In use", help="Customers move by themselves, each night",
+                                         column={"server_default": text("false")})  # fmt: skip
+    refreshed_on: Mapped[dt.date | None] = date_field(editable=False, label="Last refresh begun")
+    archived_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Archived")
+
+    __table_args__ = (
+        must("active", "NOT active OR archived_at IS NULL", "isn't of one that is archived", name="kept"),
+    )
 
 
 class LadderStep(Entity):

@@ -9,10 +9,11 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, not_
+from sqlalchemy import ColumnElement, and_, func, not_, select
 
-from crm.core.entity import SEARCH_TEXT, Face
+from crm.core.entity import Face
 from crm.core.fields import Field
+from crm.core.searching import SEARCH_TEXT
 from crm.queries.operators import (
     MANY,
     WITH_PERIOD,
@@ -109,14 +110,19 @@ def _like(face: Face, field: Field, column: Any, op: str, raw: str) -> ColumnEle
     if field.name not in face.about.search:
         return found
     term = raw.strip()
-    return and_(found, search_text(face, term).like(func.concat("%", search_key(term), "%")))
+    return and_(found, has_letters(face, term, func.concat("%", search_key(term), "%")))
 
 
-def search_text(face: Face, term: str) -> ColumnElement[str]:
-    """All that is searched of a record. One or two letters have no trigram: the index would be read as a whole, which
-    takes many times longer than the table, so it is hidden from them."""
-    text: ColumnElement[str] = getattr(face.entity, SEARCH_TEXT)
-    return text if len(term) > 2 else text.concat("")
+def has_letters(face: Face, term: str, pattern: Any) -> ColumnElement[bool]:
+    """Whether all that is searched of a record, taken together, has the pattern of a term.
+
+    One or two letters have no trigram: the index would be read as a whole, which takes many times longer than the
+    table, so it is hidden from them.
+    """
+    apart = face.entity.search_apart
+    text: ColumnElement[str] = getattr(apart or face.entity, SEARCH_TEXT)
+    found = (text if len(term) > 2 else text.concat("")).like(pattern)
+    return found if apart is None else face.entity.id.in_(select(apart.id).where(found))
 
 
 def search_key(term: str) -> ColumnElement[str]:

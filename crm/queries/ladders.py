@@ -6,7 +6,7 @@ Pure: it knows numbers and days, not whose they are. Ladders of segments and tie
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -65,3 +65,27 @@ def stands(rungs: Sequence[Rung], before: Standing, value: Decimal | None, day: 
         return replace(before, level=level, below_since=since)
     lower = level - 1 if one_step else kept
     return replace(before, level=lower, below_since=day if lower > kept else None)
+
+
+def walk(rungs: Sequence[Rung], level: int, values: Sequence[tuple[dt.date, Decimal]], until: dt.date, *, grace_days: int = 0,
+         one_step: bool = False) -> Iterator[tuple[dt.date, int, int]]:  # fmt: skip
+    """The moves, as (day, from, to), of somebody who stood on a level and whose figure then became these values, in order of
+    days, if each day until the last were looked at. Only days on which something can happen are."""
+    standing, value, place = Standing(level), Decimal(0), 0
+    day: dt.date | None = values[0][0] if values else None
+    while day is not None and day <= until:
+        while place < len(values) and values[place][0] <= day:
+            value = values[place][1]
+            place += 1
+        before, standing = (
+            standing,
+            stands(rungs, standing, value, day, grace_days=grace_days, one_step=one_step),
+        )
+        due = None
+        if standing.level != before.level:
+            yield day, before.level, standing.level
+            due = day + dt.timedelta(days=1)
+        elif standing.below_since is not None:
+            due = max(standing.below_since + dt.timedelta(days=grace_days), day + dt.timedelta(days=1))
+        coming = values[place][0] if place < len(values) else None
+        day = min((one for one in (due, coming) if one is not None), default=None)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import (
@@ -37,10 +37,10 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Load, joinedload, selectinload
 from sqlalchemy.sql.expression import ClauseElement, Executable
 
-from crm.core.entity import SEARCH_TEXT, Entity, Face, db
+from crm.core.entity import Entity, Face, db
 from crm.core.fields import Field
 from crm.core.permissions import Access, Actor, Asking, access_of, accesses
-from crm.queries.conditions import compile_condition, search_key, search_text
+from crm.queries.conditions import compile_condition, has_letters, search_key
 from crm.queries.operators import BadCondition
 from crm.queries.scope import belongs_to, related_face, row_scope, visible
 
@@ -288,7 +288,7 @@ def _search(face: Face, term: str, actor: Actor) -> Any:
     records that name this one (contacts of a customer) are found too.
     """
     entity = face.entity
-    if not hasattr(entity, SEARCH_TEXT):
+    if not face.about.search:
         raise BadQuery("search", "this list can't be searched; use a filter")
     escaped = search_key(_as_searched(term))
     if len(term) < 3 and hasattr(entity, "sort_name") and access_of(actor, face, "name").shows:
@@ -310,9 +310,9 @@ def holds(face: Face, term: str, pattern: Any, actor: Actor) -> ColumnElement[bo
     """
     may = accesses(actor, face)
     seen = [name for name in face.about.search if may[name].shows]
-    whole = search_text(face, term).like(pattern)
+    whole = has_letters(face, term, pattern)
     if len(seen) == len(face.about.search):
-        return cast(ColumnElement[bool], whole)
+        return whole
     return and_(whole, or_(false(), *(func.crm_sort_key(face.column(name)).like(pattern) for name in seen)))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import undefer
 
 from crm.core.command import command_named
 from crm.core.entity import Entity, Face, all_faces, db, face_named
@@ -182,11 +182,9 @@ def _field(user: User, face: Face, verb: str, declared: Field, can: bool) -> tup
 def whom_to_ask(face: Face, verb: str) -> str:
     """Which roles have the right, and who can give one: the short form that a refusal shows."""
     permission = f"{face.name}.{verb}"
-    roles = db.session.scalars(select(Role).options(selectinload(Role.grants)).order_by(Role.id))
+    roles = db.session.scalars(select(Role).options(undefer(Role.rights)).order_by(Role.id))
     faces = [face_named(name) for name in face.through] or [face]
-    having = [role.label for role in roles if any(
-        decide([line.as_grant() for line in role.grants if line.access is None and line.origin is not Origin.OFF],
-               *names_of(one, verb)) for one in faces)]  # fmt: skip
+    having = [role.label for role in roles if any(decide(role.gives, *names_of(one, verb)) for one in faces)]
     return f"You need {permission}. {_listed(having)} {_administrators()}"
 
 
@@ -198,9 +196,7 @@ def _listed(roles: list[str]) -> str:
 
 def _administrators() -> str:
     """Who can give roles, by name."""
-    statement = (
-        select(User).where(User.active).options(selectinload(User.roles).selectinload(Role.grants)).order_by(User.id)
-    )
+    statement = select(User).where(User.active).options(undefer(User.rights)).order_by(User.id)
     named = []
     for user in db.session.scalars(statement.where(User.roles.any()).limit(200)):
         if allowed(user, "user.give_role") is Scope.ALL:

@@ -7,11 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 
 from crm.core.days import today
 from crm.core.entity import db
-from crm.models.segments import Segment, SegmentMembership
+from crm.models.segment_choices import RefreshState
+from crm.models.segments import Segment, SegmentMembership, SegmentRefresh
 from crm.queries.segment_rules.reading import BadRule, Condition, InSegment, Node, RelatedCondition, read_rule
 from crm.queries.segment_rules.words import in_words
 
@@ -29,8 +30,42 @@ class Week:
 
 
 def weekly(segment: Segment, number: int = WEEKS) -> list[Week]:
-    """The last weeks, this one as far as it has come last."""
+    """The last weeks, this one as far as it has come last; from the refreshes where there are any, which tell how many came
+    and went by rule."""
     ends = [today() - dt.timedelta(weeks=back) for back in reversed(range(number))]
+    kept = _refreshes(segment, ends[0] - dt.timedelta(days=6))
+    return _by_refreshes(ends, kept, segment.member_count) if kept else _by_memberships(segment, ends)
+
+
+def _refreshes(segment: Segment, since: dt.date) -> list[Row[Any]]:
+    """When each ended since a day, and how many were in, came and went; the last one before as well. The oldest first."""
+    done = (select(SegmentRefresh.finished_at, SegmentRefresh.members, SegmentRefresh.entered, SegmentRefresh.gone)
+            .where(SegmentRefresh.segment_id == segment.id, SegmentRefresh.state == RefreshState.DONE)
+            .order_by(SegmentRefresh.id.desc()))  # fmt: skip
+    begins = dt.datetime.combine(since, dt.time(), dt.UTC)
+    later = db.session.execute(done.where(SegmentRefresh.finished_at >= begins)).all()
+    return [*db.session.execute(done.where(SegmentRefresh.finished_at < begins).limit(1)), *reversed(later)]
+
+
+def _by_refreshes(ends: list[dt.date], kept: list[Row[Any]], now: int) -> list[Week]:
+    weeks = []
+    first = kept[0]
+    members, place = (first.members or 0) - (first.entered or 0) + (first.gone or 0), 0  # before the first one
+    for last in ends:
+        begins, until = (dt.datetime.combine(day, dt.time(), dt.UTC)
+                         for day in (last - dt.timedelta(days=6), last + dt.timedelta(days=1)))  # fmt: skip
+        entered = left = 0
+        while place < len(kept) and kept[place].finished_at < until:
+            row = kept[place]
+            if row.finished_at >= begins:
+                entered, left = entered + (row.entered or 0), left + (row.gone or 0)
+            members, place = row.members or 0, place + 1
+        weeks.append(Week(last, now if last == ends[-1] else members, entered, left))
+    return weeks
+
+
+def _by_memberships(segment: Segment, ends: list[dt.date]) -> list[Week]:
+    """Of a segment that people fill."""
     entered, left = SegmentMembership.entered_at, SegmentMembership.left_at
     columns: list[Any] = []
     for last in ends:

@@ -32,7 +32,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.orm.attributes import set_committed_value
 
 from crm.core.command import among
-from crm.core.entity import SEARCH_TEXT, Entity, Face, all_faces, db, face_named
+from crm.core.entity import Entity, Face, all_faces, db, face_named
 from crm.core.permissions import Actor, Asking, accesses, allowed
 from crm.models.access import AuditAction, AuditEntry, User
 from crm.queries.conditions import compile_condition, search_key
@@ -165,7 +165,7 @@ def _fits(face: Face, actor: Actor, asked: Asked) -> bool:
     by = face.about.timeline.by
     return ((not asked.kinds or face.name in asked.kinds)
             and (asked.person is None or (bool(by) and accesses(actor, face)[by].shows))
-            and (not asked.search or hasattr(face.entity, SEARCH_TEXT)))  # fmt: skip
+            and (not asked.search or bool(face.about.search)))  # fmt: skip
 
 
 def _of_face(face: Face, actor: Actor, asked: Asked, limit: int) -> Select[*tuple[Any, ...]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from crm.commands import access, duplicate_search
 from crm.commands.duplicate_search import find_all, search_changed
@@ -109,6 +109,30 @@ def test_looking_at_what_has_changed_finds_what_a_search_of_all_would(session, m
     monkeypatch.setattr(duplicate_search, "learned", lambda *_: Model.of_data(weights))
     find()
     assert {pair: (one.score, one.reasons) for pair, one in queue().items()} == changed
+
+
+def test_a_job_that_looks_at_what_has_changed_finds_what_a_search_of_all_would_also_when_it_was_interrupted(session):
+    ann()
+    find()
+    known = db.session.scalars(select(DuplicateWeights.learned_at)).one()
+    (
+        ann(first_name="Anne"),
+        ann(email=None, phone=None),
+        ann(name="Bo Xu", first_name="Bo", last_name="Xu", email="bo@example.com"),
+    )
+    db.session.flush()
+    interrupted = find_all(anew=False)
+    next(interrupted), next(interrupted)
+    told = [*find_all(anew=False)][-1].result
+    assert "learning" not in told["seconds"]
+    assert db.session.scalar(select(func.count()).select_from(DuplicateNote)) == 0
+    found = {pair: (one.score, one.reasons) for pair, one in queue().items()}
+    assert told["new"] == len(found) > 2
+    db.session.query(DuplicateCandidate).delete()
+    db.session.execute(text("INSERT INTO duplicate_note (party_id) SELECT id FROM party"))
+    search_changed()
+    assert {pair: (one.score, one.reasons) for pair, one in queue().items()} == found
+    assert db.session.scalars(select(DuplicateWeights.learned_at)).one() == known, "it learns nothing"
 
 
 def test_only_what_is_compared_is_noted_and_who_is_archived_has_no_keys(session):

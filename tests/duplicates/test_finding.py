@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crm.duplicates.finding import LIKELY, OTHER_FORM, Model, find, groups, learned
+from crm.duplicates.finding import LIKELY, OTHER_FORM, Model, _parted, find, groups, learned
 from crm.duplicates.keys import CROWDED, crowded, keys_of, pairs_of
 from crm.duplicates.normal import company, house, legal_form, plain, sound, street
 from crm.duplicates.records import Records
+from crm.duplicates.weights import commonness
 
 ANN = (
     1,
@@ -33,6 +34,7 @@ ANN = (
     "12",
     "10115",
     "Berlin",
+    "DE",
 )
 
 
@@ -52,6 +54,7 @@ def row(number: int, **changes: object) -> tuple:
         "house",
         "postcode",
         "city",
+        "country",
     )
     return tuple((dict(zip(names, ANN, strict=True)) | {"id": number} | changes).values())
 
@@ -70,7 +73,7 @@ def febrl(*, with_number: bool) -> tuple[Records, set[tuple[int, int]]]:
             same.setdefault(given["rec_id"].split("-")[1], []).append(place)
             rows.append((place, False, given["given_name"], given["surname"], given["date_of_birth"], None, None, None, None,
                          given["soc_sec_id"] if with_number else None, given["address_1"], given["street_number"],
-                         given["postcode"], given["suburb"]))  # fmt: skip
+                         given["postcode"], given["suburb"], None))  # fmt: skip
     return Records.read(rows), {pair for places in same.values() for pair in combinations(places, 2)}
 
 
@@ -78,9 +81,9 @@ def febrl(*, with_number: bool) -> tuple[Records, set[tuple[int, int]]]:
 def test_the_same_ones_are_told_from_others_as_well_as_on_the_day_this_was_written(with_number, least):
     records, truth = febrl(with_number=with_number)
     pairs = pairs_of(keys_of(records))
-    likely = find(records, learned(records, pairs), pairs)
+    model = learned(records, pairs)
     joined: dict[int, list[int]] = {}
-    for place, group in enumerate(groups(len(records), likely.pairs).tolist()):
+    for place, group in enumerate(groups(find(records, model, pairs), model).tolist()):
         joined.setdefault(group, []).append(place)
     found = {pair for places in joined.values() for pair in combinations(places, 2)}
     right = len(found & truth)
@@ -104,6 +107,43 @@ def test_what_is_known_anywhere_decides_before_anything_was_learned():
         city="Munich",
     )
     assert chance(ANN, namesake)[0] < LIKELY
+
+
+def test_a_phone_that_many_share_and_a_name_that_is_common_in_its_country_say_less():
+    draw = np.random.default_rng(5).integers
+    rows = [row(n, first=f"f{draw(900)}", last=f"l{draw(900)}", born=f"19{draw(10, 99)}0{draw(1, 9)}{draw(10, 28)}",
+                email=f"m{n}@example.com", phone="+491" if n < 60 else f"+49{n:09}", street=f"Road {draw(900)}",
+                postcode=f"{draw(10_000, 99_999)}", country="DE" if n % 2 else "FR") for n in range(2_000)]  # fmt: skip
+    rows += [row(n, first="An", last="Wu", born="", email=f"m{n}@example.com", phone=f"+39{n}", street=f"Via {n}",
+                 postcode=f"{n}", country="IT") for n in range(2_000, 2_050)]  # fmt: skip
+    model = Model(common=commonness(Records.read(rows)))
+
+    def told(one: tuple, other: tuple) -> float:
+        return float(find(Records.read([one, other]), model, np.array([[0, 1]]), least=0.0).chances[0])
+
+    lacking = {"email": None, "street": "", "house": "", "postcode": "", "city": ""}
+    assert told(row(1, **lacking, born="", phone="+492"), row(2, **lacking, born="", phone="+492")) > LIKELY
+    assert told(row(1, **lacking, born="", phone="+491"), row(2, **lacking, born="", phone="+491")) < told(
+        row(1, **lacking, born="", phone="+492"), row(2, **lacking, born="", phone="+492"))  # fmt: skip
+    wu = {"first": "An", "last": "Wu", "phone": None, "email": None}
+    italian, french = (told(row(1, **wu, country=one), row(2, **wu, country=one)) for one in ("IT", "FR"))
+    assert italian < french, "there nearly everybody has this name"
+
+
+def test_one_name_that_stands_in_the_others_place_may_be_the_familys():
+    lacking = {"email": None, "phone": None, "born": ""}
+    son = row(2, first="Lee", last="Tom", **lacking)
+    records = Records.read([row(1, **lacking), son])
+    found = find(records, Model(), np.array([[0, 1]]), least=0.0)
+    assert found.swapped[0]
+    assert [int(found.levels[name][0]) for name in ("first", "last")] == [0, 4]
+
+
+def test_one_doubtful_pair_joins_no_two_groups_whose_others_differ():
+    odds = {(0, 1): 1000.0, (0, 2): 1000.0, (1, 2): 1000.0, (0, 3): 1.5, (1, 3): 0.1, (2, 3): 0.01}
+    assert sorted(map(sorted, _parted([0, 1, 2, 3], odds))) == [[0, 1, 2], [3]]
+    odds[0, 3] = 50.0
+    assert len(_parted([0, 1, 2, 3], odds)) == 1
 
 
 def test_where_few_names_and_streets_are_common_namesakes_are_not_taken_for_one():

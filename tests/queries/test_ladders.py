@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from crm.queries.ladders import Rung, Standing, faults, stands
+from crm.queries.ladders import Rung, Standing, faults, stands, walk
 
 DAY = dt.date(2026, 3, 1)
 RUNGS = [
@@ -65,3 +65,19 @@ def test_the_same_figure_day_after_day_comes_to_rest_where_it_belongs():
         kept = sum(value >= rung.leave_below for rung in RUNGS)
         assert reached <= standing.level <= kept
         assert standing.below_since is None
+
+
+def test_a_walk_through_the_past_moves_as_each_day_would():
+    dice = random.Random(11)
+    for _ in range(200):
+        settings = {"grace_days": dice.choice((0, 1, 7, 30)), "one_step": dice.random() < 0.5}
+        days = sorted(dice.sample(range(90), dice.randrange(8)))
+        values = [(after(day), Decimal(dice.choice((0, 500, 900, 3_000, 6_000, 30_000)))) for day in days]
+        standing, value, expected = Standing(dice.randrange(4)), Decimal(0), []
+        level, known = standing.level, dict(values)
+        for day in map(after, range(100)):
+            value = known.get(day, value)
+            if values and day >= values[0][0]:
+                was, standing = standing.level, stands(RUNGS, standing, value, day, **settings)
+                expected += [(day, was, standing.level)] if was != standing.level else []
+        assert list(walk(RUNGS, level, values, after(99), **settings)) == expected

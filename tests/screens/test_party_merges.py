@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+from urllib.parse import parse_qsl, urlsplit
+
 import pytest
 from sqlalchemy import select
 
-from crm.commands.party_unmerges import unmerge
 from crm.core.audit import Acting, acting_as
 from crm.core.entity import db, face_named
-from crm.core.jobs import Job
+from crm.core.jobs import Job, JobState
 from crm.models.parties import Party
 from crm.models.party_duplicates import DuplicateCandidate
 from crm.models.party_merges import Merge, MergeState
@@ -152,7 +155,17 @@ def test_all_from_a_score_on_are_merged_by_a_job_and_the_job_is_undone(session, 
     made = session.scalars(select(Merge).order_by(Merge.id)).all()
     assert [(one.job_id, one.state) for one in made] == [(job.id, MergeState.MADE)] * 3
     assert [other.archived_at is not None for _, other in pairs] == [True, True, True, False]
-    for one in made:
-        unmerge(one, by=None)
+    job.state = JobState.DONE
+    session.flush()
+    page = person.client.get(f"/admin/jobs/details/?id={job.id}").text
+    assert f"flt_job_eq={job.id}" in page
+    (undo,) = re.findall(r'href="(/admin/merges/action/[^"]+)"', page)
+    assert "3 merges" in person.client.get(unescape(undo)).text
+    asked = dict(parse_qsl(urlsplit(unescape(undo)).query))
+    person.client.post("/admin/merges/action/", data=asked | {"confirm": "1"})
+    undoing = session.scalars(select(Job).where(Job.id != job.id)).one()
+    with acting_as(Acting(person.user_id, via=f"job {undoing.id}")):
+        list(commands.perform_many(undoing))
     session.expire_all()
     assert [other.archived_at for _, other in pairs] == [None] * 4
+    assert "Undo all of it" not in person.client.get(f"/admin/jobs/details/?id={job.id}").text

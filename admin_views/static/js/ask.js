@@ -38,6 +38,7 @@ export function wakeAsk() {
 
 async function show(dialog, ask) {
   let page;
+  dialog.dataset.asking = ""; // what is typed until it is there is no key of the page
   try {
     const answer = await ask();
     if (!answer.ok) return false;
@@ -45,6 +46,8 @@ async function show(dialog, ask) {
   } catch (failed) {
     console.error("The question could not be fetched", failed);
     return false;
+  } finally {
+    delete dialog.dataset.asking;
   }
   const question = page.querySelector("[data-confirm]");
   if (!question) return false;

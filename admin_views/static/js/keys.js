@@ -15,12 +15,13 @@ export function wakeKeys() {
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      event.target.closest("form")?.requestSubmit();
+      // Who has clicked beside the fields of a question means that question all the same.
+      (event.target.closest("form") ?? document.querySelector("dialog[open] form[data-confirm]"))?.requestSubmit();
       return;
     }
     const typing = event.target.closest("input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable]");
     if (typing || event.ctrlKey || event.metaKey || event.altKey || !power.checked) return;
-    if (document.querySelector("dialog[open], [popover]:popover-open")) return;
+    if (document.querySelector("dialog[open], dialog[data-asking], [popover]:popover-open")) return;
     if (press(event.key, dialog)) event.preventDefault();
   });
 }
