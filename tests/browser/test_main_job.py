@@ -103,20 +103,20 @@ def test_deleting_asks_first(tab: Tab, site: Site) -> None:
 
 
 def test_ticked_rows_show_the_bar_and_are_blocked_together(tab: Tab, site: Site) -> None:
-    people(site, "Twin One", "Twin Two", "Twin Three")
-    page = tab.open("/admin/customers/?search=Twin")
+    people(site, "Ticked One", "Ticked Two", "Ticked Three")
+    page = tab.open("/admin/customers/?search=Ticked")
     bar = page.locator("[data-bulk]")
     expect(bar).not_to_be_visible()
-    page.get_by_label("Tick Twin One").check()
-    page.get_by_label("Tick Twin Two").check()
+    page.get_by_label("Tick Ticked One").check()
+    page.get_by_label("Tick Ticked Two").check()
     expect(bar).to_be_visible()
     expect(page.locator("[data-bulk-count]")).to_have_text("2 selected")
     bar.get_by_role("button", name="Block", exact=True).click()
-    with page.expect_navigation(url=re.compile(r"/admin/customers/\?search=Twin$")):
+    with page.expect_navigation(url=re.compile(r"/admin/customers/\?search=Ticked$")):
         answer(page, "Block", "Fraud")
-    page.goto(tab.address + "/admin/customers/?search=Twin&flt_status_eq=blocked")
+    page.goto(tab.address + "/admin/customers/?search=Ticked&flt_status_eq=blocked")
     expect(page.locator("tr[data-row]")).to_have_count(2)
-    expect(page.locator("tr[data-row]", has_text="Twin Three")).to_have_count(0)
+    expect(page.locator("tr[data-row]", has_text="Ticked Three")).to_have_count(0)
 
 
 def test_the_filter_popover_adds_a_chip_that_can_be_taken_off(tab: Tab, site: Site) -> None:
