@@ -8,6 +8,7 @@ from flask import Flask, Response, g, jsonify, redirect, render_template, reques
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
@@ -15,6 +16,7 @@ from crm import api
 from crm.core import jobs
 from crm.core.audit import Acting, act
 from crm.core.entity import db
+from crm.core.rules import told
 from crm.queries.listing import BadQuery
 from crm.queries.rights import whom_to_ask
 
@@ -113,6 +115,12 @@ def _add_errors(app: Flask) -> None:
     def stale(fault: StaleDataError) -> Any:
         db.session.rollback()  # the page asks who is signed in; a failed flush answers nothing
         return page(409)
+
+    @app.errorhandler(IntegrityError)
+    def not_kept(fault: IntegrityError) -> Any:
+        """What the database refuses when all of it is to be kept; it says why, or somebody else was faster."""
+        db.session.rollback()
+        return page(409, told(fault))
 
     @app.errorhandler(500)
     def broken(fault: Any) -> Any:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 import crm.models  # noqa: F401 - declares every table
 from crm.core import audit, audit_chain, figures, ledgers, statistics, triggers
 from crm.core.tables import Base
-from crm.models import duplicate_search, party_merges
+from crm.models import credit_policy, duplicate_search, party_merges
 
 # The app reads these and never writes them: the audit is written by triggers that run as their owner.
 READ_ONLY = frozenset({"audit_entry", "audit_value", "audit_head", "alembic_version"})
@@ -30,7 +30,8 @@ BASE_FUNCTIONS = (
 
 def _functions_and_triggers() -> list[str]:
     made = [
-        part.install_statements() for part in (audit, audit_chain, statistics, triggers, ledgers, party_merges, figures)
+        part.install_statements()
+        for part in (audit, audit_chain, statistics, credit_policy, triggers, ledgers, party_merges, figures)
     ]
     return [*BASE_FUNCTIONS, *itertools.chain.from_iterable(made)]
 

@@ -15,6 +15,7 @@ from crm.core.fields import Field
 from crm.models.access import AuditEntry
 from crm.models.check_ins import CheckIn
 from crm.models.credit_invoices import Invoice, Payment, PaymentAllocation
+from crm.models.credit_policy import CreditPolicy
 from crm.models.credit_requests import CreditDecision, CreditRequest
 from crm.models.external_ids import ExternalId
 from crm.models.imports import Export, Import
@@ -129,7 +130,7 @@ def make(face: Face, **given: Any) -> Any:
     if entity is AuditEntry:
         make(face_named("role"))  # the database writes the entry
         return newest(face)
-    if entity is Organisation:  # there is one
+    if entity in (Organisation, CreditPolicy):  # there is one
         record = newest(face)
         for name, value in given.items():
             setattr(record, name, value)

@@ -24,6 +24,7 @@ from crm.commands import records
 from crm.core.command import Refused, WrongInput, command_named, perform
 from crm.core.entity import Face, face_named
 from crm.core.permissions import title_for
+from crm.core.rules import told
 from crm.models.parties import Party
 from crm.queries.duplicates import LikelyOne, likely_duplicates
 from crm.queries.listing import BadQuery, fetch_page, read_query
@@ -57,7 +58,9 @@ def _on_stale(_fault: StaleDataError) -> Response:
 
 
 @blueprint.errorhandler(IntegrityError)
-def _on_conflict(_fault: IntegrityError) -> Response:
+def _on_conflict(fault: IntegrityError) -> Response:
+    if (said := told(fault)) is not None:
+        return problem_response(Problem(409, said))
     return problem_response(Problem(409, "Somebody else saved something at the same moment: send it again."))
 
 

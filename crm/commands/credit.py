@@ -22,8 +22,9 @@ from crm.models.credit_accounts import CreditAccount, CreditHold
 from crm.models.credit_choices import AccountState, HoldScope, PaymentKind, RequestStatus, Verdict
 from crm.models.credit_figures import InvoiceFigures, PaymentFigures
 from crm.models.credit_invoices import Invoice, Payment, PaymentAllocation
+from crm.models.credit_policy import says
 from crm.models.credit_requests import CreditDecision, CreditRequest
-from crm.queries.credit_decisions import EXPIRES_AFTER, judged
+from crm.queries.credit_decisions import judged
 
 _REASON = field_of("long_text", required=True, field_class=FieldClass.FINANCIAL)
 _FASTER = "somebody else has decided it just now"
@@ -112,7 +113,7 @@ def withdraw(request: CreditRequest, *, by: User) -> None:
 
 def expire_requests() -> int:
     """End the requests that nobody decided for too long; their figures say nothing any more. Answers how many."""
-    waited = CreditRequest.created_at < func.now() - func.make_interval(0, 0, 0, EXPIRES_AFTER)
+    waited = CreditRequest.created_at < func.now() - func.make_interval(0, 0, 0, says("expire_days"))
     return run_in_transaction(lambda: len(_close(waited, RequestStatus.EXPIRED)))
 
 

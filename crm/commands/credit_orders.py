@@ -7,6 +7,7 @@ from functools import partial
 
 from sqlalchemy import select, text
 
+from crm.commands import records
 from crm.commands.communications import refuse_archived
 from crm.core import figures
 from crm.core.command import Refused, command
@@ -15,11 +16,11 @@ from crm.core.fields import FieldClass, field_of
 from crm.core.transaction import run_in_transaction
 from crm.models.access import User
 from crm.models.credit_accounts import CreditAccount
-from crm.models.credit_choices import AccountState
-from crm.models.credit_orders import CreditRelease
+from crm.models.credit_choices import AccountState, OverLimit
+from crm.models.credit_orders import LOCKED, CreditRelease
 from crm.models.sales_figures import OrderFigures
-from crm.models.sales_orders import Order, OrderCredit, OrderState
-from crm.queries.credit_check import left_on
+from crm.models.sales_orders import Order, OrderCredit, OrderLine, OrderState
+from crm.queries.credit_check import left_on, policy
 
 
 @command(Order, "Release", icon="lock-open", tone="warning", confirm="The order goes on above the customer's credit.",
@@ -53,21 +54,28 @@ def review(made: CreditRelease, *, by: User) -> None:
     made.reviewed_at, made.reviewed_by_id = dt.datetime.now(dt.UTC), by.id
 
 
+@records.after_saved(Order, OrderLine)
+def _refuse_now() -> None:
+    """Where orders above the limit are refused, whoever enters one is told beside the form, not as all of it is kept."""
+    if policy().over_limit is OverLimit.REFUSE:
+        figures.settle()
+
+
 def accept_what_fits() -> int:
     """Accept orders that were held and fit by now: something was paid, a limit raised, a hold is over. Answers how many."""
-    waiting = """SELECT a.id FROM credit_account a JOIN credit_account_figures f ON f.id = a.id
-        JOIN customer_figures c ON c.id = a.party_id WHERE a.state = 'open' AND EXISTS (
-            SELECT FROM sales_order o JOIN order_figures q ON q.id = o.id WHERE o.customer_id = a.party_id AND o.credit = 'held'
-            AND o.state = 'pending' AND q.to_bill <= f.credit_limit - f.outstanding - c.unbilled) ORDER BY a.id"""
+    waiting = """SELECT a.id FROM credit_account a JOIN LATERAL (
+            SELECT min(q.to_bill) AS least FROM sales_order o JOIN order_figures q ON q.id = o.id
+             WHERE o.customer_id = a.party_id AND o.credit = 'held' AND o.state = 'pending') w ON true
+        WHERE a.state = 'open' AND w.least IS NOT NULL AND w.least <= credit_room(a.id) ORDER BY a.id"""
     accounts = run_in_transaction(lambda: list(db.session.scalars(text(waiting))))
     return sum(run_in_transaction(partial(_accept, number)) for number in accounts)
 
 
 def _accept(number: int) -> int:
     """The oldest first; a large one that doesn't fit doesn't keep a small one out."""
-    found = select(CreditAccount).where(CreditAccount.id == number, CreditAccount.state == AccountState.OPEN)
-    account = db.session.scalars(found.with_for_update(key_share=True, of=CreditAccount)).first()
-    if account is None:
+    db.session.execute(text(LOCKED.format(account=":account")), {"account": number})
+    account = db.session.get_one(CreditAccount, number, populate_existing=True)
+    if account.state is not AccountState.OPEN:
         return 0
     blocked, room = left_on(account)
     if blocked is not None:

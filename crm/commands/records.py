@@ -21,8 +21,10 @@ from crm.queries.scope import find
 # What is asked of values and of records by more than their own entity knows: by other records, by queries.
 SaveCheck = Callable[[Any, Mapping[str, Any], Actor], dict[str, str]]
 DeleteCheck = Callable[[Any], None]
+Settle = Callable[[], None]
 _when_saved: dict[type[Entity], SaveCheck] = {}
 _before_delete: dict[type[Entity], DeleteCheck] = {}
+_after_saved: dict[type[Entity], Settle] = {}
 
 
 def when_saved(entity: type[Entity]) -> Callable[[SaveCheck], SaveCheck]:
@@ -31,6 +33,17 @@ def when_saved(entity: type[Entity]) -> Callable[[SaveCheck], SaveCheck]:
     def declare(check: SaveCheck) -> SaveCheck:
         _when_saved[entity] = check
         return check
+
+    return declare
+
+
+def after_saved(*entities: type[Entity]) -> Callable[[Settle], Settle]:
+    """Declare what follows when a record of these was made or changed; what the database refuses then is told like its own
+    rules."""
+
+    def declare(settle: Settle) -> Settle:
+        _after_saved.update(dict.fromkeys(entities, settle))
+        return settle
 
     return declare
 
@@ -111,6 +124,7 @@ def create(face: Face, values: Mapping[str, Any], by: Actor) -> Any:
             record.created()
             if find(face, by, str(record.id)) is None:
                 raise WrongInput({next(iter(face.about.within), "id"): "is outside of what you may reach"})
+            _follow(face)
     except IntegrityError as fault:
         raise _explained(face, fault, values) from None
     return record
@@ -132,6 +146,7 @@ def update(face: Face, record: Any, values: Mapping[str, Any], by: Actor) -> Non
         with db.session.begin_nested():
             _set(face, record, changes)
             db.session.flush()
+            _follow(face)
     except IntegrityError as fault:
         raise _explained(face, fault, values) from None
 
@@ -142,6 +157,11 @@ def _check(face: Face, record: Any, values: Mapping[str, Any], by: Actor) -> Non
         errors = errors | _when_saved[face.entity](record, values, by)
     if errors:
         raise WrongInput(errors)
+
+
+def _follow(face: Face) -> None:
+    if face.entity in _after_saved:
+        _after_saved[face.entity]()
 
 
 def _refuse_archived(face: Face, record: Any) -> None:

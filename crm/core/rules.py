@@ -6,8 +6,18 @@ from dataclasses import dataclass
 
 from babel.numbers import get_currency_precision
 from sqlalchemy import CheckConstraint
+from sqlalchemy.exc import IntegrityError
 
 from crm.core.kinds import currencies
+
+
+def told(fault: IntegrityError) -> str | None:
+    """What a trigger of ours said when it refused something; None for any other fault."""
+    diagnosis = getattr(fault.orig, "diag", None)
+    ours = getattr(fault.orig, "sqlstate", "") == "23514" and getattr(diagnosis, "column_name", None)
+    if not ours or getattr(diagnosis, "constraint_name", None):
+        return None
+    return f"{ours.replace('_', ' ').capitalize()} {getattr(diagnosis, 'message_primary', '')}."
 
 
 @dataclass(frozen=True)

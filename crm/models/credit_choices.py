@@ -27,6 +27,13 @@ class Standing(Choice):
     BLOCKED = "blocked", "Blocked", "bad"
 
 
+class OverLimit(Choice):
+    """What becomes of an order that doesn't fit into the credit."""
+
+    HOLD = "hold", "Held", "warning"
+    REFUSE = "refuse", "Refused", "bad"
+
+
 class RequestStatus(Choice):
     PENDING = "pending", "Pending", "warning"
     APPROVED = "approved", "Approved", "good"

@@ -33,11 +33,10 @@ from crm.core.fields import Choice, FieldClass, choice_field, date_field, field_
 from crm.core.figures import Edge, OfRecord, Only, Source, Summed
 from crm.models import credit_invoices as _invoices  # noqa: F401 - declares what is summed up here
 from crm.models import credit_requests as _requests  # noqa: F401
-from crm.models.credit_accounts import CreditHold
-from crm.models.credit_choices import Ageing, InvoiceState, Standing
-
-# Days an invoice may be overdue, and the share of the limit that may be used, before nothing more is given or one is warned.
-BLOCKED_AFTER, WARNED_FROM = 30, Decimal("0.8")
+from crm.models.credit_accounts import CreditAccount, CreditHold
+from crm.models.credit_choices import AccountState, Ageing, InvoiceState, Standing
+from crm.models.credit_policy import counted, says
+from crm.models.party_figures import CustomerFigures
 
 
 class InvoiceFigures(OfRecord):
@@ -177,28 +176,42 @@ InvoiceFigures.moves("ageing", field_of("choice", choices=Ageing), _word(Ageing,
     (InvoiceFigures.open_amount <= 0, None), (_DAYS == 0, "current"), (_DAYS <= 30, "1_30"), (_DAYS <= 60, "31_60"),
     (_DAYS <= 90, "61_90"), else_="over_90")))  # fmt: skip
 
-_buyer = table("customer_figures", column("id"), column("unbilled"))
-_unbilled = (select(_buyer.c.unbilled).where(_buyer.c.id == CreditAccountFigures.party_id)
-             .correlate(CreditAccountFigures).scalar_subquery())  # fmt: skip
-_used = CreditAccountFigures.outstanding + func.coalesce(_unbilled, 0)
+_limit, _oldest = CreditAccountFigures.credit_limit, CreditAccountFigures.oldest_due_on
+_buyer = table("customer_figures", *map(column, ("id", "unbilled", "uninvoiced")))
+
+
+def _of_orders(figure: str) -> ColumnElement[Any]:
+    found = select(_buyer.c[figure]).where(_buyer.c.id == CreditAccountFigures.party_id).correlate(CreditAccountFigures)
+    return func.coalesce(found.scalar_subquery(), 0)
+
+
+# Alone an account is told by its figures; what stands above and below it the database walks.
+_used = case((says("over_group"), func.credit_used(CreditAccountFigures.id)), else_=counted(
+    invoices=CreditAccountFigures.outstanding + CreditAccountFigures.unallocated, pending=_of_orders("unbilled"),
+    completed=_of_orders("uninvoiced"), payments=CreditAccountFigures.unallocated))  # fmt: skip
+_available = case((says("over_group"), func.credit_room(CreditAccountFigures.id)), else_=_limit - _used)
 _open = select(literal(1)).where(InvoiceFigures.account_id == CreditAccountFigures.id, InvoiceFigures.open_worth > 0,
                                  InvoiceFigures.due_on < _TODAY)  # fmt: skip
 _held = (select(literal(1)).where(CreditHold.account_id == CreditAccountFigures.id, CreditHold.released_at.is_(None),
                                   or_(CreditHold.until.is_(None), CreditHold.until >= _TODAY))
          .correlate(CreditAccountFigures).exists())  # fmt: skip
-_limit, _oldest = CreditAccountFigures.credit_limit, CreditAccountFigures.oldest_due_on
+LATE = func.concat("An invoice is more than ", says("overdue_days"), " days overdue")
 # The first that fits says how the account stands, and why.
 _RULES = (
     (_held, Standing.BLOCKED, "On hold"),
-    (_oldest < _TODAY - BLOCKED_AFTER, Standing.BLOCKED, f"An invoice is more than {BLOCKED_AFTER} days overdue"),
-    (_used > func.greatest(_limit, 0), Standing.BLOCKED, "More is used than the limit"),
+    (_oldest < _TODAY - says("overdue_days"), Standing.BLOCKED, LATE),
+    (_available < 0, Standing.BLOCKED, "More is used than the limit"),
     (_oldest < _TODAY, Standing.WARNING, "An invoice is overdue"),
-    (_used > _limit * WARNED_FROM, Standing.WARNING, f"More than {WARNED_FROM:.0%} of the limit is used"),
+    (
+        _used * 100 > _limit * says("warned_percent"),
+        Standing.WARNING,
+        func.concat("More than ", says("warned_percent"), "% of the limit is used"),
+    ),
 )
 CreditAccountFigures.moves("used", field_of("money", label="Used", field_class=FieldClass.FINANCIAL,
-                                            help="Outstanding, and pending orders without an invoice"), _used)  # fmt: skip
+                                            help="What counts as used by the credit policy"), _used)  # fmt: skip
 CreditAccountFigures.moves(
-    "available", field_of("money", label="Available", field_class=FieldClass.FINANCIAL), _limit - _used
+    "available", field_of("money", label="Available", field_class=FieldClass.FINANCIAL), _available
 )
 CreditAccountFigures.moves(
     "overdue", field_of("money", label="Overdue", field_class=FieldClass.FINANCIAL),
@@ -207,3 +220,20 @@ CreditAccountFigures.moves("standing", field_of("choice", choices=Standing, labe
     Standing, case(*((condition, standing.value) for condition, standing, _ in _RULES), else_="good")))  # fmt: skip
 CreditAccountFigures.moves("standing_reason", field_of("text", label="Because"), case(
     *((condition, why) for condition, _, why in _RULES), else_=None))  # fmt: skip
+
+
+def _of_customer(figure: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The figure of a customer's open account; there is one at most."""
+    found = (
+        select(figure).select_from(CreditAccountFigures).join(CreditAccount, CreditAccount.id == CreditAccountFigures.id)
+        .where(CreditAccountFigures.party_id == CustomerFigures.id, CreditAccount.state == AccountState.OPEN)
+        .correlate(CustomerFigures)
+    )  # fmt: skip
+    return func.coalesce(found.scalar_subquery(), 0)
+
+
+CustomerFigures.moves("credit_used", field_of("money", label="Credit used", field_class=FieldClass.FINANCIAL,
+                                              help="What counts as used by the credit policy"), _of_customer(_used))  # fmt: skip
+CustomerFigures.moves(
+    "credit_available", field_of("money", label="Credit available", field_class=FieldClass.FINANCIAL), _of_customer(_available)
+)  # fmt: skip

@@ -18,21 +18,23 @@ from crm.core.entity import About, Entity, Section
 from crm.core.fields import Field, FieldClass, datetime_field, long_text_field, money_field, reference_field
 from crm.core.rules import rule
 from crm.core.triggers import Trigger
+from crm.models import credit_figures as _figures  # noqa: F401 - declares what is asked here
 from crm.models.access import User
-from crm.models.credit_figures import BLOCKED_AFTER
 from crm.models.sales_orders import Order
 
 OVER = "More than the credit that is available"
-# Why an account (its number stands for {account}) gets nothing more whatever the amount, and the room that its limit leaves
-# besides its orders.
-STANDS = f"""SELECT CASE
+REFUSED = "can’t take it: the order is more than the credit that is available"
+# Why an account (its number stands for {account}) gets nothing more whatever the amount, and the room that is left besides an
+# order; all of one moment, or an invoice that comes between would count neither as order nor as owed.
+STANDS = """SELECT CASE
     WHEN EXISTS (SELECT FROM credit_hold h WHERE h.account_id = f.id AND h.released_at IS NULL AND h.scope IN ('all', 'orders')
                  AND (h.until IS NULL OR h.until >= CURRENT_DATE)) THEN 'The account is on hold'
-    WHEN f.oldest_due_on < CURRENT_DATE - {BLOCKED_AFTER} THEN 'An invoice is more than {BLOCKED_AFTER} days overdue' END AS why,
-  f.credit_limit - f.outstanding AS room FROM credit_account_figures f WHERE f.id = {{account}}"""
-# What the customer's orders take of it: those that were accepted or released, and those from before the account.
-TAKEN = """SELECT coalesce(sum(q.to_bill), 0) FROM order_figures q JOIN sales_order o ON o.id = q.id
-  WHERE q.customer_id = {customer} AND q.to_bill > 0 AND o.credit IS DISTINCT FROM 'held'"""
+    WHEN f.oldest_due_on < CURRENT_DATE - p.overdue_days THEN 'An invoice is more than ' || p.overdue_days || ' days overdue' END AS why,
+  credit_room(f.id, {besides}) AS room FROM credit_account_figures f, credit_policy p WHERE f.id = {account}"""
+# Holds an account and those above it whose limits count as well, so that of two orders the second sees the first.
+LOCKED = (
+    "SELECT a.id FROM credit_account a WHERE a.id IN (SELECT credit_caps({account})) ORDER BY a.id FOR NO KEY UPDATE"
+)
 
 
 class CreditRelease(Entity):
@@ -88,14 +90,17 @@ BEGIN
       RETURN NULL;
     END IF;
   END IF;
-  SELECT a.id INTO account FROM credit_account a WHERE a.party_id = NEW.customer_id AND a.state = 'open' FOR NO KEY UPDATE;
-  IF account IS NULL THEN
+  SELECT a.id INTO account FROM credit_account a WHERE a.party_id = NEW.customer_id AND a.state = 'open';
+  PERFORM FROM ({LOCKED.format(account="account")}) l;
+  IF NOT EXISTS (SELECT FROM credit_account a WHERE a.id = account AND a.party_id = NEW.customer_id AND a.state = 'open') THEN
     RETURN NULL;
   END IF;
-  SELECT s.why, s.room INTO blocked, room FROM ({STANDS.format(account="account")}) s;
-  IF blocked IS NULL AND NEW.to_bill > room - ({TAKEN.format(customer="NEW.customer_id")}
-      AND q.id <> NEW.id AND (o.credit IS NOT NULL OR q.id < NEW.id)) THEN
+  SELECT s.why, s.room INTO blocked, room FROM ({STANDS.format(account="account", besides="NEW.id")}) s;
+  IF blocked IS NULL AND NEW.to_bill > room THEN
     blocked := '{OVER}';
+    IF (SELECT p.over_limit = 'refuse' FROM credit_policy p) AND coalesce(current_setting('crm.via', true), '') NOT LIKE 'import %' THEN
+      RAISE EXCEPTION '{REFUSED}' USING ERRCODE = 'check_violation', COLUMN = 'customer', TABLE = 'sales_order';
+    END IF;
   END IF;
   UPDATE sales_order o SET credit = CASE WHEN blocked IS NULL THEN 'accepted' ELSE 'held' END, credit_reason = blocked
    WHERE o.id = NEW.id

@@ -75,9 +75,9 @@ class CreditRequest(Entity):
         Trigger("credit_request_then", "BEFORE INSERT", each="ROW", body="""
 BEGIN
   NEW.requested_by_id := coalesce(NEW.requested_by_id, nullif(current_setting('crm.actor', true), '')::bigint);
-  SELECT f.credit_limit, f.outstanding + coalesce(c.unbilled, 0), greatest(CURRENT_DATE - f.oldest_due_on, 0)
+  SELECT f.credit_limit, credit_used(f.id), greatest(CURRENT_DATE - f.oldest_due_on, 0)
     INTO NEW.limit_then, NEW.exposure_then, NEW.oldest_overdue_then
-    FROM credit_account_figures f LEFT JOIN customer_figures c ON c.id = f.party_id WHERE f.id = NEW.account_id;
+    FROM credit_account_figures f WHERE f.id = NEW.account_id;
   NEW.limit_then := coalesce(NEW.limit_then, 0);
   NEW.exposure_then := coalesce(NEW.exposure_then, 0);
   NEW.oldest_overdue_then := coalesce(NEW.oldest_overdue_then, 0);

@@ -91,7 +91,7 @@ class CustomerFigures(Summed):
             "orders_count": "r.completed::int", "pending_orders": "r.pending::int",
             # An order without lines stands for purchases that aren't known here: what came back of them counts all the same.
             "total_spent": "CASE WHEN r.completed OR r.lines_count = 0 THEN r.worth - r.refund_worth ELSE 0 END",
-            "returns_count": "r.returns_count", "refunded": "r.refund_worth", "unbilled": "r.unbilled", **_RATED,
+            "returns_count": "r.returns_count", "refunded": "r.refund_worth", "unbilled": "r.unbilled", "uninvoiced": "r.uninvoiced", **_RATED,
         }, (Edge("first_purchase_at", "min", "r.ordered_at", "r.completed"),
             Edge("last_purchase_at", "max", "r.ordered_at", "r.completed"),
             *_last("r.ordered_at", "r.completed"), *_last("r.ordered_at", "NOT r.completed"))),
@@ -178,12 +178,7 @@ class CustomerFigures(Summed):
     credit_limit: Mapped[Decimal] = _sum("Credit limit", "What the last decision says")
     outstanding: Mapped[Decimal] = _sum("Outstanding", "Open invoices without unallocated payments")
     unbilled: Mapped[Decimal] = mapped_column(Numeric(19, 4), server_default=text("0"))
-    credit_used: Mapped[Decimal] = money_field(
-        label="Credit used", help="Outstanding, and pending orders without an invoice",
-        computed="CASE WHEN credit_accounts = 0 THEN 0 ELSE outstanding + unbilled END", column={"nullable": False})  # fmt: skip
-    credit_available: Mapped[Decimal] = money_field(
-        label="Credit available", computed="CASE WHEN credit_accounts = 0 THEN 0 ELSE credit_limit - outstanding - unbilled END",
-        column={"nullable": False})  # fmt: skip
+    uninvoiced: Mapped[Decimal] = mapped_column(Numeric(19, 4), server_default=text("0"))
     open_invoices: Mapped[int] = _count("Open invoices")
     oldest_due_on: Mapped[dt.date | None] = date_field(label="Oldest due date", help="Of the open invoices")
     paid_on_time: Mapped[int] = mapped_column(Integer, server_default=text("0"))

@@ -40,6 +40,7 @@ class OrderFigures(OfRecord):
     worth: Mapped[Decimal] = mapped_column(Numeric(19, 4))
     to_bill: Mapped[Decimal] = mapped_column(Numeric(19, 4))  # of pending ones, without what was invoiced
     unbilled: Mapped[Decimal] = mapped_column(Numeric(19, 4))  # the same of those that aren't held for credit
+    uninvoiced: Mapped[Decimal] = mapped_column(Numeric(19, 4))  # of completed ones, without what was paid back
     returns_count: Mapped[int] = integer_field(label="Returns", help="Without refused ones")
     refunded: Mapped[Decimal] = money_field(help="Paid back for what was returned")
     refund_worth: Mapped[Decimal] = mapped_column(Numeric(19, 4))
@@ -56,6 +57,8 @@ class OrderFigures(OfRecord):
 SELECT o.id, o.customer_id, o.ordered_at, o.state = 'completed' AS completed, o.state = 'pending' AS pending, o.satisfaction,
   coalesce(l.number, 0) AS lines_count, coalesce(l.total, 0) AS total, coalesce(l.worth, 0) AS worth,
   {to_bill} AS to_bill, CASE WHEN o.credit = 'held' THEN 0 ELSE {to_bill} END AS unbilled,
+  CASE WHEN o.state = 'completed' THEN greatest(coalesce(l.worth, 0) - coalesce(b.worth, 0) - coalesce(v.worth, 0), 0) ELSE 0 END
+    AS uninvoiced,
   coalesce(b.number, 0) AS returns_count, coalesce(b.refunded, 0) AS refunded, coalesce(b.worth, 0) AS refund_worth
 FROM sales_order o
 LEFT JOIN (SELECT i.order_id, count(*) AS number, sum(i.total) AS total, sum(round(i.total * x.exchange_rate, 4)) AS worth

@@ -9,8 +9,9 @@ from sqlalchemy import select, text
 
 from crm.core.entity import db
 from crm.models.credit_accounts import CreditAccount
-from crm.models.credit_choices import AccountState
-from crm.models.credit_orders import OVER, STANDS, TAKEN
+from crm.models.credit_choices import AccountState, OverLimit
+from crm.models.credit_orders import OVER, STANDS
+from crm.models.credit_policy import CreditPolicy
 from crm.models.parties import BlockState, Party
 
 ALLOW, HOLD, REFUSE = "allow", "hold", "refuse"
@@ -26,6 +27,11 @@ class Checked:
     available: Decimal | None = None
 
 
+def policy() -> CreditPolicy:
+    """How credit is reckoned."""
+    return db.session.scalars(select(CreditPolicy)).one()
+
+
 def open_account(party: Party) -> CreditAccount | None:
     return db.session.scalars(select(CreditAccount).where(
         CreditAccount.party_id == party.id, CreditAccount.state == AccountState.OPEN)).first()  # fmt: skip
@@ -33,9 +39,8 @@ def open_account(party: Party) -> CreditAccount | None:
 
 def left_on(account: CreditAccount) -> tuple[str | None, Decimal]:
     """(why it gets nothing more whatever the amount, what the limit leaves), as the database reckons when an order comes."""
-    given = {"account": account.id, "customer": account.party_id}
-    blocked, room = db.session.execute(text(STANDS.format(account=":account")), given).one()
-    return blocked, room - db.session.execute(text(TAKEN.format(customer=":customer")), given).scalar_one()
+    found = db.session.execute(text(STANDS.format(account=":account", besides="NULL")), {"account": account.id}).one()
+    return found.why, found.room
 
 
 def credit_check(party: Party, amount: Decimal) -> Checked:
@@ -47,5 +52,9 @@ def credit_check(party: Party, amount: Decimal) -> Checked:
     if party.archived_at is not None or party.block_state is not BlockState.NONE:
         return Checked(REFUSE, f"The customer is {'archived' if party.archived_at else party.block_state.label.lower()}",
                        account, available)  # fmt: skip
-    why = blocked or (OVER if amount > available else "")
-    return Checked(HOLD if why else ALLOW, why or "It fits into the credit that is available", account, available)
+    if blocked is not None:
+        return Checked(HOLD, blocked, account, available)
+    if amount <= available:
+        return Checked(ALLOW, "It fits into the credit that is available", account, available)
+    refused = policy().over_limit is OverLimit.REFUSE
+    return Checked(REFUSE if refused else HOLD, OVER, account, available)

@@ -31,20 +31,20 @@ from crm.models.access import User, UserRole
 from crm.models.credit_accounts import ApprovalBand, CreditAccount
 from crm.models.credit_choices import RequestStatus
 from crm.models.credit_delegations import CreditDelegation
-from crm.models.credit_figures import BLOCKED_AFTER, CreditAccountFigures
+from crm.models.credit_figures import CreditAccountFigures
+from crm.models.credit_policy import says
 from crm.models.credit_requests import CreditDecision, CreditRequest
 from crm.models.parties import Party
 from crm.queries.scope import row_scope
 
-# A request is stale after so many days, or when the account's limit is another one, when what is used of it moved by more than
-# this share of the limit asked for, or when an invoice has become too late since. After more days nobody decides it any more.
-STALE_AFTER, STALE_SHARE, EXPIRES_AFTER = 30, Decimal("0.25"), 90
 OWN = "you asked for it yourself: another approver must decide"
 TWICE = "you have approved it already: a second approver must decide"
 IN_YOUR_NAME = "it was approved in your name already: a second approver must decide"
 NOT_FOR = "whom you could decide it for asked for it, has approved it already or may not decide it himself"
 APPROVE = "credit_request.approve"
-OLD = f"it is stale: asked more than {STALE_AFTER} days ago; look at it again and confirm that"
+# A request is stale after so many days as the policy says, or when the account's limit is another one, when what is used of it
+# moved by more than the policy's share of the limit asked for, or when an invoice has become too late since.
+OLD = "it is stale: asked too long ago; look at it again and confirm that"
 ANOTHER = "an earlier request of this account is among them, and its limit changes with that: decide them one by one"
 CHANGED = "it is stale: the account's figures have changed since; look at it again and confirm that"
 
@@ -176,15 +176,16 @@ def judged(
 
 
 def _old() -> ColumnElement[bool]:
-    return CreditRequest.created_at < func.now() - func.make_interval(0, 0, 0, STALE_AFTER)
+    return CreditRequest.created_at < func.now() - func.make_interval(0, 0, 0, says("stale_days"))
 
 
 def _changed(figures: Any, used: Any) -> ColumnElement[bool]:
-    late = func.current_date() - figures.oldest_due_on > BLOCKED_AFTER
+    late = func.current_date() - figures.oldest_due_on > says("overdue_days")
     return or_(
         func.coalesce(figures.credit_limit, 0) != CreditRequest.limit_then,
-        func.abs(func.coalesce(used, 0) - CreditRequest.exposure_then) > CreditRequest.amount * STALE_SHARE,
-        and_(func.coalesce(late, False), CreditRequest.oldest_overdue_then <= BLOCKED_AFTER),
+        func.abs(func.coalesce(used, 0) - CreditRequest.exposure_then) * 100
+        > CreditRequest.amount * says("stale_percent"),
+        and_(func.coalesce(late, False), CreditRequest.oldest_overdue_then <= says("overdue_days")),
     )
 
 

@@ -15,7 +15,7 @@ from crm.core.entity import face_named
 from crm.core.figures import settle
 from crm.models.access import User
 from crm.models.credit_requests import CreditDecision, CreditRequest
-from crm.queries.credit_decisions import ANOTHER, CHANGED, EXPIRES_AFTER, OLD, OWN
+from crm.queries.credit_decisions import ANOTHER, CHANGED, OLD, OWN
 from tests.factories import make
 
 HERE, ACTION = "/admin/credit-requests/decide/", "/admin/credit-requests/action/"
@@ -60,7 +60,7 @@ def test_what_is_the_person_s_to_decide_comes_first_with_the_figures_of_then_and
         "Large",
     ]
     assert "4 yours to decide, of 6 pending" in words(page)
-    assert "It is stale: asked more than 30 days ago" in words(page)
+    assert "It is stale: asked too long ago" in words(page)
     second = session.scalars(select(CreditRequest).where(CreditRequest.amount == 300)).one()
     panel = words(person.client.get(HERE, query_string={"at": second.id}).text)
     assert re.search(r"Used 0\.00 (EUR )?300\.00", panel), "when asked, and now"
@@ -163,7 +163,7 @@ def test_of_two_requests_of_an_account_a_batch_approves_the_first_and_refuses_bo
 
 def test_what_nobody_decided_for_too_long_is_over(session, as_user):
     seller = as_user("sales_rep").user_id
-    over, waits = asked(seller, 1, days_ago=EXPIRES_AFTER + 1), asked(seller, 1, days_ago=EXPIRES_AFTER - 1)
+    over, waits = asked(seller, 1, days_ago=91), asked(seller, 1, days_ago=89)
     session.commit()
     assert expire_requests() == 1
     session.expire_all()
