@@ -109,6 +109,8 @@ def moment(value: dt.datetime) -> Markup:
 
 @lru_cache(maxsize=4096)
 def _from_now(seconds: int) -> str:
+    if abs(seconds) < 5:  # the database's clock and ours differ by a moment
+        return "just now"
     return format_timedelta(dt.timedelta(seconds=seconds), add_direction=True, locale="en")
 
 

@@ -49,7 +49,8 @@ def new_per_week(actor: Actor, today: dt.date) -> list[tuple[dt.date, int]]:
 
 def recent_customers(actor: Actor, limit: int = 6) -> list[Party]:
     face = face_named("customer")
-    return list(fetch_page(face, ListQuery(limit=limit), actor, load=[selectinload(Party.owner)]).rows)
+    newest = ListQuery(sort="created_at", limit=limit)
+    return list(fetch_page(face, newest, actor, load=[selectinload(Party.owner)]).rows)
 
 
 def open_jobs(actor: Actor, limit: int = 5) -> list[Job]:
