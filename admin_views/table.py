@@ -49,7 +49,7 @@ def rows(face: Face, records: Sequence[Any], names: Sequence[str], *, ticks: boo
         drawn += [
             html('<tr data-row data-id="%s" data-href="%s">', number, address),
             html(_TICK, number, title) if ticks else "",
-            html(_NAME, avatar, address, title, title, html(_CODE, code) if code else ""),
+            html(_NAME, avatar, address, title, title, html(_CODE, code) if code and code != name else ""),
             *[cell(record, fixed) for cell in cells],
             html(_MENU, number, title, more, number, title, html("%s?id=%s", menu, number)), "</tr>\n",
         ]  # fmt: skip
