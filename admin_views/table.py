@@ -37,7 +37,7 @@ def rows(face: Face, records: Sequence[Any], names: Sequence[str], *, ticks: boo
     quick = frozenset(name for name in face.about.quick if seen[name] is Access.WRITE and may(face, "edit"))
     url_of = _pages()
     cells = [_cell(face, name, url_of, quick=name in quick) for name in names[1:]]
-    name_of, with_avatar = _name(face, names[0]), has_avatar(face)
+    name_of, with_avatar, with_code = _name(face, names[0]), has_avatar(face), "code" not in names
     drawn = []
     for record in records:
         name, number, fixed = name_of(record), record.id, face.is_archived(record)
@@ -49,7 +49,7 @@ def rows(face: Face, records: Sequence[Any], names: Sequence[str], *, ticks: boo
         drawn += [
             html('<tr data-row data-id="%s" data-href="%s">', number, address),
             html(_TICK, number, title) if ticks else "",
-            html(_NAME, avatar, address, title, title, html(_CODE, code) if code and code != name else ""),
+            html(_NAME, avatar, address, title, title, html(_CODE, code) if code and code != name and with_code else ""),
             *[cell(record, fixed) for cell in cells],
             html(_MENU, number, title, more, number, title, html("%s?id=%s", menu, number)), "</tr>\n",
         ]  # fmt: skip

@@ -40,7 +40,7 @@ class Contract(Entity):
 
     about = About(
         area="Partners", icon="scroll-text", title="subject",
-        columns=("subject", "code", "party", "kind", "state", "starts_on", "ends_on", "value", "responsible"),
+        columns=("subject", "party", "kind", "state", "starts_on", "ends_on", "value", "responsible"),
         search=("subject", "code", "number"),
         filters=("party", "other_party", "kind", "state", "starts_on", "ends_on", "notice_by", "renewal", "value", "responsible",
                  "signed_on", "number", "created_at"),

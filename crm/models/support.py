@@ -84,7 +84,7 @@ class Ticket(Entity):
 
     about = About(
         area="Service", icon="life-buoy", title="subject",
-        columns=("subject", "code", "party", "kind", "state", "priority", "assignee", "due_at", "created_at"),
+        columns=("subject", "party", "kind", "state", "priority", "assignee", "due_at", "created_at"),
         search=("subject", "description", "code"),
         filters=("state", "kind", "priority", "topic", "party", "assignee", "team", "channel", "opened_at", "due_at",
                  "resolved_at", "first_contact_resolution", "satisfaction", "response_minutes", "resolution_minutes",
