@@ -16,11 +16,7 @@ _PAIRS = text("""
 SELECT l.id AS merged, k.id AS kept FROM loyalty_account l
   JOIN loyalty_account k ON k.program_id = l.program_id AND k.party_id = :kept AND k.state <> 'ended'
  WHERE l.party_id = :merged AND l.state <> 'ended' ORDER BY l.id FOR NO KEY UPDATE""")
-_LOTS = text("""
-SELECT e.id, e.points - coalesce(sum(a.points), 0) AS remaining FROM point_entry e
-  LEFT JOIN point_allocation a ON a.lot_id = e.id
- WHERE e.account_id = :account AND e.points > 0 AND e.reverses_id IS NULL GROUP BY e.id
-HAVING e.points > coalesce(sum(a.points), 0) ORDER BY e.id""")
+_LOTS = text("SELECT id, remaining::int AS remaining FROM point_lot WHERE account_id = :account ORDER BY id")
 _TAKE = text("""
 INSERT INTO point_entry (account_id, kind, points, source, reason, by_id, reverses_id)
 VALUES (:account, 'merge', :points, :source, :reason, :by, :lot) RETURNING id""")
@@ -40,10 +36,7 @@ WITH RECURSIVE made AS (
   SELECT e.id, e.account_id, m.origin FROM made m JOIN point_allocation a ON a.lot_id = m.id
     JOIN point_entry t ON t.id = a.point_entry_id AND t.kind = 'merge' AND t.points < 0 AND CAST(split_part(t.source, chr(58), 2) AS bigint) > :made
     JOIN point_entry e ON e.source = t.source || chr(58) || a.lot_id
-), here AS (
-  SELECT m.id, m.account_id, m.origin, e.points - coalesce((SELECT sum(a.points) FROM point_allocation a WHERE a.lot_id = m.id), 0) AS remaining
-    FROM made m JOIN point_entry e ON e.id = m.id
-) SELECT id, account_id, origin, remaining FROM here WHERE remaining > 0 ORDER BY id""")
+) SELECT m.id, m.account_id, m.origin, o.remaining::int AS remaining FROM made m JOIN point_lot o ON o.id = m.id ORDER BY m.id""")
 _CASH = text("SELECT coalesce(sum(amount), 0) FROM cashback_entry WHERE account_id = :account")
 _PAY = text("INSERT INTO cashback_entry (account_id, kind, amount, source, reason, by_id) "
             "VALUES (:account, 'adjust', :amount, :source, :reason, :by)")  # fmt: skip

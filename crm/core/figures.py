@@ -65,6 +65,8 @@ class Figures(Model):
     sort: ClassVar[tuple[str, ...]] = ()
     # Figures are brought up to date level by level: what reads another's table lies above it.
     level: ClassVar[int] = 0
+    # Kept by triggers of its own in the statement that changes it, so nothing is noted for later.
+    at_once: ClassVar[bool] = False
     moving: ClassVar[dict[str, Field]]
     note: ClassVar[Table]
     __table__: ClassVar[Any]
@@ -80,14 +82,16 @@ class Figures(Model):
         for name in cls.sort:
             column = table.c.get(f"sort_{name}", table.c[name])
             Index(f"ix_{table.name}_sort_{name}", column, table.c.id)
-        # What is noted never outlives its transaction, so it needn't survive a crash either.
-        cls.note = Table(f"{table.name}_note", Base.metadata, Column("tx", BigInteger, server_default=text(_TX), nullable=False),
-                         Column("id", BigInteger, nullable=False), *cls.noted(), prefixes=["UNLOGGED"])  # fmt: skip
-        Index(f"ix_{table.name}_note_tx", cls.note.c.tx)
         _declared.append(cls)
         _declared.sort(key=lambda one: one.level)
         for name in cls.shown_by:
             _show(face_named(name), cls)
+        if cls.at_once:
+            return
+        # What is noted never outlives its transaction, so it needn't survive a crash either.
+        cls.note = Table(f"{table.name}_note", Base.metadata, Column("tx", BigInteger, server_default=text(_TX), nullable=False),
+                         Column("id", BigInteger, nullable=False), *cls.noted(), prefixes=["UNLOGGED"])  # fmt: skip
+        Index(f"ix_{table.name}_note_tx", cls.note.c.tx)
 
     @classmethod
     def noted(cls) -> list[Column[Any]]:
@@ -339,7 +343,7 @@ def install_statements() -> list[str]:
   IF cardinality(ids) > 0 THEN{cls.settle()}
   DELETE FROM {cls.note.name} n WHERE n.tx = this;
   END IF;"""
-        for cls in _declared
+        for cls in _settled()
     )
     body = (f"\nDECLARE\n  this bigint := {_TX};\n  ids bigint[];\nBEGIN{parts}\n  DELETE FROM {_DUE.name} d WHERE d.tx = this;\n"
             "  RETURN NULL;\nEND")  # fmt: skip
@@ -362,7 +366,12 @@ def installed_names() -> set[tuple[str, str]]:
 
 def tables() -> frozenset[str]:
     """Every table that is kept here: the app reads them and writes none."""
-    return frozenset({_DUE.name, *(cls.__tablename__ for cls in _declared), *(cls.note.name for cls in _declared)})
+    return frozenset({_DUE.name, *(cls.__tablename__ for cls in _declared), *(cls.note.name for cls in _settled())})
+
+
+def _settled() -> list[type[Figures]]:
+    """Those that are brought up to date at commit."""
+    return [cls for cls in _declared if not cls.at_once]
 
 
 # From scratch

@@ -1,16 +1,24 @@
 """What is entered once and stays: rows that nobody changes, and entries that take from lots, oldest first.
 
 An entity that declares `only_changes` gets a trigger against anything else, and the app's login gets no more rights than
-that. A `Ledger` makes two triggers more: one allocates what an entry takes, the other refuses an allocation that the lot or
-the entry doesn't have. Both hold the account, so two at once never take the same.
+that. A `Ledger` makes three triggers more: one opens a lot, one allocates what an entry takes, the last refuses an
+allocation that the lot or the entry doesn't have and keeps what is left of the lot. They hold the account, so two at once
+never take the same. What is left stands in a table of open lots only: to take costs no more where much was taken before.
 """
 
 # ruff: noqa: S608 - all SQL is made of declarations
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Numeric
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from crm.core.entity import Entity, entities
+from crm.core.figures import Figures, Only
 from crm.core.triggers import Trigger
 
 
@@ -19,8 +27,8 @@ class Ledger:
     """Tables, and the names of their columns. Entries and lots have `account_id`, entries `reverses_id`; all three tables
     keep the quantity in `amount`, where `sign` is that of an entry which takes.
 
-    `is_lot` (over `l` and NEW) says what may be taken from, `order` which first, after the one that the entry's `prefers`
-    names. What can't be taken is refused with `too_much`; without one it waits for a lot. An entry that reverses one which
+    `left` is the table of what is left of open lots; `opens` (over `l`) says what is a lot. `may` (over `l` and NEW) says
+    which of them an entry may take from, `order` which first, after the one that the entry's `prefers` names. What can't be taken is refused with `too_much`; without one it waits for a lot. An entry that reverses one which
     took gives back to the same lots.
     """
 
@@ -31,15 +39,29 @@ class Ledger:
     amount: str
     entry: str
     lot: str
-    is_lot: str
+    left: str
+    may: str
     order: str
     prefers: str
+    opens: str = "true"
     sign: int = 1
     too_much: str = ""
     same: str = "account_id"  # what an entry and the lot it takes from have in common besides the account
 
     def triggers(self) -> tuple[Trigger, ...]:
         return (
+            Trigger(
+                f"{self.lots}_opens",
+                "AFTER INSERT",
+                each="ROW",
+                on=self.lots,
+                body=f"""
+BEGIN
+  INSERT INTO {self.left} (id, account_id, remaining)
+  SELECT l.id, l.account_id, l.{self.amount} FROM (SELECT NEW.*) l WHERE {self.opens} AND l.{self.amount} > 0;
+  RETURN NULL;
+END""",
+            ),
             Trigger(f"{self.entries}_takes", "AFTER INSERT", each="ROW", on=self.entries, body=self._takes()),
             Trigger(f"{self.allocations}_fits", "AFTER INSERT", each="ROW", on=self.allocations, body=self._fits()),
         )
@@ -67,16 +89,13 @@ BEGIN
   END IF;
   rest := rest - coalesce((SELECT sum(b.{self.amount}) FROM {self.allocations} b WHERE b.{self.entry} = NEW.id), 0);
   FOR one IN
-    SELECT l.id, l.{self.amount} - coalesce((SELECT sum(b.{self.amount}) FROM {self.allocations} b WHERE b.{self.lot} = l.id), 0)
-             AS there
-      FROM {self.lots} l WHERE l.account_id = NEW.account_id AND {self.is_lot}
+    SELECT o.id, o.remaining FROM {self.left} o JOIN {self.lots} l ON l.id = o.id
+     WHERE o.account_id = NEW.account_id AND {self.may}
      ORDER BY l.id IS NOT DISTINCT FROM NEW.{self.prefers} DESC, {self.order}
   LOOP
     EXIT WHEN rest <= 0;
-    IF one.there > 0 THEN
-      INSERT INTO {self.allocations} ({self.entry}, {self.lot}, {self.amount}) VALUES (NEW.id, one.id, least(rest, one.there));
-      rest := rest - least(rest, one.there);
-    END IF;
+    INSERT INTO {self.allocations} ({self.entry}, {self.lot}, {self.amount}) VALUES (NEW.id, one.id, least(rest, one.remaining));
+    rest := rest - least(rest, one.remaining);
   END LOOP;{refused if self.too_much else ""}
   RETURN NULL;
 END"""
@@ -89,27 +108,64 @@ DECLARE
   taken_from {self.lots}%ROWTYPE;
   takes numeric;
   of_entry numeric;
-  of_lot numeric;
 BEGIN
   SELECT * INTO taker FROM {self.entries} WHERE id = NEW.{self.entry};
   SELECT * INTO taken_from FROM {self.lots} WHERE id = NEW.{self.lot};
   PERFORM FROM {self.accounts} a WHERE a.id = taker.account_id FOR NO KEY UPDATE;
   takes := {self.sign} * taker.{self.amount};
   SELECT coalesce(sum(b.{self.amount}), 0) INTO of_entry FROM {self.allocations} b WHERE b.{self.entry} = taker.id;
-  SELECT coalesce(sum(b.{self.amount}), 0) INTO of_lot FROM {self.allocations} b WHERE b.{self.lot} = taken_from.id;
   IF taker.account_id <> taken_from.account_id THEN
     RAISE EXCEPTION 'is of another account' {wrong};
   ELSIF taker.{self.same} <> taken_from.{self.same} THEN
     RAISE EXCEPTION 'is of another {self.same}' {wrong};
   ELSIF sign(NEW.{self.amount}) <> sign(takes) OR abs(of_entry) > abs(takes) THEN
     RAISE EXCEPTION 'is more than is left of the entry' {wrong};
-  ELSIF of_lot NOT BETWEEN 0 AND taken_from.{self.amount} THEN
-    RAISE EXCEPTION 'is more than is left of it' {wrong};
   ELSIF takes > 0 AND EXISTS (SELECT FROM {self.entries} r WHERE r.reverses_id = taker.id) THEN
     RAISE EXCEPTION 'was taken back' {wrong};
+  ELSIF NEW.{self.amount} > 0 THEN
+    DELETE FROM {self.left} WHERE id = NEW.{self.lot} AND remaining = NEW.{self.amount};
+    IF NOT FOUND THEN
+      UPDATE {self.left} SET remaining = remaining - NEW.{self.amount} WHERE id = NEW.{self.lot} AND remaining > NEW.{self.amount};
+    END IF;
+  ELSE
+    INSERT INTO {self.left} AS o (id, account_id, remaining) VALUES (taken_from.id, taken_from.account_id, -NEW.{self.amount})
+      ON CONFLICT (id) DO UPDATE SET remaining = o.remaining + excluded.remaining
+      WHERE o.remaining + excluded.remaining <= taken_from.{self.amount};
+  END IF;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'is more than is left of it' {wrong};
   END IF;
   RETURN NULL;
 END"""
+
+
+class OpenLots(Figures):
+    """What is left of each lot of a ledger of which anything is left. The ledger's triggers keep it at once, not at commit."""
+
+    __abstract__ = True
+    at_once = True
+    ledger: ClassVar[Ledger]
+
+    account_id: Mapped[int] = mapped_column(BigInteger)
+    remaining: Mapped[Decimal] = mapped_column(Numeric(19, 4))
+
+    @declared_attr.directive
+    def __table_args__(cls) -> tuple[CheckConstraint | Index, ...]:
+        table = cls.ledger.left
+        return CheckConstraint("remaining > 0", name="remaining"), Index(f"ix_{table}_account_id", "account_id")
+
+    @classmethod
+    def triggers(cls) -> Iterator[tuple[str, str, str]]:
+        return iter(())
+
+    @classmethod
+    def from_scratch(cls, only: Only) -> str:
+        of = cls.ledger
+        return f"""
+SELECT l.id, l.account_id, l.{of.amount} - coalesce(b.taken, 0) AS remaining FROM {of.lots} l
+LEFT JOIN (SELECT i.{of.lot} AS id, sum(i.{of.amount}) AS taken FROM {of.allocations} i WHERE {only(f"i.{of.lot}")} GROUP BY 1) b
+  ON b.id = l.id
+WHERE {of.opens} AND l.{of.amount} > coalesce(b.taken, 0) AND {only("l.id")}"""
 
 
 def kept_entities() -> list[type[Entity]]:

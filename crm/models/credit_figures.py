@@ -31,12 +31,20 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm.core.fields import Choice, FieldClass, choice_field, date_field, field_of, integer_field, money_field
 from crm.core.figures import Edge, OfRecord, Only, Source, Summed
-from crm.models import credit_invoices as _invoices  # noqa: F401 - declares what is summed up here
+from crm.core.ledgers import OpenLots
 from crm.models import credit_requests as _requests  # noqa: F401
 from crm.models.credit_accounts import CreditAccount, CreditHold
 from crm.models.credit_choices import AccountState, Ageing, InvoiceState, Standing
+from crm.models.credit_invoices import MONEY
 from crm.models.credit_policy import counted, says
 from crm.models.party_figures import CustomerFigures
+
+
+class OpenInvoice(OpenLots):
+    """What is left of invoices that aren't settled."""
+
+    __tablename__ = "open_invoice"
+    ledger = MONEY
 
 
 class InvoiceFigures(OfRecord):

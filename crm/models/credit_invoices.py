@@ -32,10 +32,10 @@ from crm.models.party_choices import PaymentMethod
 from crm.models.products import EXCHANGE_RATE, rate_of_the_day
 from crm.models.sales_orders import Order
 
-_LEDGER = Ledger(
+MONEY = Ledger(
     accounts="credit_account", entries="payment", lots="invoice", allocations="payment_allocation", amount="amount",
-    entry="payment_id", lot="invoice_id", prefers="invoice_id", is_lot="l.currency = NEW.currency", order="l.due_on, l.id",
-    same="currency",
+    entry="payment_id", lot="invoice_id", prefers="invoice_id", left="open_invoice", may="l.currency = NEW.currency",
+    order="l.due_on, l.id", same="currency",
 )  # fmt: skip
 
 
@@ -175,7 +175,7 @@ BEGIN
   END IF;
   RETURN NEW;
 END"""),
-        *_LEDGER.triggers(),
+        *MONEY.triggers(),
     )  # fmt: skip
 
     @property

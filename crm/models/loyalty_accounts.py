@@ -34,13 +34,12 @@ from crm.models.loyalty_programs import LoyaltyProgram, LoyaltyTerms, LoyaltyTie
 from crm.models.parties import Party
 from crm.models.sales_orders import Order
 
-_LEDGER = Ledger(
+POINTS = Ledger(
     accounts="loyalty_account", entries="point_entry", lots="point_entry", allocations="point_allocation", amount="points",
     entry="point_entry_id", lot="lot_id", sign=-1, too_much="is more than there is", prefers="reverses_id",
-    order="l.expires_on NULLS LAST, l.id",
+    left="point_lot", opens="l.reverses_id IS NULL", order="l.expires_on NULLS LAST, l.id",
     # What has expired is spent by nobody, also before it is written off.
-    is_lot="l.points > 0 AND l.reverses_id IS NULL AND (NEW.kind NOT IN ('redeem', 'transfer') OR l.expires_on IS NULL "
-           "OR l.expires_on >= CURRENT_DATE)",
+    may="(NEW.kind NOT IN ('redeem', 'transfer') OR l.expires_on IS NULL OR l.expires_on >= CURRENT_DATE)",
 )  # fmt: skip
 
 
@@ -171,7 +170,7 @@ class PointEntry(Entity):
         Index("ix_point_entry_lots", "account_id", "expires_on", "id", postgresql_where=text("points > 0 AND reverses_id IS NULL")),
     )  # fmt: skip
 
-    triggers = _LEDGER.triggers()
+    triggers = POINTS.triggers()
 
     @property
     def words(self) -> str:

@@ -10,7 +10,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm.core.fields import date_field, field_of, integer_field, money_field
 from crm.core.figures import Edge, OfRecord, Only, Source, Summed
+from crm.core.ledgers import OpenLots
 from crm.models import loyalty_rewards as _rewards  # noqa: F401 - declares what is summed up here
+from crm.models.loyalty_accounts import POINTS
+
+
+class PointLot(OpenLots):
+    """What is left of open lots of points."""
+
+    __tablename__ = "point_lot"
+    ledger = POINTS
 
 
 class PointEntryFigures(OfRecord):
