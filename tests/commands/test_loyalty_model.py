@@ -212,6 +212,8 @@ class Run:
             found = db.session.scalars(select(PointEntry).where(
                 PointEntry.account_id == account.id, PointEntry.points > 0, PointEntry.reverses_id.is_(None)).order_by(PointEntry.id))  # fmt: skip
             assert [one.remaining for one in found] == [one.left for one in lots]
+            still_open = text("SELECT remaining FROM point_lot WHERE account_id = :id ORDER BY id")
+            assert list(db.session.scalars(still_open, {"id": account.id})) == [one.left for one in lots if one.left]
             total = db.session.scalar(
                 text("SELECT sum(points) FROM point_entry WHERE account_id = :id"), {"id": account.id}
             )
