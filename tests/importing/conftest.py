@@ -104,33 +104,31 @@ def workbook(rows_xml: str, *, sheets: int = 1, extra: dict[str, bytes] | None =
 
 @pytest.fixture
 def bring(session):
+    return brought
+
+
+def brought(data: bytes | str | Path, into="customer", *, columns=None, by=None, name="file.csv", **more) -> Import:
     """Imports bytes into a face and answers the record with its counts."""
-
-    def run(data: bytes | str | Path, into="customer", *, columns=None, by=None, name="file.csv", **more) -> Import:
-        face = face_named(into)
-        later = {
-            key: more.pop(key) for key in ("styles", "constants", "words", "rules", "known_only", "only") if key in more
-        }
-        stream = (
-            data.open("rb") if isinstance(data, Path) else io.BytesIO(data.encode() if isinstance(data, str) else data)
-        )
-        with stream:
-            record, table = draft(face, stream, name, by=by, again=True, **more)
-        plan = record.plan
-        if columns and not all(isinstance(key, int) for key in columns):
-            columns = by_number(table, columns)
-        for key in {"styles", "only"} & later.keys():
-            later[key] = by_number(table, later[key])
-        replan(record, face, table, columns or {int(number): name for number, name in plan["columns"].items()}, **later)
-        job = start(record, by=by)
+    face = face_named(into)
+    later = {
+        key: more.pop(key) for key in ("styles", "constants", "words", "rules", "known_only", "only") if key in more
+    }
+    stream = data.open("rb") if isinstance(data, Path) else io.BytesIO(data.encode() if isinstance(data, str) else data)
+    with stream:
+        record, table = draft(face, stream, name, by=by, again=True, **more)
+    plan = record.plan
+    if columns and not all(isinstance(key, int) for key in columns):
+        columns = by_number(table, columns)
+    for key in {"styles", "only"} & later.keys():
+        later[key] = by_number(table, later[key])
+    replan(record, face, table, columns or {int(number): name for number, name in plan["columns"].items()}, **later)
+    job = start(record, by=by)
+    db.session.commit()
+    for _ in run_import(record.id, {}):
         db.session.commit()
-        for _ in run_import(record.id, {}):
-            db.session.commit()
-        job.state = JobState.DONE
-        db.session.commit()
-        return record
-
-    return run
+    job.state = JobState.DONE
+    db.session.commit()
+    return record
 
 
 def counts(record: Import) -> dict[str, int]:

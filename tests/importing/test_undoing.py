@@ -20,7 +20,7 @@ from crm.models.imports import Duplicates, Import, ImportKept, ImportState, Kept
 from crm.models.parties import Address, Contact, Party
 from crm.models.sales_orders import Order, OrderLine
 from tests.factories import make
-from tests.importing.conftest import counts
+from tests.importing.conftest import brought, counts
 
 FIRST = "name,email,industry,city,account_number\nAnn,ann@x.org,Steel,Bonn,A1\nBob,bob@x.org,Wood,Rome,A2\nCid,cid@x.org,Coal,Oslo,\n"
 SECOND = ("name,email,industry,city,account_number\nAnna,ann@x.org,Glass,Berlin,A1\nBob,bob@x.org,Paper,,A9\n"
@@ -180,6 +180,25 @@ def test_what_the_database_refuses_to_have_back_is_told_and_the_rest_goes_back(b
     assert undo(second) == {"restored": 4, "archived": 1, "deleted": 0, "kept": 1}
     assert left(second) == {("party", "", Kept.RULE)}
     assert (party("ann@x.org").name, party("bob@x.org").industry) == ("Ann", "Paper")
+
+
+def test_what_was_erased_since_does_not_come_back(own_database, owner_sql):
+    """Of a person whose values were erased from the audit nothing is known any more: what is open goes back, the rest stays."""
+    with own_database.app.app_context(), acting_as(Acting(via="test")):
+        brought(FIRST)
+        second = brought(SECOND, duplicates=Duplicates.UPDATE, match="email")
+        ann = party("ann@x.org").id
+        owner_sql(
+            "DELETE FROM audit_value WHERE entry_id IN (SELECT id FROM audit_entry WHERE entity = 'party' AND record_id = :id)",
+            id=ann,
+        )
+        told = {(one.record_id, one.field, one.reason, one.before) for one in look_at_undo(second, None).left}
+        assert (ann, "name", Kept.ERASED, None) in told
+        undo(second)
+        assert ("party", "name", Kept.ERASED) in left(second)
+        assert (party("ann@x.org").name, party("ann@x.org").industry) == ("Anna", "Steel")
+        assert (party("bob@x.org").industry, party("bob@x.org").account_number) == ("Wood", "A2")
+        assert wrong() == []
 
 
 def test_only_an_import_at_its_end_is_undone_and_once(bring):
