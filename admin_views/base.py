@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import abort, current_app, flash, jsonify, make_response, redirect, render_template, request, url_for
+from flask import abort, flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask_admin import expose
 from flask_admin.helpers import get_form_data
 from flask_admin.model import BaseModelView
@@ -73,7 +73,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
 
     @cached_property
     def _form_class(self) -> type[DeskForm]:
-        return form_class(self.face.form_fields)
+        return form_class(tuple(self.face.form_fields))
 
     def scaffold_list_form(self, widget: Any = None, validators: Any = None) -> None:
         return None
@@ -109,8 +109,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         page = fetch_page(self.face, query, asking(), load=drawn(self.face, query, names))
         number, exact = count(self.face, query, asking(), page)
         context = lists.context(self.face, query, page, number, exact, self.list_extras())
-        body = table.rows(self.face, page.rows, names, ticks=bool(context["commands"]),
-                          assets=str(current_app.jinja_env.globals["asset_root"]))  # fmt: skip
+        body = table.rows(self.face, page.rows, names, ticks=bool(context["commands"]))
         return render_template("desk/list.html", rows=body, **context)
 
     def list_extras(self) -> dict[str, Any]:
@@ -191,7 +190,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         if not may(self.face, made.verb):
             lists.refuse(self.face, made.verb)
         # A link to a command may carry the values it asks for.
-        form = form_class(list(made.asks.values()))(request.form if request.method == "POST" else request.args)
+        form = form_class(tuple(made.asks.values()))(request.form if request.method == "POST" else request.args)
         ids = self._ticked()
         errors: Mapping[str, str] = {}
         if request.method == "POST" and given.get("confirm") == "1":

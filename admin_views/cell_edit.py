@@ -31,7 +31,7 @@ class CellRoutes:
         record, name = self._record("edit"), request.args.get("field", "")
         if name not in self.face.about.quick or fields_of(self.face)[name] is not Access.WRITE:
             raise BadQuery("field", "is none that can be changed in the list")
-        form = form_class([self.face.field(name)])(request.form if request.method == "POST" else None)
+        form = form_class((self.face.field(name),))(request.form if request.method == "POST" else None)
         details.fill(form, self.face, record)
         if request.method == "GET":
             return self._cell_form(form, record)

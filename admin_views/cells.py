@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import nh3
 from babel.dates import format_timedelta
 from babel.numbers import get_currency_precision
-from flask import g
+from flask import current_app, g
 from flask_login import current_user
 from markdown_it import MarkdownIt
 from markupsafe import Markup, _escape_inner, escape
@@ -26,6 +26,7 @@ from crm.core.permissions import Access, Asking, accesses, title_for
 from crm.queries.organisation import company_currency
 
 MASKED = Markup('<span class="faint" title="Your roles don’t show this value">{}</span>').format(MASK)
+_ICON = '<svg class="icon " aria-hidden="true" focusable="false"><use href="%sicons.svg#%s"/></svg>'
 EMPTY = Markup('<span class="faint">—</span>')
 AVATAR_TONES = 8
 
@@ -37,6 +38,10 @@ def html(template: str, *parts: Any) -> Markup:
     safe = tuple([part if type(part) is Markup or type(part) is int
                   else _escape_inner(part) if type(part) is str else escape(part) for part in parts])  # fmt: skip
     return str.__new__(Markup, template % safe)
+
+
+def icon(name: str) -> Markup:
+    return html(_ICON, current_app.jinja_env.globals["asset_root"], name)
 
 
 def asking() -> Asking:

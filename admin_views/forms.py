@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ from flask_admin.form import BaseForm
 from markupsafe import Markup
 from wtforms import Field as WTField
 
-from admin_views.cells import html, zone
+from admin_views.cells import html, icon, zone
 from crm.core.entity import face_named
 from crm.core.fields import Field
 from crm.core.permissions import Access
@@ -83,7 +83,8 @@ class DeskForm(BaseForm):
                 self._fields[name].errors = [*self._fields[name].errors, sentence]
 
 
-def form_class(fields: list[Field]) -> type[DeskForm]:
+@lru_cache(maxsize=1024)
+def form_class(fields: tuple[Field, ...]) -> type[DeskForm]:
     """A WTForms class with these fields, named by their public names."""
     return type("DeclaredForm", (DeskForm,), {declared.name: DeclaredField(declared) for declared in fields})
 
@@ -95,12 +96,20 @@ def _attributes(pairs: Mapping[str, Any]) -> Markup:
 
 def draw(declared: Field, text: str, ident: str, *, bad: bool = False, named: str = "") -> Markup:
     """The control of a field with its present text; `named` is the title of a referred record."""
+    # Most of a form is empty, and that is the same in each; where a picker asks depends on the request.
+    return (_draw if text or declared.kind == "reference" else _drawn_empty)(declared, text, ident, bad, named)
+
+
+def _draw(declared: Field, text: str, ident: str, bad: bool, named: str) -> Markup:
     described = [f"{ident}-error"] * bad + [f"{ident}-help"] * bool(_help(declared))
     common = {"class": "input", "id": ident, "name": declared.name, "aria-invalid": "true" if bad else None,
               "aria-describedby": " ".join(described) or None,
               "aria-required": "true" if declared.required or declared.required_on_screen else None}  # fmt: skip
     maker = _CONTROLS.get(declared.kind, _text_input)
     return maker(declared, text, common, named)
+
+
+_drawn_empty = lru_cache(maxsize=4096)(_draw)
 
 
 def _text_input(declared: Field, text: str, common: dict[str, Any], _named: str) -> Markup:
@@ -195,9 +204,38 @@ _CONTROLS: dict[str, Callable[..., Markup]] = {
 def described(field: DeclaredField) -> dict[str, Any]:
     """A field as the form's template takes it."""
     declared = field.declared
-    return {"name": declared.name, "label": declared.label, "help": _help(declared), "errors": list(field.errors),
-            "required": declared.required or declared.required_on_screen, "wide": declared.wide,
-            "kind": declared.kind, "id": field.id, "html": field()}  # fmt: skip
+    return {"errors": list(field.errors), "html": row(
+        field(), name=declared.name, label=declared.label, kind=declared.kind, ident=field.id, help=_help(declared),
+        required=declared.required or declared.required_on_screen, wide=declared.wide, errors=field.errors)}  # fmt: skip
+
+
+def row(control: Markup, *, name: str, label: str, kind: str, ident: str, help: str = "", required: bool = False,
+        wide: bool = False, errors: Sequence[str] = ()) -> Markup:  # fmt: skip
+    """A control with what it is called, what is wrong with it and what helps with it. Put together in Python, and what is
+    the same for everybody once: a customer has eighty of them, and templates took a third of the page's time for them."""
+    before, after, said = _around(name, label, kind, ident, help, required, wide, bool(errors))
+    wrong = [html('<p class="field-error" id="%s-error%s">%s<span>%s</span></p>', ident, number if number > 1 else "", icon("circle-alert"),
+                  sentence) for number, sentence in enumerate(errors, 1)]  # fmt: skip
+    return html("%s%s%s%s%s</div>\n", before, control, after, Markup("").join(wrong), said)
+
+
+_MUST = Markup('<span class="must" title="Required" aria-hidden="true">*</span><span class="sr"> (required)</span>')
+
+
+@lru_cache(maxsize=4096)
+def _around(name: str, label: str, kind: str, ident: str, help: str, required: bool, wide: bool,
+            bad: bool) -> tuple[Markup, Markup, Markup]:  # fmt: skip
+    tick, group = kind == "boolean", kind == "choices"
+    classes = "field" + " field-wide" * wide + " field-tick" * tick + " field-bad" * bad
+    start = html('<div class="%s" data-field="%s">', classes, name)
+    said = html('<p class="field-help" id="%s-help">%s</p>', ident, help) if help else Markup("")
+    if tick:
+        return html('%s<span class="tick">', start), html('<label for="%s">%s</label></span>', ident, label), said
+    must = _MUST if required else ""
+    called = (html('<span class="label" id="%s-label">%s%s</span><div class="control" role="group" aria-labelledby="%s-label">',
+                   ident, label, must, ident) if group else
+              html('<label class="label" for="%s">%s%s</label><div class="control">', ident, label, must))  # fmt: skip
+    return html("%s%s", start, called), Markup("</div>"), said
 
 
 def _help(declared: Field) -> str:

@@ -75,7 +75,7 @@ class Rows:
         return {name.removeprefix(f"{key}-"): typed for name, typed in self.form(key, self.sent).given().items()}
 
     def form(self, key: str, sent: MultiDict[str, str] | None) -> DeskForm:
-        fields = [replace(self.child.field(name), name=f"{key}-{name}") for name in self.names]
+        fields = tuple([replace(self.child.field(name), name=f"{key}-{name}") for name in self.names])
         return form_class(fields)(sent)
 
     # Drawing

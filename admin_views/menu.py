@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from flask import current_app, render_template, request, url_for
+from flask import render_template, request, url_for
 from markupsafe import Markup
 
-from admin_views.cells import asking, html
+from admin_views.cells import asking, html, icon
 from admin_views.lists import endpoint, may
-from admin_views.table import ICON
 from crm.core.entity import Face, all_faces
 from crm.core.permissions import Grant
 
@@ -100,9 +99,8 @@ def _drawn(label: str, links: list[tuple[str, str, str]], more: Fold | None = No
     return Fold(label, frozenset(address for address, _, _ in links), "".join(_link(*link) for link in links), more)
 
 
-def _link(address: str, icon: str, label: str) -> Markup:
-    mark = html(ICON, current_app.jinja_env.globals["asset_root"], icon or "list")
-    return html('<li><a class="nav-item" href="%s">%s<span>%s</span></a></li>', address, mark, label)
+def _link(address: str, name: str, label: str) -> Markup:
+    return html('<li><a class="nav-item" href="%s">%s<span>%s</span></a></li>', address, icon(name or "list"), label)
 
 
 def _home() -> Fold:

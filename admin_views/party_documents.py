@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 
 from admin_views.base import EntityView
 from admin_views.cells import asking, moment, title_of
+from admin_views.forms import row
 from admin_views.lists import may
 from admin_views.tabs import Tab
 from crm.commands.file_contents import KEPT, LARGEST, MIB
@@ -175,9 +176,9 @@ def _file_section(errors: Mapping[str, str], *, required: bool = False) -> dict[
     faults = [errors["file"]] if "file" in errors else []
     control = Markup('<input class="input" type="file" id="file" name="file" aria-describedby="file-help{}"{}>').format(
         " file-error" if faults else "", Markup(' aria-invalid="true"') if faults else "")  # fmt: skip
-    field = {"name": "file", "label": "File", "id": "file", "html": control, "kind": "file", "wide": True,
-             "required": required, "help": f"At most {LARGEST // MIB} MB: {KEPT}", "errors": faults}  # fmt: skip
-    return {"title": "File", "help": "", "fields": [field]}
+    drawn = row(control, name="file", label="File", kind="file", ident="file", wide=True, required=required, errors=faults,
+                help=f"At most {LARGEST // MIB} MB: {KEPT}")  # fmt: skip
+    return {"title": "File", "help": "", "fields": [{"errors": faults, "html": drawn}]}
 
 
 def _allow_file(endpoint: str | None, _values: Any) -> None:

@@ -87,7 +87,7 @@ def _asked_face() -> Face | None:
 
 
 def _person(user: User) -> dict[str, Any]:
-    form = form_class([field_of("reference", name="user", attribute="user", refers_to="user", label="Person")])()
+    form = form_class((field_of("reference", name="user", attribute="user", refers_to="user", label="Person"),))()
     field: DeclaredField = form._fields["user"]
     field.shown, field.shown_as = user.id, user.name
     return described(field)

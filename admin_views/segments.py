@@ -137,7 +137,7 @@ class SegmentView(BuilderRoutes, MemberRoutes, EntityView):
         except NoRule as reason:
             flash(f"No segment was made: {reason}.", "bad")
             return redirect(back, 303)
-        form = form_class([self.face.field("name")])(request.form if request.method == "POST" else None)
+        form = form_class((self.face.field("name"),))(request.form if request.method == "POST" else None)
         errors: Mapping[str, str] = {}
         if request.method == "POST":
             given = {"name": request.form.get("name", ""), "type": SegmentType.DYNAMIC.value, "rule": json.dumps(rule)}

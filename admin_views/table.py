@@ -8,12 +8,11 @@ from typing import Any
 from flask import url_for
 from markupsafe import Markup, escape
 
-from admin_views.cells import EMPTY, MASKED, fields_of, has_avatar, html, initials, render, title_of, tone_of
+from admin_views.cells import EMPTY, MASKED, fields_of, has_avatar, html, icon, initials, render, title_of, tone_of
 from admin_views.lists import endpoint, may
 from crm.core.entity import Face, face_named
 from crm.core.permissions import Access
 
-ICON = '<svg class="icon " aria-hidden="true" focusable="false"><use href="%sicons.svg#%s"/></svg>'
 _TICK = ('<td class="cell-tick"><label class="hit"><input class="input" type="checkbox" name="rowid" value="%s" form="bulk" '
          'data-tick aria-label="Tick %s"></label></td>')  # fmt: skip
 _NAME = ('<td class="cell-name"><div class="name">%s<span class="name-text"><a href="%s" title="%s">%s</a>%s</span>'
@@ -29,10 +28,10 @@ _ALIKE = frozenset(("choice", "boolean", "country", "language"))  # the same val
 Link = Callable[[str, Any], str | None]
 
 
-def rows(face: Face, records: Sequence[Any], names: Sequence[str], *, ticks: bool, assets: str) -> Markup:
+def rows(face: Face, records: Sequence[Any], names: Sequence[str], *, ticks: bool) -> Markup:
     """The body of a list's table; the first column names the record. `ticks`: there are commands for ticked rows."""
     details, menu = url_for(endpoint(face, "details_view")), url_for(endpoint(face, "menu_view"))
-    more = html(ICON, assets, "ellipsis")
+    more = icon("ellipsis")
     seen = fields_of(face)
     quick = frozenset(name for name in face.about.quick if seen[name] is Access.WRITE and may(face, "edit"))
     url_of = _pages()
