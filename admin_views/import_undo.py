@@ -52,7 +52,8 @@ class UndoRoutes:
                     *({"label": reason.label, "value": f"{number:,}", "hint": "stay as they are", "tone": ""}
                       for reason, number in found.reasons.items())],
             left=shown_left(found.left), more=found.reasons.total() - len(found.left),
-            first=None if found.complete else f"{LOOKED_AT:,}", can_choose=bool(found.reasons[Kept.CHANGED] + found.reasons[Kept.USED]),
+            first=None if found.complete else f"{LOOKED_AT:,}",
+            can_choose=not found.complete or bool(found.reasons[Kept.CHANGED] + found.reasons[Kept.USED]),
             action=url_for(".undo_view", id=record.id), back_url=url_for(".progress_view", id=record.id),
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ import pytest
 
 from crm.core.entity import db
 from crm.core.jobs import JobState
+from crm.importing import undoing
 from crm.importing.undoing import run_undo
 from crm.models.imports import Import
 from crm.models.parties import Party
@@ -84,6 +85,16 @@ def test_what_one_ticks_goes_back_though_it_was_changed_since(app, as_user):
     with app.app_context():
         found = {party.email: party.industry for party in db.session.query(Party).filter(Party.archived_at.is_(None))}
     assert found == {"ann@x.org": "Steel", "bob@x.org": "Gold"}
+
+
+def test_where_not_all_were_looked_at_one_may_insist_on_what_was_not_seen(app, as_user, monkeypatch):
+    person = as_user("manager")
+    number = bring(app, person, FIRST)
+    address = f"/admin/imports/undo/?id={number}"
+    assert "Put everything back all the same" not in person.client.get(address).text
+    monkeypatch.setattr(undoing, "CHUNK", 1)
+    monkeypatch.setattr(undoing, "LOOKED_AT", 1)
+    assert "Put everything back all the same" in person.client.get(address).text
 
 
 def test_only_who_may_import_undoes_and_only_what_is_at_its_end(app, as_user):
