@@ -1,87 +1,22 @@
-"""The statement of a credit account: a page for a period, and the file that goes to the customer."""
+"""The statement of a credit account."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
 
-from flask import Response, abort, render_template, request, url_for
-from flask_admin import expose
-
-from admin_views.base import EntityView
-from admin_views.cells import asking, fields_of, title_of
-from admin_views.lists import may
-from crm.commands.exports import note
-from crm.core.days import today
+from admin_views.cells import asking, fields_of
+from admin_views.statements import Statements
 from crm.core.entity import face_named
-from crm.core.kinds import countries
 from crm.core.permissions import Scope, allowed
 from crm.models.credit_accounts import CreditAccount
-from crm.models.parties import Address
-from crm.models.party_choices import AddressKind
-from crm.queries.credit_statement import Statement, credit_statement, last_month
-from crm.queries.credit_statement_files import Letter, statement_csv, statement_pdf
-from crm.queries.credit_statement_texts import language_of
-from crm.queries.listing import ListQuery
-from crm.queries.organisation import company_currency, company_name
-
-SHOWN = 500
-MOST_IN_PDF = 1_000  # some seconds
-FILES = {"pdf": (statement_pdf, "application/pdf"), "csv": (statement_csv, "text/csv")}
+from crm.queries.credit_statement import Statement, credit_statement
+from crm.queries.credit_statement_files import Letter
+from crm.queries.organisation import company_currency
 
 
-class CreditStatements(EntityView):
+class CreditStatements(Statements):
     """What the page of credit accounts has of it."""
-
-    rights = EntityView.rights | {"statement_view": "read", "statement_file_view": "export"}
-
-    def detail_extras(self, record: CreditAccount) -> dict[str, Any]:
-        if not self._sees_entries():
-            return {}
-        return {
-            "links": [{"label": "Statement", "url": url_for(".statement_view", id=record.id), "icon": "receipt-text"}]
-        }
-
-    @expose("/statement/")
-    def statement_view(self) -> Any:
-        """The entries of a period; the last full month unless another is asked for."""
-        account = self._account("read")
-        days, errors = _period(request.args)
-        return self._page(account, days, errors)
-
-    @expose("/statement/file/")
-    def statement_file_view(self) -> Any:
-        """The same as a file, in the customer's language; noted among the exports."""
-        account = self._account("export")
-        days, errors = _period(request.args)
-        form = request.args.get("form", "pdf")
-        if form not in FILES:
-            errors["form"] = "must be pdf or csv"
-        if errors:
-            return self._page(account, days, errors)
-        told = credit_statement(account, *days)
-        if form == "pdf" and len(told.entries) > MOST_IN_PDF:
-            errors["until"] = (
-                f"makes {len(told.entries):,} entries, and a PDF holds up to {MOST_IN_PDF:,}: choose fewer days, or CSV"
-            )
-            return self._page(account, days, errors)
-        made, kind = FILES[form]
-        noted = note(self.face, form, ListQuery(), ["statement"], by=asking())
-        noted.rows = len(told.entries)
-        noted.file_name = f"statement-{account.code}-{told.since}-{told.until}.{form}"
-        noted.query = f"id={account.id}&from={told.since}&until={told.until}"
-        return Response(made(told, _letter(account)), mimetype=kind,
-                        headers={"Content-Disposition": f"attachment; filename={noted.file_name}"})  # fmt: skip
-
-    # Parts
-
-    def _account(self, verb: str) -> CreditAccount:
-        if not self._sees_entries():
-            abort(403)
-        account: CreditAccount = self._record(verb)
-        return account
 
     def _sees_entries(self) -> bool:
         """Whoever reads the entries of every account that they read, with the amounts."""
@@ -90,70 +25,8 @@ class CreditStatements(EntityView):
         return fields_of(self.face)["outstanding"].shows and all(
             allowed(asking(), f"{face.name}.read") in (of, Scope.ALL) and fields_of(face)["amount"].shows for face in faces)  # fmt: skip
 
-    def _page(self, account: CreditAccount, days: tuple[dt.date, dt.date], errors: Mapping[str, str]) -> Any:
-        told = None if errors else credit_statement(account, *days)
-        letter = Letter("", "", (), company_currency(), "en")
-        given = {"from": request.args.get("from") or str(days[0]), "until": request.args.get("until") or str(days[1])}
-        page = {"title": f"Statement of {account.code}", "subtitle": title_of(face_named("customer"), account.party),
-                "breadcrumbs": [*self._crumbs(account.code)[:-1], (account.code, url_for(".details_view", id=account.id)),
-                                ("Statement", None)]}  # fmt: skip
-        files = [
-            (form.upper(), url_for(".statement_file_view", id=account.id, form=form) + "&" + urlencode(given))
-            for form in FILES
-        ]
-        body = render_template(
-            "desk/statement.html", page=page, account=account, action=url_for(".statement_view"), given=given, currency=letter.currency,
-            errors={{"from": "From", "until": "Until", "form": "File"}[name]: why for name, why in errors.items()},
-            told=told, rows=_rows(told, letter) if told else [], ages=_ages(told, letter) if told else [],
-            more=f"The first {SHOWN} of {len(told.entries):,} entries; the file has all." if told and len(told.entries) > SHOWN else "",
-            files=files if may(self.face, "export") else [])  # fmt: skip
-        return body, 400 if errors else 200
+    def _told(self, account: CreditAccount, since: dt.date, until: dt.date) -> Statement:
+        return credit_statement(account, since, until)
 
-
-def _rows(told: Statement, letter: Letter) -> list[list[str]]:
-    """As the table has them: day, entry, number, due, debit, credit, balance."""
-    opening = [letter.day(told.since), letter.word("opening"), "", "", "", "", letter.money(told.opening)]
-    closing = [letter.day(told.until), letter.word("closing"), "", "", "", "", letter.money(told.closing)]
-    return [opening, *([letter.day(one.day), letter.entry(one), one.number, letter.day(one.due_on), letter.money(one.debit or None),
-                        letter.money(one.credit or None), letter.money(one.balance)] for one in told.entries[:SHOWN]), closing]  # fmt: skip
-
-
-def _ages(told: Statement, letter: Letter) -> list[tuple[str, str]]:
-    return [(label, letter.money(worth)) for label, worth in letter.ages(told)]
-
-
-def _period(given: Mapping[str, str]) -> tuple[tuple[dt.date, dt.date], dict[str, str]]:
-    """The days that were asked for, and by field what is wrong with them."""
-    since, until = last_month(today())
-    days, errors = {"from": since, "until": until}, {}
-    for name in days:
-        if said := given.get(name, "").strip():
-            try:
-                days[name] = dt.datetime.strptime(said, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
-            except ValueError:
-                errors[name] = "must be a day such as 2026-01-31"
-    if not errors and days["until"] < days["from"]:
-        errors["until"] = "must not be before the first day"
-    elif not errors and days["until"] > today():
-        errors["until"] = "must not be after today"
-    return (days["from"], days["until"]), errors
-
-
-def _letter(account: CreditAccount) -> Letter:
-    """To whom the customer's own address belongs: for bills, else the default one, else any. Left out for whoever may not
-    see it."""
-    party = account.party
-    language = language_of(party.communication_language, party.language)
-    face = face_named("address")
-    shown = may(face, "read") and all(fields_of(face)[name].shows for name in ("address", "street", "city", "one_line"))
-    first = min(
-        party.addresses, key=lambda one: (one.kind is not AddressKind.BILLING, not one.is_default, one.id), default=None
-    )
-    return Letter(company_name(), title_of(face_named("customer"), party), _lines(first) if shown and first else (),
-                  company_currency(), language)  # fmt: skip
-
-
-def _lines(one: Address) -> list[str]:
-    street = one.address or " ".join(part for part in (one.street, one.house, one.flat) if part)
-    place = " ".join(part for part in (one.postal_code, one.city) if part)
-    return [part for part in (street, place, one.state, countries().get(one.country or "", one.country)) if part]
+    def _letter(self, account: CreditAccount, **whom: Any) -> Letter:
+        return Letter(currency=company_currency(), **whom)

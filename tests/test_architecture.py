@@ -260,6 +260,7 @@ def test_every_template_is_sent_without_inline_code(app: Flask, session: Any, as
     segment = make(face_named("segment"), name=NASTY, type="dynamic", rule=rule)
     make(face_named("invoice"), account_id=make(face_named("credit_account"), party_id=first.id).id)
     other = make(face_named("credit_account"), party_id=make(customer, name=NASTY).id)
+    member = make(face_named("loyalty_account"), party_id=other.party_id)
     make(face_named("credit_request"), account_id=other.id, reason=NASTY, status="pending")
     second.block_state, second.block_reason = "blocked", NASTY
     db.session.commit()
@@ -273,7 +274,7 @@ def test_every_template_is_sent_without_inline_code(app: Flask, session: Any, as
                       f"/admin/customers/related/?id={first.id}&relation=contacts",
                       f"/admin/customers/relations/?id={first.id}", f"/admin/customers/notes/?id={first.id}",
                       f"/admin/customers/details/?id={first.id}&tab=activities&q={NASTY[:9]}",
-                      f"/admin/customers/timeline/?id={first.id}", "/admin/deals/board/", "/admin/duplicates/decide/", "/admin/credit-accounts/ageing/", f"/admin/credit-accounts/statement/?id={other.id}", "/admin/loyalty-accounts/liability/",
+                      f"/admin/customers/timeline/?id={first.id}", "/admin/deals/board/", "/admin/duplicates/decide/", "/admin/credit-accounts/ageing/", f"/admin/credit-accounts/statement/?id={other.id}", "/admin/loyalty-accounts/liability/", f"/admin/loyalty-accounts/statement/?id={member.id}",
                       "/admin/credit-requests/decide/",
                       f"/admin/customers/edit/?id={second.id}", "/admin/jobs/", "/admin/imports/",
                       f"/admin/segments/rule/?id={segment.id}", f"/admin/segments/details/?id={segment.id}&tab=versions",

@@ -48,8 +48,10 @@ SHUT = {"ajax_lookup", "ajax_update"}
 WITHOUT_RECORD = {"index_view", "create_view", "export", "export_form", "lookup_view", "filters_view",
                   "columns_view", "views_view", "board_view", "decide_view", "ageing_view", "ageing_file_view", "liability_view", "liability_file_view"}  # fmt: skip
 # A statement tells the amounts of all entries.
-STATEMENT = {"statement_view", "statement_file_view"}
-STATED = {"credit_account": "outstanding", "invoice": "amount", "payment": "amount"}
+STATEMENT = {"statement_view", "statement_file_view", "check_view"}
+STATED = {"credit_account": [("credit_account", "outstanding"), ("invoice", "amount"), ("payment", "amount")],
+          "loyalty_account": [("loyalty_account", "points"), ("loyalty_account", "cashback"), ("point_entry", "points"),
+                              ("cashback_entry", "amount")]}  # fmt: skip
 MAYBE_NOTHING = {"related_view", "photo_view", "pin_note", "compare_view"}
 # The wizard's own steps: a draft is its person's alone, so for everybody else it isn't there.
 WIZARD = {
@@ -157,7 +159,7 @@ def _status(user: User | None, face: Face, name: str, right: str | None, *, noth
     if name in OWN_ALONE:
         return only(403, 404)
     if name in STATEMENT and not all(_permitted(user, face_named(one), "read") and accesses(user, face_named(one))[amount].shows
-                                     for one, amount in STATED.items()):  # fmt: skip
+                                     for one, amount in STATED[face.name]):  # fmt: skip
         return only(403)
     also = ALSO.get(name)
     if right is not None and name not in WITHOUT_RECORD and not _reached(user, face, right):

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from crm.core.entity import db
 from crm.models.credit_accounts import CreditAccount
 from crm.models.credit_choices import Ageing
+from crm.models.loyalty_accounts import LoyaltyAccount
 
 # What settles an invoice is worth what it was worth on the day of each: where the rates differ, the allocation itself moves
 # the balance, by as much as it changes what is open of the invoice less what is left of the payment.
@@ -73,7 +74,7 @@ class Entry:
 class Statement:
     """`since` and `until` belong to the period. `ages` and `unallocated`, which is less than nothing, add up to `closing`."""
 
-    account: CreditAccount
+    account: CreditAccount | LoyaltyAccount
     since: dt.date
     until: dt.date
     opening: Decimal

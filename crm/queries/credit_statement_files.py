@@ -30,6 +30,7 @@ from crm.queries.credit_statement_texts import LOCALES, TEXTS
 _FONT = Path(__file__).parent.parent / "fonts" / "DejaVuSans.ttf"
 _INK, _FAINT, _LINE, _SHADE = (17, 24, 39), (90, 98, 112), (200, 205, 212), (241, 243, 246)
 _ALIGNED = ("LEFT", "LEFT", "LEFT", "LEFT", "RIGHT", "RIGHT", "RIGHT")
+COLUMNS = ("day", "entry", "number", "due", "debit", "credit", "balance")
 # They tell of each letter that is missing, and so of names.
 for _noisy in ("fpdf", "fontTools"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
@@ -39,11 +40,15 @@ for _noisy in ("fpdf", "fontTools"):
 class Letter:
     """What stands on a statement besides its figures; `currency` is the company's."""
 
-    company: str
-    customer: str
-    address: Sequence[str]
     currency: str
-    language: str
+    company: str = ""
+    customer: str = ""
+    address: Sequence[str] = ()
+    language: str = "en"
+
+    @property
+    def unit(self) -> str:
+        return self.currency
 
     def word(self, name: str) -> str:
         return TEXTS[self.language][name]
@@ -77,9 +82,9 @@ def statement_csv(told: Statement, letter: Letter) -> bytes:
     """With a byte order mark, as spreadsheets want it. Days and amounts are written the same in each language."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    writer.writerow([letter.word(name) for name in ("day", "entry", "number", "due", "debit", "credit", "balance")]
+    writer.writerow([letter.word(name) for name in COLUMNS]
                     + [letter.word("in")])  # fmt: skip
-    end = [letter.currency]
+    end = [letter.unit]
     writer.writerow([told.since, letter.word("opening"), "", "", "", "", told.opening, *end])
     for one in told.entries:
         writer.writerow([one.day, letter.entry(one), neutral(one.number), one.due_on or "", one.debit or "", one.credit or "", one.balance,
@@ -143,7 +148,7 @@ class _Pages(FPDF):
         )
         below = self.y
         facts = {"account": told.account.code, "period": f"{letter.day(told.since)} – {letter.day(told.until)}",
-                 "made": letter.day(today()), "in": letter.currency}  # fmt: skip
+                 "made": letter.day(today()), "in": letter.unit}  # fmt: skip
         self.set_y(top)
         for name, said in facts.items():
             self.set_x(self.l_margin + self.epw * 0.56)
@@ -162,7 +167,7 @@ class _Pages(FPDF):
         self._write(8, _INK)
         with self.table(col_widths=(20, 44, 30, 20, 22, 22, 24), text_align=_ALIGNED, line_height=4.4, padding=(1.1, 1),
                         borders_layout="HORIZONTAL_LINES", headings_style=FontFace(color=_FAINT)) as table:  # fmt: skip
-            table.row([letter.word(name) for name in ("day", "entry", "number", "due", "debit", "credit", "balance")])
+            table.row([letter.word(name) for name in COLUMNS])
             table.row(
                 [letter.day(told.since), letter.word("opening"), "", "", "", "", letter.money(told.opening)],
                 style=total,
