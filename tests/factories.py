@@ -20,6 +20,8 @@ from crm.models.credit_requests import CreditDecision, CreditRequest
 from crm.models.external_ids import ExternalId
 from crm.models.imports import Export, Import
 from crm.models.loyalty_accounts import CashbackEntry, PointAllocation, PointEntry
+from crm.models.loyalty_choices import ProgramKind
+from crm.models.loyalty_programs import LoyaltyProgram
 from crm.models.organisation import Organisation
 from crm.models.sales_orders import OrderLine, ReturnLine
 
@@ -161,6 +163,8 @@ def make(face: Face, **given: Any) -> Any:
         values["order_line_id"] = make(face_named("order_line")).id
     if entity is ReturnLine and "sales_return_id" not in given:
         values["sales_return_id"] = _return_of(given.get("order_line_id") or values["order_line_id"])
+    if entity is LoyaltyProgram:
+        values["kinds"] = [kind.value for kind in ProgramKind]
     if entity is CheckIn:
         values["own_days"] = 30
     if entity in (Import, Export):

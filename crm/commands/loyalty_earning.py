@@ -26,7 +26,11 @@ _ODD = " ".join(
     f"WHEN '{code}' THEN {places}" for code in currencies() if (places := get_currency_precision(code)) != 2
 )
 # Why an order earns nothing that may earn something when it changes.
-_NOTHING, _NONE_COUNTS = "the terms give nothing for purchases", "nothing of it counts"
+_NOTHING, _NONE_COUNTS, _TOO_LITTLE = (
+    "the terms give nothing for purchases",
+    "nothing of it counts",
+    "it is too small to count",
+)
 
 # Nothing in these statements comes from outside: they are put together from constants.
 _RECKON = text(f"""
@@ -36,28 +40,35 @@ WITH RECURSIVE outside (program_id, terms_id, category_id) AS (
 ), pair AS MATERIALIZED (
   SELECT o.id AS order_id, o.state, o.currency, (o.ordered_at AT TIME ZONE 'UTC')::date AS day, o.customer_id,
          p.id AS program_id, p.currency AS counts_in, p.state AS program_state, p.valid_from, p.valid_until,
+         p.kinds, p.terms_first AND a.terms_id IS NULL AS without_terms,
+         p.fee > 0 AND (a.fee_paid_on IS NULL OR a.fee_due_on < (o.ordered_at AT TIME ZONE 'UTC')::date) AS fee_unpaid,
          coalesce(a.id, x.account_id) AS account_id, a.joined_on, a.state AS membership, a.tier_id,
-         x.id IS NOT NULL AND NOT :again AS known, x.terms_id AS known_terms, x.times AS known_times, x.why AS known_why
+         x.id IS NOT NULL AND NOT :again AS known, x.terms_id AS known_terms, x.times AS known_times, x.why AS known_why,
+         x.id IS NOT NULL AND x.why IS NULL AND NOT :again AS settled
     FROM sales_order o CROSS JOIN loyalty_program p
     LEFT JOIN loyalty_account a ON a.party_id = o.customer_id AND a.program_id = p.id AND a.state <> 'ended'
     LEFT JOIN order_earning x ON x.order_id = o.id AND x.program_id = p.id
    WHERE o.id = ANY(CAST(:orders AS bigint[])) AND coalesce(a.id, x.id) IS NOT NULL
      AND (CAST(:program AS bigint) IS NULL OR p.id = :program)
 ), decided AS MATERIALIZED (
-  SELECT pair.*, t.id AS terms_id, t.points_per_unit, t.cashback_percent,
+  SELECT pair.*, t.id AS terms_id, t.least_purchase, t.most_points,
+         CASE WHEN settled OR kinds && ARRAY['points', 'tiers', 'event']::varchar[] THEN t.points_per_unit ELSE 0 END AS points_per_unit,
+         CASE WHEN settled OR 'cashback' = ANY (kinds) THEN t.cashback_percent ELSE 0 END AS cashback_percent,
          CASE WHEN known THEN known_times ELSE coalesce(tier.multiplier, 1) END AS times,
          CASE WHEN t.earns_when = 'paid' THEN pair.state IN ('pending', 'completed')
                 AND EXISTS (SELECT FROM invoice i WHERE i.order_id = pair.order_id)
                 AND NOT EXISTS (SELECT FROM invoice i JOIN invoice_figures f ON f.id = i.id
                                  WHERE i.order_id = pair.order_id AND f.open_amount > 0)
               ELSE pair.state = 'completed' END AS counts,
-         CASE WHEN known THEN nullif(nullif(known_why, '{_NOTHING}'), '{_NONE_COUNTS}')
+         CASE WHEN known THEN nullif(nullif(nullif(known_why, '{_NOTHING}'), '{_NONE_COUNTS}'), '{_TOO_LITTLE}')
               WHEN t.id IS NULL THEN 'the program had no terms on that day'
               WHEN pair.currency <> counts_in THEN 'the order isn''t in ' || counts_in || ', in which the program counts'
               WHEN program_state <> 'active' OR day NOT BETWEEN coalesce(pair.valid_from, day) AND coalesce(valid_until, day)
                 THEN 'the program wasn''t open on that day'
               WHEN day < joined_on THEN 'the membership began later'
               WHEN membership <> 'active' THEN 'the membership is ' || membership
+              WHEN without_terms THEN 'the terms aren''t accepted'
+              WHEN fee_unpaid THEN 'the membership fee isn''t paid'
               WHEN y.block_state <> 'none' THEN 'the customer is ' || y.block_state
          END AS why
     FROM pair JOIN party y ON y.id = pair.customer_id
@@ -81,9 +92,11 @@ WITH RECURSIVE outside (program_id, terms_id, category_id) AS (
 INSERT INTO order_earning AS e (order_id, program_id, account_id, terms_id, why, times, amount, points, cashback, entered, cashback_entered)
 SELECT d.order_id, d.program_id, d.account_id, d.terms_id,
        coalesce(d.why, CASE WHEN d.points_per_unit = 0 AND d.cashback_percent = 0 THEN '{_NOTHING}'
-                            WHEN s.amount = 0 AND d.counts THEN '{_NONE_COUNTS}' END), d.times, s.amount,
-       CASE WHEN d.why IS NULL THEN round(s.amount * d.points_per_unit * d.times) ELSE 0 END,
-       CASE WHEN d.why IS NULL THEN round(s.amount * d.cashback_percent / 100, CASE d.counts_in {_ODD} ELSE 2 END) ELSE 0 END,
+                            WHEN s.amount = 0 AND d.counts THEN '{_NONE_COUNTS}'
+                            WHEN s.amount < d.least_purchase AND d.counts THEN '{_TOO_LITTLE}' END), d.times, s.amount,
+       CASE WHEN d.why IS NULL AND s.amount >= coalesce(d.least_purchase, 0)
+            THEN least(round(s.amount * d.points_per_unit * d.times), d.most_points) ELSE 0 END,
+       CASE WHEN d.why IS NULL AND s.amount >= coalesce(d.least_purchase, 0) THEN round(s.amount * d.cashback_percent / 100, CASE d.counts_in {_ODD} ELSE 2 END) ELSE 0 END,
        coalesce((SELECT sum(n.points) FROM point_entry n JOIN loyalty_account a ON a.id = n.account_id
                   WHERE n.order_id = d.order_id AND a.program_id = d.program_id AND n.kind IN ('earn', 'reverse')), 0),
        coalesce((SELECT sum(n.amount) FROM cashback_entry n JOIN loyalty_account a ON a.id = n.account_id
@@ -97,6 +110,10 @@ SELECT d.order_id, d.program_id, d.account_id, d.terms_id,
        IS DISTINCT FROM (excluded.account_id, excluded.terms_id, excluded.why, excluded.times, excluded.amount, excluded.points, excluded.cashback)
 """)  # noqa: S608
 
+# Whoever does something to a membership holds it before asking what orders earn: so does who asks by itself.
+_MEMBERS = text("""
+SELECT a.id FROM loyalty_account a JOIN sales_order o ON o.customer_id = a.party_id
+ WHERE o.id = ANY(CAST(:orders AS bigint[])) AND a.state <> 'ended' ORDER BY a.id FOR NO KEY UPDATE OF a""")
 _ACCOUNTS = text("""
 SELECT a.id FROM loyalty_account a WHERE a.id IN (
   SELECT e.account_id FROM order_earning e WHERE e.order_id = ANY(CAST(:orders AS bigint[]))
@@ -105,7 +122,7 @@ SELECT a.id FROM loyalty_account a WHERE a.id IN (
 _OWING = text("""
 SELECT a.id FROM loyalty_account a WHERE a.id IN (
   SELECT e.account_id FROM order_earning e JOIN loyalty_account_sums s ON s.id = e.account_id
-   WHERE (e.entered > e.points AND s.points > 0) OR (e.cashback_entered > e.cashback AND s.cashback > 0))
+   WHERE (e.entered > e.points + e.lapsed AND s.points > 0) OR (e.cashback_entered > e.cashback AND s.cashback > 0))
  ORDER BY a.id LIMIT :limit FOR NO KEY UPDATE""")
 _GIVE_POINTS = text("""
 WITH due AS MATERIALIZED (
@@ -118,12 +135,27 @@ WITH due AS MATERIALIZED (
     FROM due d JOIN sales_order o ON o.id = d.order_id JOIN loyalty_terms t ON t.id = d.terms_id
 )
 UPDATE order_earning e SET entered = e.points, entries = e.entries + 1 FROM due WHERE due.id = e.id""")
+# What expired of an order's points is gone already, also where a merge had taken them on: no others are taken instead.
+_LAPSE = text("""
+WITH RECURSIVE lot AS (
+  SELECT e.id AS line, n.id FROM order_earning e JOIN loyalty_account a ON a.program_id = e.program_id
+    JOIN point_entry n ON n.order_id = e.order_id AND n.account_id = a.id AND n.kind = 'earn'
+   WHERE e.entered > e.points + e.lapsed AND e.account_id = ANY(CAST(:accounts AS bigint[]))
+  UNION
+  SELECT lot.line, n.id FROM lot JOIN point_allocation i ON i.lot_id = lot.id
+    JOIN point_entry t ON t.id = i.point_entry_id AND t.kind = 'merge' AND t.points < 0
+    JOIN point_entry n ON n.source = t.source || chr(58) || i.lot_id
+), gone AS (
+  SELECT lot.line, sum(i.points) AS points FROM lot JOIN point_allocation i ON i.lot_id = lot.id
+    JOIN point_entry t ON t.id = i.point_entry_id AND t.kind = 'expire' GROUP BY lot.line
+)
+UPDATE order_earning e SET lapsed = gone.points FROM gone WHERE gone.line = e.id AND e.lapsed <> gone.points""")
 _TAKE_POINTS = text("""
 WITH due AS (
-  SELECT e.*, e.entered - e.points AS need, s.points AS there,
-         sum(e.entered - e.points) OVER (PARTITION BY e.account_id ORDER BY e.id) - (e.entered - e.points) AS before
+  SELECT e.*, e.entered - e.points - e.lapsed AS need, s.points AS there,
+         sum(e.entered - e.points - e.lapsed) OVER (PARTITION BY e.account_id ORDER BY e.id) - (e.entered - e.points - e.lapsed) AS before
     FROM order_earning e JOIN loyalty_account_sums s ON s.id = e.account_id
-   WHERE e.entered > e.points AND e.account_id = ANY(CAST(:accounts AS bigint[]))
+   WHERE e.entered > e.points + e.lapsed AND e.account_id = ANY(CAST(:accounts AS bigint[]))
 ), taken AS MATERIALIZED (
   SELECT due.*, least(need, there - before) AS takes FROM due WHERE there > before ORDER BY id
 ), made AS (
@@ -184,6 +216,7 @@ def _enter(accounts: list[int], by: int | None) -> None:
     db.session.execute(_GIVE_POINTS, given)
     db.session.execute(_GIVE_CASH, given)
     figures.settle()  # what may be taken is what there is by now
+    db.session.execute(_LAPSE, given)
     db.session.execute(_TAKE_POINTS, given)
     db.session.execute(_TAKE_CASH, given)
     figures.settle()
@@ -207,14 +240,15 @@ def _some_changed() -> int:
         db.session.scalars(delete(LoyaltyNote).where(LoyaltyNote.id.in_(oldest)).returning(LoyaltyNote.order_id))
     )
     if noted:
+        db.session.execute(_MEMBERS, {"orders": sorted(noted)})
         climb(reckon(noted))
     return len(noted)
 
 
 def _some_owing() -> int:
     """Take what is owed from points that came since."""
-    db.session.execute(select(text(f"pg_advisory_xact_lock({LOCK})")))
     accounts = list(db.session.scalars(_OWING, {"limit": CHUNK}))
+    db.session.execute(select(text(f"pg_advisory_xact_lock({LOCK})")))
     _enter(accounts, None)
     return len(accounts)
 

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from crm.commands.communications import refuse_archived
 from crm.commands.ledger_entries import enter
 from crm.core.command import Refused
+from crm.core.days import today
 from crm.core.entity import db
 from crm.models.access import User
 from crm.models.loyalty_accounts import LoyaltyAccount, PointEntry
@@ -33,6 +34,10 @@ def refuse_unless_open(account: LoyaltyAccount) -> None:
         raise Refused(f"the membership is {account.state.label.lower()}")
     if account.program.state is not ProgramState.ACTIVE:
         raise Refused(f"the program is {account.program.state.label.lower()}")
+    if account.program.terms_first and account.terms_id is None:
+        raise Refused("the terms aren't accepted")
+    if account.program.fee and (account.fee_paid_on is None or (account.fee_due_on or today()) < today()):
+        raise Refused("the membership fee isn't paid")
 
 
 def enter_points(

@@ -13,7 +13,8 @@ from crm.core.entity import db
 from crm.core.transaction import run_in_transaction
 from crm.models.access import User
 from crm.models.loyalty_accounts import LoyaltyAccount
-from crm.models.loyalty_choices import Membership, PointKind, ReferralState
+from crm.models.loyalty_choices import Membership, PointKind, ProgramKind, ReferralState
+from crm.models.loyalty_programs import LoyaltyProgram
 from crm.models.loyalty_rewards import Referral
 
 CHUNK = 500
@@ -23,7 +24,7 @@ _DUE = text("""
 SELECT r.id FROM referral r JOIN customer_figures f ON f.id = r.referred_id
  WHERE r.state <> 'rewarded' AND r.program_id IS NOT NULL AND r.id > :after
    AND f.orders_count > 0 AND f.last_purchase_at >= r.referred_on
-   AND EXISTS (SELECT FROM loyalty_program p WHERE p.id = r.program_id AND p.state = 'active')
+   AND EXISTS (SELECT FROM loyalty_program p WHERE p.id = r.program_id AND p.state = 'active' AND 'referral' = ANY (p.kinds))
    AND EXISTS (SELECT FROM loyalty_terms t WHERE t.program_id = r.program_id AND t.valid_from <= CURRENT_DATE)
    AND NOT EXISTS (SELECT FROM referral o WHERE o.referred_id = r.referred_id AND o.program_id = r.program_id AND o.state = 'rewarded')
    AND 2 = (SELECT count(*) FROM loyalty_account a WHERE a.program_id = r.program_id AND a.state = 'active'
@@ -45,7 +46,10 @@ def reward(referral: Referral, *, by: User | None) -> None:
         raise Refused("both have their bonus already")
     if referral.referred is None or referral.program_id is None:
         raise Refused("say first which customer came, and by which program it is rewarded")
-    terms = terms_of(referral.program_id)
+    program = db.session.get_one(LoyaltyProgram, referral.program_id)
+    if ProgramKind.REFERRAL not in program.kinds:
+        raise Refused("the program gives nothing for referrals")
+    terms = terms_of(program.id)
     if terms is None:
         raise Refused("the program has no terms yet")
     other = select(Referral.id).where(Referral.referred_id == referral.referred_id, Referral.program_id == referral.program_id,

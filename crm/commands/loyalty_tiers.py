@@ -16,7 +16,7 @@ from crm.core.days import today
 from crm.core.entity import db
 from crm.core.transaction import run_in_transaction
 from crm.models.loyalty_accounts import LoyaltyAccount
-from crm.models.loyalty_choices import Membership, ProgramState, TierMeasure
+from crm.models.loyalty_choices import Membership, ProgramKind, ProgramState, TierMeasure
 from crm.models.loyalty_programs import LoyaltyProgram, LoyaltyTier
 from crm.queries.ladders import Rung, Standing, faults, stands
 
@@ -63,7 +63,7 @@ def climb(accounts: Iterable[int], *, day: dt.date | None = None) -> int:
 
 
 def _climb(program: LoyaltyProgram, members: list[LoyaltyAccount], day: dt.date) -> int:
-    tiers = ladder(program)
+    tiers = ladder(program) if ProgramKind.TIERS in program.kinds else []
     if not tiers:
         return 0
     given: dict[str, Any] = {"accounts": [one.id for one in members], "since": _since(program.tier_months, day)}

@@ -121,6 +121,48 @@ class LoyaltyAccount(Entity):
         ),
     )
 
+    triggers = (
+        Trigger("loyalty_account_fee", "BEFORE INSERT OR UPDATE OF fee_paid_on", each="ROW", body="""
+DECLARE
+  months int := (SELECT p.fee_months FROM loyalty_program p WHERE p.id = NEW.program_id);
+BEGIN
+  IF NEW.fee_due_on IS NOT DISTINCT FROM OLD.fee_due_on THEN
+    NEW.fee_due_on := coalesce((NEW.fee_paid_on + make_interval(months => months))::date, NEW.fee_due_on);
+  END IF;
+  RETURN NEW;
+END"""),
+        # Of whoever joined earlier nobody knows any more what there was on that day.
+        Trigger("loyalty_account_joins", "BEFORE INSERT", each="ROW", only="NEW.joined_on >= CURRENT_DATE", body="""
+DECLARE
+  p loyalty_program%ROWTYPE;
+  wrong text;
+BEGIN
+  SELECT * INTO p FROM loyalty_program WHERE id = NEW.program_id;
+  IF p.state <> 'active' THEN
+    wrong := 'isn''t active: nobody can join';
+  ELSIF NEW.joined_on NOT BETWEEN coalesce(p.valid_from, NEW.joined_on) AND coalesce(p.valid_until, NEW.joined_on) THEN
+    wrong := 'isn''t open on that day';
+  ELSIF p.segment_id IS NOT NULL AND NOT EXISTS (SELECT FROM segment_membership m WHERE m.segment_id = p.segment_id
+      AND m.party_id = NEW.party_id AND m.left_at IS NULL) THEN
+    wrong := 'is for members of the segment ' || (SELECT s.name FROM segment s WHERE s.id = p.segment_id) || ' alone';
+  ELSIF p.minimum_purchase > (SELECT coalesce(sum(f.total - f.refunded), 0) FROM sales_order o JOIN order_figures f ON f.id = o.id
+      WHERE o.customer_id = NEW.party_id AND o.currency = p.currency AND o.state = 'completed') THEN
+    wrong := 'is for customers who bought for ' || round(p.minimum_purchase, 2) || ' ' || p.currency || ' or more';
+  END IF;
+  IF wrong <> '' THEN
+    RAISE EXCEPTION '%', wrong USING ERRCODE = 'check_violation', COLUMN = 'program', TABLE = 'loyalty_account';
+  END IF;
+  IF p.by_invitation AND NEW.state = 'active' AND NEW.invitation_accepted_at IS NULL THEN
+    NEW.state := 'invited';
+    NEW.invited_at := coalesce(NEW.invited_at, now());
+  END IF;
+  IF p.fee > 0 THEN
+    NEW.fee_charged_on := coalesce(NEW.fee_charged_on, NEW.joined_on);
+  END IF;
+  RETURN NEW;
+END"""),
+    )  # fmt: skip
+
     @property
     def benefits(self) -> str | None:
         return self.tier.benefits if self.tier is not None else None

@@ -36,7 +36,7 @@ class OrderEarning(Entity):
         filters=("account", "program", "order", "points", "entered", "amount", "why", "created_at"), sort=("created_at",),
         within=("account", "party", "owner"), create=False, edit=False, importable=False, audited=False,
         detail=(Section("Order", ("account", "customer", "program", "order", "amount", "why")),
-                Section("Points", ("terms", "times", "points", "entered", "owed")),
+                Section("Points", ("terms", "times", "points", "entered", "lapsed", "owed")),
                 Section("Cashback", ("cashback", "cashback_entered"))),
         help="What each order of a member earns, and why it earns nothing.",
     )  # fmt: skip
@@ -54,6 +54,8 @@ class OrderEarning(Entity):
                                           help="Without refunds and what nothing is earned for, in the program's currency")  # fmt: skip
     points: Mapped[int] = integer_field(editable=False)
     entered: Mapped[int] = integer_field(editable=False, label="Points entered", column={"server_default": text("0")})
+    lapsed: Mapped[int] = integer_field(editable=False, label="Expired since", column={"server_default": text("0")},
+                                        help="Of points that don't count any more: nothing else is taken for them")  # fmt: skip
     cashback: Mapped[Decimal] = money_field(editable=False)
     cashback_entered: Mapped[Decimal] = money_field(editable=False, column={"server_default": text("0")})
     # How many entries there are already, which makes the key of the next one.
@@ -73,7 +75,7 @@ class OrderEarning(Entity):
     __table_args__ = (
         UniqueConstraint("order_id", "program_id"),
         Index("ix_order_earning_owed", "account_id",
-              postgresql_where=text("entered > points OR cashback_entered > cashback")),
+              postgresql_where=text("entered > points + lapsed OR cashback_entered > cashback")),
     )  # fmt: skip
 
     # Figures of orders change at the end of every transaction that touches them, whoever wrote.
@@ -103,4 +105,4 @@ END"""),
 
     @property
     def owed(self) -> int:
-        return max(self.entered - self.points, 0)
+        return max(self.entered - self.points - self.lapsed, 0)

@@ -26,6 +26,7 @@ from crm.core.rules import fits_currency, in_order, rule, with_currency
 from crm.core.triggers import Trigger
 from crm.models.loyalty_choices import EarnsWhen, ProgramKind, ProgramState, RewardKind, TierMeasure
 from crm.models.products import Product, ProductCategory
+from crm.models.segments import Segment
 
 
 class LoyaltyProgram(Entity):
@@ -37,7 +38,8 @@ class LoyaltyProgram(Entity):
         sort=("created_at",), related=("terms", "tiers", "rewards"),
         sections=(
             Section("Program", ("name", "kinds", "state", "main", "valid_from", "valid_until", "currency", "notes")),
-            Section("Who may join", ("eligibility", "minimum_purchase", "fee", "fee_months", "by_invitation")),
+            Section("Who may join", ("eligibility", "segment", "minimum_purchase", "fee", "fee_months", "by_invitation", "terms_first"),
+                    "Asked of those who join from today on; whoever was a member earlier is taken over."),
             Section("Tiers", ("tier_measure", "tier_months", "grace_days"),
                     "What a tier is reached by, over how many months, and how long one stays after falling short."),
             Section("Points", ("hold_hours", "alone_up_to"),
@@ -56,10 +58,21 @@ class LoyaltyProgram(Entity):
     currency: Mapped[str] = currency_field(required=True, help="Of purchases that count, fees and cashback")
     notes: Mapped[str | None] = long_text_field()
     eligibility: Mapped[str | None] = long_text_field(help="In words: who may become a member")
-    minimum_purchase: Mapped[Decimal | None] = money_field(minimum=0, help="Bought before one may join")
-    fee: Mapped[Decimal | None] = money_field(minimum=0, label="Membership fee")
+    segment_id: Mapped[int | None] = reference_field("segment", table="segment", label="Only members of the segment",
+        help="Its rule may ask for country, type, purchases and all else")  # fmt: skip
+    minimum_purchase: Mapped[Decimal | None] = money_field(
+        minimum=0, help="Bought before one may join: completed orders in the program's currency, less refunds"
+    )
+    fee: Mapped[Decimal | None] = money_field(
+        minimum=0, label="Membership fee", help="Until it is paid nothing is earned or redeemed"
+    )
     fee_months: Mapped[int | None] = integer_field(minimum=1, maximum=120, label="Fee is due every (months)")
-    by_invitation: Mapped[bool] = boolean_field(help="Only who was invited", column={"server_default": text("false")})
+    by_invitation: Mapped[bool] = boolean_field(
+        help="Whoever joins is invited, and is a member when the terms are accepted",
+        column={"server_default": text("false")},
+    )
+    terms_first: Mapped[bool] = boolean_field(label="Terms must be accepted", help="Nothing is earned or redeemed before",
+                                              column={"server_default": text("false")})  # fmt: skip
     tier_measure: Mapped[TierMeasure] = choice_field(
         TierMeasure, label="Tiers count", column={"server_default": "points"}
     )
@@ -78,6 +91,7 @@ class LoyaltyProgram(Entity):
     tiers: Mapped[list[LoyaltyTier]] = relationship(
         back_populates="program", order_by="LoyaltyTier.rank", passive_deletes="all"
     )
+    segment: Mapped[Segment | None] = relationship()
     rewards: Mapped[list[Reward]] = relationship(
         back_populates="program", order_by="Reward.points", passive_deletes="all"
     )
@@ -100,12 +114,12 @@ class LoyaltyTerms(Entity):
         filters=("program", "valid_from", "created_at"), sort=("created_at",), edit=False,
         sections=(
             Section("Terms", ("program", "valid_from", "conditions"), "They hold from this day until the next version."),
-            Section("Points", ("points_per_unit", "earns_when", "without_category", "point_value", "points_last_months")),
+            Section("Points", ("points_per_unit", "earns_when", "least_purchase", "most_points", "without_category", "point_value", "points_last_months")),
             Section("More", ("cashback_percent", "referrer_bonus", "referred_bonus")),
         ),
         detail=(
             Section("Terms", ("program", "version", "valid_from", "conditions")),
-            Section("Points", ("points_per_unit", "earns_when", "without_category", "point_value", "points_last_months")),
+            Section("Points", ("points_per_unit", "earns_when", "least_purchase", "most_points", "without_category", "point_value", "points_last_months")),
             Section("More", ("cashback_percent", "referrer_bonus", "referred_bonus")),
         ),
         help="What each program gives and asks, version by version.",
@@ -119,6 +133,12 @@ class LoyaltyTerms(Entity):
         decimals=4, minimum=0, label="Points per unit bought", help="Earned for one of the program's currency",
         column={"server_default": text("1")})  # fmt: skip
     earns_when: Mapped[EarnsWhen] = choice_field(EarnsWhen, label="Earned when", column={"server_default": "completed"})
+    least_purchase: Mapped[Decimal | None] = decimal_field(
+        minimum=0,
+        label="Orders count from",
+        help="The amount that counts, in the program's currency; less earns nothing",
+    )
+    most_points: Mapped[int | None] = integer_field(minimum=1, label="Points at most", help="For one order")
     without_category_id: Mapped[int | None] = reference_field(
         "product_category", table="product_category", label="Nothing is earned for", help="With the categories in it"
     )

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
 
-from crm.commands.loyalty import earn, redeem
-from crm.commands.loyalty_earning import earn_for_changed, line_of, reckon
+from crm.commands.loyalty import accept_terms, adjust, earn, expire, redeem
+from crm.commands.loyalty_earning import _some_owing, earn_for_changed, line_of, reckon
 from crm.core.command import perform
 from crm.core.entity import db, face_named
 from crm.core.figures import settle
@@ -181,7 +182,9 @@ def test_a_program_may_wait_until_the_invoice_is_paid(member: Any, program: Any)
 
 
 def test_the_scheduler_enters_once_what_many_wrote_at_the_same_time(own_database: Any, owner_sql: Any) -> None:
-    owner_sql("INSERT INTO loyalty_program (name, kinds, currency, main) VALUES ('L', ARRAY['points'], 'EUR', true)")
+    owner_sql(
+        "INSERT INTO loyalty_program (name, kinds, currency, main) VALUES ('L', ARRAY['points', 'tiers'], 'EUR', true)"
+    )
     owner_sql("INSERT INTO loyalty_terms (program_id, valid_from) VALUES (1, '2020-01-01')")
     owner_sql("INSERT INTO party (name, roles) SELECT 'P' || n, ARRAY['end_customer'] FROM generate_series(1, 40) n")
     owner_sql("INSERT INTO loyalty_account (party_id, program_id, joined_on) SELECT id, 1, '2020-01-01' FROM party")
@@ -208,3 +211,146 @@ def test_a_command_may_not_wait(member: Any) -> None:
     settle()
     db.session.expire_all()
     assert account.points == 5
+
+
+@pytest.mark.parametrize(
+    "steps", ["return expire spend", "expire return spend", "spend expire return", "expire spend return"]
+)
+def test_no_other_points_are_taken_for_those_that_expired_in_whatever_order(
+    program: Any, member: Any, steps: str
+) -> None:
+    by, account = person("admin", "Ann"), member()
+    old = bought(account, "100", ordered_at=NOW - dt.timedelta(days=400))
+    bought(account, "200")
+    work()
+    assert account.points == 50 + 100
+    for step in steps.split():
+        if step == "return":
+            old.state = "cancelled"
+        elif step == "expire":
+            assert told(expire, program, by) == ""
+        else:
+            assert told(redeem, account, by, points=40) == ""
+        work()
+        work()
+    line = line_of(old.id, program.id)
+    assert (account.points, line.owed) == (60, 0)
+    assert _some_owing() == 0
+
+
+def test_what_was_spent_of_an_order_is_owed_and_what_expired_is_not(program: Any, member: Any) -> None:
+    by, account = person("admin", "Ann"), member()
+    old = bought(account, "100", ordered_at=NOW - dt.timedelta(days=400))
+    work()
+    assert told(adjust, account, by, points=-30, reason="Taken") == ""
+    assert told(expire, program, by) == ""
+    half = returned(old, "50.00")
+    work()
+    assert (account.points, line_of(old.id, program.id).owed) == (0, 5), "25 of 50 go, and 20 have expired"
+    half.lines[0].amount = Decimal(100)
+    work()
+    assert line_of(old.id, program.id).owed == 30
+    bought(account, "80")
+    work()
+    line = line_of(old.id, program.id)
+    assert (account.points, line.owed, line.lapsed) == (10, 0, 20)
+
+
+def test_small_orders_earn_nothing_and_large_ones_up_to_a_bound(program: Any, member: Any) -> None:
+    make(face_named("loyalty_terms"), program_id=program.id, valid_from=dt.date(2022, 1, 1), points_per_unit=1, cashback_percent=1,
+         least_purchase=Decimal(20), most_points=100)  # fmt: skip
+    account = member()
+    small, large = bought(account, "19.99"), bought(account, "5000")
+    work()
+    assert (account.points, account.cashback) == (100, Decimal(50))
+    assert line_of(small.id, program.id).why == "it is too small to count"
+    make(
+        face_named("order_line"), order_id=small.id, quantity=Decimal(1), unit_price=Decimal("0.01"), discount=0, tax=0
+    )
+    returned(large, "4950.00")
+    work()
+    assert (line_of(small.id, program.id).why, account.points) == (None, 20 + 50)
+
+
+def test_a_program_gives_only_what_is_of_its_kinds(program: Any, member: Any) -> None:
+    account = member()
+    program.kinds = ["cashback"]
+    first = bought(account, "100")
+    work()
+    assert (account.points, account.cashback) == (0, Decimal("1.50"))
+    program.kinds = ["event"]
+    bought(account, "100")
+    work()
+    assert (account.points, account.cashback) == (50, Decimal("1.50")), "what was given stays"
+    first.remarks = "Looked at again"
+    work()
+    assert (account.points, account.cashback) == (50, Decimal("1.50"))
+    program.kinds = ["referral"]
+    third = bought(account, "100")
+    work()
+    assert line_of(third.id, program.id).why == "the terms give nothing for purchases"
+
+
+def test_nothing_is_earned_or_redeemed_before_the_fee_is_paid_and_the_terms_are_accepted(
+    program: Any, member: Any
+) -> None:
+    by = person("admin", "Ann")
+    program.fee, program.fee_months, program.terms_first = Decimal(20), 12, True
+    db.session.flush()
+    account = member(joined_on=TODAY)
+    db.session.refresh(account)
+    assert account.fee_charged_on == TODAY
+    orders = [bought(account, "100")]
+    work()
+    assert told(accept_terms, account, by) == ""
+    orders.append(bought(account, "100"))
+    work()
+    assert told(adjust, account, by, points=10, reason="Welcome") == ""
+    assert told(redeem, account, by, points=5) == "the membership fee isn't paid"
+    account.fee_paid_on = TODAY
+    db.session.flush()
+    db.session.refresh(account)
+    assert (account.fee_due_on - TODAY).days in (365, 366)
+    orders.append(bought(account, "100"))
+    work()
+    assert [line_of(one.id, program.id).why for one in orders] == [
+        "the terms aren't accepted",
+        "the membership fee isn't paid",
+        None,
+    ]
+    assert told(redeem, account, by, points=5) == ""
+    account.fee_paid_on = account.fee_due_on = TODAY - dt.timedelta(days=1)
+    assert told(redeem, account, by, points=5) == "the membership fee isn't paid"
+
+
+def test_who_may_join_is_asked_of_those_who_join_from_today_on(program: Any, member: Any) -> None:
+    party = make(face_named("customer"))
+    segment = make(face_named("segment"), name="Fleet owners", type="static")
+
+    def refused(**given: Any) -> str:
+        for name, value in given.items():
+            setattr(program, name, value)
+        db.session.flush()
+        with pytest.raises(IntegrityError) as fault, db.session.begin_nested():
+            member(party_id=party.id, joined_on=TODAY)
+        return str(fault.value.orig.diag.message_primary)
+
+    assert refused(state="draft") == "isn't active: nobody can join"
+    assert refused(state="active", valid_until=TODAY - dt.timedelta(days=1)) == "isn't open on that day"
+    assert refused(valid_until=None, segment_id=segment.id) == "is for members of the segment Fleet owners alone"
+    make(face_named("segment_membership"), segment_id=segment.id, party_id=party.id, left_at=None)
+    assert refused(minimum_purchase=Decimal(100)) == "is for customers who bought for 100.00 EUR or more"
+    make(face_named("order_line"), quantity=Decimal(1), unit_price=Decimal(100), discount=0, tax=0,
+         order_id=make(face_named("order"), customer_id=party.id, state="completed", currency="EUR").id)  # fmt: skip
+    settle()
+    program.by_invitation = True
+    db.session.flush()
+    assert member().state == "active", "a member of earlier days is taken over"
+    joined = member(party_id=party.id, joined_on=TODAY)
+    db.session.refresh(joined)
+    assert (joined.state, joined.invited_at is not None) == ("invited", True)
+    by = person("admin", "Ann")
+    assert told(adjust, joined, by, points=10, reason="Welcome") == ""
+    assert told(redeem, joined, by, points=5) == "the membership is invited"
+    assert told(accept_terms, joined, by) == ""
+    assert told(redeem, joined, by, points=5) == ""

@@ -36,13 +36,14 @@ class Lot:
 
     expires: dt.date
     left: int
-    order: int | None = None
+    lapsed: int = 0
 
 
 @dataclass
 class Bought:
     account: int
     amount: Decimal
+    expires: dt.date
     entered: int = 0
     lots: list[Lot] = field(default_factory=list)
 
@@ -80,12 +81,13 @@ class Plain:
         """Every order has what it earns, as far as there are points to take."""
         for one in self.orders:
             if one.due > one.entered:
-                made = Lot(dt.date(TODAY.year + 1, TODAY.month, min(TODAY.day, 28)), one.due - one.entered)
+                made = Lot(one.expires, one.due - one.entered)
                 one.lots.append(made)
                 self.lots[one.account].append(made)
                 one.entered = one.due
         for one in self.orders:
-            part = min(one.entered - one.due, self.there(one.account))
+            # What expired of its points is gone already: no others are taken instead.
+            part = min(one.entered - one.due - sum(lot.lapsed for lot in one.lots), self.there(one.account))
             if part > 0:
                 self.take(one.account, part, first=one.lots[0])
                 one.entered -= part
@@ -128,12 +130,13 @@ class Run:
         self.plain.lots[who].append(Lot(FAR if days is None else TODAY + dt.timedelta(days=days), points))
 
     def buy(self, who: int, points: int) -> None:
+        day = TODAY - dt.timedelta(days=self.random.choice((0, 0, 500)))
         order = make(face_named("order"), customer_id=self.accounts[who].party_id, state="completed", currency="EUR",
-                     ordered_at=dt.datetime.now(dt.UTC))  # fmt: skip
+                     ordered_at=dt.datetime.combine(day, dt.time(12), dt.UTC))  # fmt: skip
         price = Decimal(points) + Decimal("0.49")
         make(face_named("order_line"), order_id=order.id, quantity=Decimal(1), unit_price=price, discount=0, tax=0)
         self.orders.append(order)
-        self.plain.orders.append(Bought(who, price))
+        self.plain.orders.append(Bought(who, price, dt.date(day.year + 1, day.month, min(day.day, 28))))
 
     def refund(self, _who: int, points: int) -> None:
         for number in self._some(self.orders):
@@ -172,7 +175,7 @@ class Run:
     def expire(self, _who: int, _points: int) -> None:
         assert told(expire, self.program, self.by) == ""
         for one in (one for lots in self.plain.lots for one in lots if one.expires < TODAY):
-            one.left = 0
+            one.lapsed, one.left = one.lapsed + one.left, 0
 
     def adjust(self, who: int, points: int) -> None:
         if self.random.random() < 0.5:

@@ -22,7 +22,11 @@ TODAY = dt.datetime.now(dt.UTC).date()
 @pytest.fixture
 def member(session: Any) -> Callable[..., Any]:
     program = make(
-        face_named("loyalty_program"), main=True, currency="EUR", state="active", kinds=["points", "cashback"]
+        face_named("loyalty_program"),
+        main=True,
+        currency="EUR",
+        state="active",
+        kinds=["points", "cashback", "referral"],
     )
     make(
         face_named("loyalty_terms"),

@@ -42,7 +42,9 @@ def member(program: Any) -> Callable[..., Any]:
 
 
 def _points_of_many(owner_sql: Any, members: int = 30) -> None:
-    owner_sql("INSERT INTO loyalty_program (name, kinds, currency, main) VALUES ('L', ARRAY['points'], 'EUR', true)")
+    owner_sql(
+        "INSERT INTO loyalty_program (name, kinds, currency, main) VALUES ('L', ARRAY['points', 'tiers'], 'EUR', true)"
+    )
     owner_sql("INSERT INTO loyalty_terms (program_id, valid_from) VALUES (1, '2020-01-01')")
     owner_sql(
         f"INSERT INTO party (name, roles) SELECT 'P' || n, ARRAY['end_customer'] FROM generate_series(1, {members}) n"
