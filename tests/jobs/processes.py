@@ -65,7 +65,8 @@ def _become(work: Callable[[], int], log: Path) -> None:
 
 
 def serve(app: Flask, servers: Servers, what: str, number: int = 1) -> int:
-    """`work` or `schedule` as the command line does, with shorter times, so that no test waits for long."""
+    """`work` or `schedule` as the command line does, with shorter times, so that no test waits for long; `duties` are all
+    that there are."""
     table.STALE_AFTER = dt.timedelta(seconds=3)
     runner.BEAT_EVERY = 0.5
     schedule.TICK = 0.2
@@ -75,6 +76,8 @@ def serve(app: Flask, servers: Servers, what: str, number: int = 1) -> int:
         table.hang(queue.connect(servers.redis_url))
         if what == "work":
             return worker.work(number, servers.redis_url)
+        if what == "duties":
+            return schedule.run()
         return schedule.run(duties=(schedule.Duty("ring", 0.5, schedule.ring_unattended),))
 
 
