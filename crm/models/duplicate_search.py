@@ -50,7 +50,7 @@ class DuplicateWeights(Model):
 
 _OF_PARTY = ("kind", "name", "first_name", "last_name", "date_of_birth", "email", "email2", "phone", "phone2", "tax_id",
              "archived_at")  # fmt: skip
-_OF_ADDRESS = ("party_id", "is_default", "address", "street", "house", "city", "postal_code")
+_OF_ADDRESS = ("party_id", "is_default", "address", "street", "house", "city", "postal_code", "country")
 
 
 def _changed(names: tuple[str, ...]) -> str:

@@ -145,6 +145,9 @@ def test_only_what_is_compared_is_noted_and_who_is_archived_has_no_keys(session)
     party.addresses[0].city = "Potsdam"
     db.session.flush()
     assert search_changed() == 2, "the row's old and new party"
+    party.addresses[0].country = "AT"
+    db.session.flush()
+    assert search_changed() == 2, "what is common is told by country"
     party.archived_at = func.now()
     db.session.flush()
     assert search_changed() == 1
