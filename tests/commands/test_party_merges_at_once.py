@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
+from crm.commands.loyalty import redeem
 from crm.commands.party_merges import merge_parties
 from crm.commands.party_unmerges import unmerge
 from crm.core import figures
@@ -17,11 +18,15 @@ from crm.core.audit import Acting, acting_as
 from crm.core.command import Refused
 from crm.core.entity import db
 from crm.core.transaction import run_in_transaction
+from crm.models.access import User
+from crm.models.loyalty_accounts import LoyaltyAccount, Membership
 from crm.models.party_merges import Merge, MergeState
 
 PARTIES, PEOPLE, TIMES = 6, 4, 8
 SUMS = ("SELECT (SELECT count(*) FROM sales_order), (SELECT sum(points) FROM point_entry), (SELECT sum(remaining) FROM point_entry_figures), "
         "(SELECT sum(orders_count) FROM customer_figures), (SELECT sum(points) FROM customer_figures)")  # fmt: skip
+CREDIT = ("SELECT (SELECT sum(amount) FROM invoice) - (SELECT sum(amount) FROM payment), (SELECT sum(outstanding) FROM customer_figures), "
+          "(SELECT count(*) FROM credit_account a JOIN merge m ON m.merged_party_id = a.party_id AND m.state = 'made')")  # fmt: skip
 
 
 @pytest.fixture
@@ -37,38 +42,56 @@ def filled(owner_sql: Any) -> None:
         "INSERT INTO point_entry (account_id, kind, points, source) SELECT id, 'earn', 100, 's' || id FROM loyalty_account"
     )
     owner_sql("INSERT INTO sales_order (customer_id, currency, state) SELECT id, 'EUR', 'completed' FROM party")
+    owner_sql("INSERT INTO credit_account (party_id) SELECT id FROM party")
+    owner_sql("INSERT INTO invoice (account_id, number, amount, currency) SELECT a.id, 'I' || a.id, 1000, o.currency "
+              "FROM credit_account a, organisation o")  # fmt: skip
+    owner_sql(
+        "INSERT INTO payment (account_id, amount, currency) SELECT a.id, 1, o.currency FROM credit_account a, organisation o"
+    )
 
 
 @pytest.mark.soak
 def test_merges_both_ways_chains_undo_orders_and_edits_at_once(own_database, owner_sql, filled, soak_round):
     entered: list[int] = []
+    by = owner_sql("INSERT INTO app_user (email, name) VALUES ('till@example.com', 'Till') RETURNING id")[0][0]
 
-    def one_of(pick: random.Random) -> None:
-        kept, merged = pick.sample(range(1, PARTIES + 1), 2)
+    def one_of(pick: random.Random) -> int:
+        """Answers how many points it took."""
+        kept, merged, *others = pick.sample(range(1, PARTIES + 1), pick.choice((2, 2, 3)))
         what = pick.random()
-        if what < 0.4:
-            merge_parties(kept, [merged], by=None)
-        elif what < 0.6:
+        if what < 0.35:
+            merge_parties(kept, [merged, *others], by=None)
+        elif what < 0.5:
             made = db.session.scalars(select(Merge).where(Merge.state == MergeState.MADE).order_by(Merge.id)).all()
             if made:
                 unmerge(pick.choice(made), by=None)
-        elif what < 0.9:
+        elif what < 0.65:
             db.session.execute(
                 text("INSERT INTO sales_order (customer_id, currency, state) VALUES (:id, 'EUR', 'completed')"),
                 {"id": merged},
             )
+        elif what < 0.75:
+            account = db.session.scalar(select(LoyaltyAccount).where(
+                LoyaltyAccount.party_id == merged, LoyaltyAccount.state == Membership.ACTIVE).limit(1))  # fmt: skip
+            if account is not None:
+                redeem.run(account, by=db.session.get_one(User, by), points=7)
+                return 7
+        elif what < 0.9:
+            db.session.execute(text("INSERT INTO payment (account_id, amount, currency) SELECT a.id, 3, o.currency "
+                                    "FROM credit_account a, organisation o WHERE a.party_id = :id ORDER BY a.id LIMIT 1"),
+                               {"id": merged})  # fmt: skip
         else:
             db.session.execute(
                 text("UPDATE party SET description = :said WHERE id = :id"), {"said": str(what), "id": merged}
             )
+        return 0
 
     def person(seed: int) -> None:
         pick = random.Random(seed)
         with own_database.app.app_context(), acting_as(Acting(via="test")):
             for _ in range(TIMES):
                 try:
-                    run_in_transaction(lambda: one_of(pick))
-                    entered.append(1)
+                    entered.append(run_in_transaction(lambda: one_of(pick)))
                 except Refused:
                     continue
             db.session.remove()
@@ -90,7 +113,10 @@ def test_merges_both_ways_chains_undo_orders_and_edits_at_once(own_database, own
         == []
     )
     orders, points, left, counted, shown = owner_sql(SUMS)[0]
-    assert (points, left, shown, counted) == (PARTIES * 100, PARTIES * 100, PARTIES * 100, orders)
+    worth = PARTIES * 100 - sum(entered)
+    assert (points, left, shown, counted) == (worth, worth, worth, orders)
+    owed, outstanding, behind = owner_sql(CREDIT)[0]
+    assert (outstanding, behind) == (owed, 0)
     with own_database.app.app_context():
         assert list(figures.differences(db.session.connection())) == []
         db.session.remove()

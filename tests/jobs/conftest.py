@@ -59,7 +59,7 @@ class Desk:
         return [name for (name,) in db.session.execute(db.text("SELECT name FROM party ORDER BY id"))]
 
 
-_EMPTY = "TRUNCATE app_user, job, party, audit_entry, audit_value, audit_head, login_attempt, idempotency_key CASCADE"
+_EMPTY = "TRUNCATE app_user, job, party, loyalty_program, point_lot, audit_entry, audit_value, audit_head, login_attempt, idempotency_key CASCADE"
 
 
 def expected(chunks: int) -> list[str]:
