@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 from typing import Any
 
@@ -13,11 +14,13 @@ from admin_views.cells import asking, fields_of, render, title_of
 from admin_views.credit_statements import CreditStatements
 from admin_views.lists import may
 from crm.commands.exports import note
+from crm.core.days import today
 from crm.core.entity import face_named
 from crm.core.fields import field_of
 from crm.core.spreadsheets import neutral
 from crm.queries.ageing import BUCKETS, Line, ageing, ageing_total
 from crm.queries.organisation import company_currency
+from crm.queries.waiting import SOON
 
 MOST = 200
 _CREDIT, _OUTSTANDING = "Not allocated", "Outstanding"
@@ -29,9 +32,11 @@ class CreditAccountView(CreditStatements):
     rights = CreditStatements.rights | {"ageing_view": "read", "ageing_file_view": "export"}
 
     def list_extras(self) -> dict[str, Any]:
-        if not self._sees_amounts():
-            return {}
-        return {"secondary": [{"label": "Ageing", "url": url_for(".ageing_view"), "icon": "chart-column"}]}
+        due: dict[str, Any] = {"flt_state_eq": "open", "flt_next_review_on_le": str(today() + dt.timedelta(days=SOON))}
+        found = [{"label": "Reviews due", "url": url_for(".index_view", **due), "icon": "calendar"}]
+        if self._sees_amounts():
+            found.insert(0, {"label": "Ageing", "url": url_for(".ageing_view"), "icon": "chart-column"})
+        return {"secondary": found}
 
     @expose("/ageing/")
     def ageing_view(self) -> Any:

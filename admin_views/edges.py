@@ -116,12 +116,13 @@ def _add_errors(app: Flask) -> None:
         db.session.rollback()  # the page asks who is signed in; a failed flush answers nothing
         return page(409)
 
-    @app.errorhandler(IntegrityError)
-    def not_kept(fault: IntegrityError) -> Any:
-        """What the database refuses when all of it is to be kept; it says why, or somebody else was faster."""
-        db.session.rollback()
-        return page(409, told(fault))
-
     @app.errorhandler(500)
     def broken(fault: Any) -> Any:
+        """Also what the database refuses when all of it is to be kept; where a rule of ours does, it says why."""
+        cause = getattr(fault, "original_exception", None)
+        if isinstance(cause, IntegrityError) and (said := told(cause)):
+            db.session.rollback()
+            return (
+                api.problem_response(api.Problem(409, said)) if request.path.startswith("/api/v1/") else page(409, said)
+            )
         return api.problem_response(fault) if request.path.startswith("/api/v1/") else page(500)

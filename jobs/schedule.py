@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from crm.commands.audit import seal_all
 from crm.commands.check_ins import ask_daily
-from crm.commands.credit import expire_requests
+from crm.commands.credit import alert_overdue_reviews, expire_requests, hold_by_rule
 from crm.commands.credit_orders import accept_what_fits
 from crm.commands.duplicate_search import search_changed, search_when_due
 from crm.commands.exports import delete_expired
@@ -119,12 +119,14 @@ DUTIES = (
     Duty("seal the audit", 5, seal_all),
     Duty("look for duplicates of what has changed", 5, lambda: run_in_transaction(search_changed)),
     Duty("look for duplicates among all at night", 600, lambda: run_in_transaction(search_when_due)),
+    Duty("hold credit accounts by rule, and release them", 300, hold_by_rule),
     Duty("accept orders that fit into their customer's credit by now", 30, accept_what_fits),
     Duty("enter what orders earn", 10, earn_for_changed),
     Duty("reward referrals whose customer has bought", 300, reward_first_purchases),
     Duty("give back points that were held for too long", 60, void_overdue),
     Duty("write off points whose day is over", 600, expire_all),
     Duty("put members onto their tiers at night", 600, check_tiers),
+    Duty("tell of credit reviews that are overdue", 3600, alert_overdue_reviews),
     Duty("end credit requests that nobody decided for too long", 3600, expire_requests),
     Duty("end blocks whose day has come", 600, end_blocks),
     Duty("apply the rules of check-ins", 3600, lambda: run_in_transaction(ask_daily)),

@@ -2,7 +2,7 @@
 
 import crm.api.imports  # noqa: F401 - its addresses
 from crm.api.pages import described_paths
-from crm.api.problems import problem_response
+from crm.api.problems import Problem, problem_response
 from crm.api.routes import blueprint
 
-__all__ = ["blueprint", "described_paths", "problem_response"]
+__all__ = ["Problem", "blueprint", "described_paths", "problem_response"]

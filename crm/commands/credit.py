@@ -24,6 +24,9 @@ from crm.models.credit_figures import InvoiceFigures, PaymentFigures
 from crm.models.credit_invoices import Invoice, Payment, PaymentAllocation
 from crm.models.credit_policy import says
 from crm.models.credit_requests import CreditDecision, CreditRequest
+from crm.models.insight_choices import AlertKind, AlertState
+from crm.models.insights import Alert
+from crm.models.parties import Party
 from crm.queries.credit_decisions import judged
 
 _REASON = field_of("long_text", required=True, field_class=FieldClass.FINANCIAL)
@@ -111,6 +114,11 @@ def withdraw(request: CreditRequest, *, by: User) -> None:
     db.session.expire(request, ["status", "xmin", "updated_at"])
 
 
+def hold_by_rule() -> int:
+    """Place and release holds as the rules of the policy say today. Answers how many."""
+    return run_in_transaction(lambda: int(db.session.scalar(select(func.credit_hold_by_rule())) or 0))
+
+
 def expire_requests() -> int:
     """End the requests that nobody decided for too long; their figures say nothing any more. Answers how many."""
     waited = CreditRequest.created_at < func.now() - func.make_interval(0, 0, 0, says("expire_days"))
@@ -161,7 +169,33 @@ def review(account: CreditAccount, *, by: User, next_review_on: dt.date | None) 
         next_review_on = db.session.scalar(
             select(func.date(func.current_date() + func.make_interval(0, account.review_months)))
         )
+    alerts = (Alert.kind == AlertKind.CREDIT, Alert.state == AlertState.OPEN, Alert.party_id == account.party_id,
+              Alert.due_on == account.next_review_on, Alert.subject == _overdue(account.code))  # fmt: skip
+    db.session.execute(
+        update(Alert).where(*alerts).values(state=AlertState.DONE, settled_at=func.now(), settled_by_id=by.id)
+    )
     account.last_review_on, account.next_review_on = day, next_review_on
+
+
+def _overdue(code: Any) -> Any:
+    return "The credit review of " + code + " is overdue"
+
+
+def alert_overdue_reviews() -> int:
+    """An alert for the owner of each customer whose credit should have been reviewed by now, once for each day it was due.
+    Answers how many."""
+    subject = _overdue(CreditAccount.code)
+    there = select(Alert.id).where(Alert.kind == AlertKind.CREDIT, Alert.party_id == CreditAccount.party_id,
+                                   Alert.due_on == CreditAccount.next_review_on, Alert.subject == subject)  # fmt: skip
+    due = (
+        select(subject, literal(AlertKind.CREDIT, Alert.kind.type), CreditAccount.party_id, Party.owner_id, CreditAccount.next_review_on)
+        .join(Party, Party.id == CreditAccount.party_id)
+        .where(CreditAccount.state == AccountState.OPEN, CreditAccount.next_review_on < func.current_date(),
+               Party.archived_at.is_(None), ~there.exists())
+        .order_by(CreditAccount.id)
+    )  # fmt: skip
+    made = insert(Alert).from_select(["subject", "kind", "party_id", "assignee_id", "due_on"], due).returning(Alert.id)
+    return run_in_transaction(lambda: len(db.session.scalars(made).all()))
 
 
 @command(CreditAccount, "Close", icon="lock", tone="warning", confirm="The limit counts no more; invoices and payments stay.",

@@ -22,8 +22,10 @@ from crm.core.fields import (
     text_field,
 )  # fmt: skip
 from crm.core.rules import in_order, rule
+from crm.core.triggers import Trigger
 from crm.models.access import Role, User
 from crm.models.credit_choices import AccountState, HoldScope, HoldSource, PaymentTerms
+from crm.models.credit_policy import ABOVE, OVERDUE
 from crm.models.parties import Party
 
 
@@ -106,7 +108,20 @@ class CreditHold(Entity):
     by: Mapped[User | None] = relationship(foreign_keys=by_id)
     released_by: Mapped[User | None] = relationship(foreign_keys=released_by_id)
 
-    __table_args__ = (Index("ix_credit_hold_active", "account_id", postgresql_where=text("released_at IS NULL")),)
+    __table_args__ = (
+        Index("ix_credit_hold_active", "account_id", postgresql_where=text("released_at IS NULL")),
+        # A rule holds an account once, whoever asks it at the same time.
+        Index("uq_credit_hold_by_rule", "account_id", "rule", unique=True, postgresql_where=text(
+            f"released_at IS NULL AND rule IN ('{OVERDUE}', '{ABOVE}')")),
+    )  # fmt: skip
+
+    # A payment, an invoice or another limit has the rules asked again at once; the calendar does so by the scheduler.
+    triggers = (
+        Trigger("credit_hold_rules", "AFTER UPDATE", on="credit_account_figures", each="ROW",
+                only="(NEW.oldest_due_on, NEW.outstanding, NEW.credit_limit) IS DISTINCT FROM "
+                     "(OLD.oldest_due_on, OLD.outstanding, OLD.credit_limit)",
+                body="\nBEGIN\n  PERFORM credit_hold_by_rule(NEW.id);\n  RETURN NULL;\nEND"),
+    )  # fmt: skip
 
 
 class ApprovalBand(Entity):

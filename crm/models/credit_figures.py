@@ -36,7 +36,7 @@ from crm.models import credit_requests as _requests  # noqa: F401
 from crm.models.credit_accounts import CreditAccount, CreditHold
 from crm.models.credit_choices import AccountState, Ageing, InvoiceState, Standing
 from crm.models.credit_invoices import MONEY
-from crm.models.credit_policy import counted, says
+from crm.models.credit_policy import ABOVE, OVERDUE, counted, says
 from crm.models.party_figures import CustomerFigures
 
 
@@ -200,22 +200,20 @@ _used = case((says("over_group"), func.credit_used(CreditAccountFigures.id)), el
 _available = case((says("over_group"), func.credit_room(CreditAccountFigures.id)), else_=_limit - _used)
 _open = select(literal(1)).where(InvoiceFigures.account_id == CreditAccountFigures.id, InvoiceFigures.open_worth > 0,
                                  InvoiceFigures.due_on < _TODAY)  # fmt: skip
-_held = (select(literal(1)).where(CreditHold.account_id == CreditAccountFigures.id, CreditHold.released_at.is_(None),
-                                  or_(CreditHold.until.is_(None), CreditHold.until >= _TODAY))
-         .correlate(CreditAccountFigures).exists())  # fmt: skip
-LATE = func.concat("An invoice is more than ", says("overdue_days"), " days overdue")
+_held = (
+    select(case((CreditHold.rule.in_([OVERDUE, ABOVE]), CreditHold.reason), else_="On hold"))
+    .where(CreditHold.account_id == CreditAccountFigures.id, CreditHold.released_at.is_(None),
+           or_(CreditHold.until.is_(None), CreditHold.until >= _TODAY))
+    .order_by(CreditHold.source, CreditHold.id).limit(1).correlate(CreditAccountFigures).scalar_subquery()
+)  # fmt: skip
 # The first that fits says how the account stands, and why.
 _RULES = (
-    (_held, Standing.BLOCKED, "On hold"),
-    (_oldest < _TODAY - says("overdue_days"), Standing.BLOCKED, LATE),
+    (_held.is_not(None), Standing.BLOCKED, _held),
     (_available < 0, Standing.BLOCKED, "More is used than the limit"),
     (_oldest < _TODAY, Standing.WARNING, "An invoice is overdue"),
-    (
-        _used * 100 > _limit * says("warned_percent"),
-        Standing.WARNING,
-        func.concat("More than ", says("warned_percent"), "% of the limit is used"),
-    ),
-)
+    (_used * 100 > _limit * says("warned_percent"), Standing.WARNING,
+     func.concat("More than ", says("warned_percent"), "% of the limit is used")),
+)  # fmt: skip
 CreditAccountFigures.moves("used", field_of("money", label="Used", field_class=FieldClass.FINANCIAL,
                                             help="What counts as used by the credit policy"), _used)  # fmt: skip
 CreditAccountFigures.moves(

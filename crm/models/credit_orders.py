@@ -20,17 +20,18 @@ from crm.core.rules import rule
 from crm.core.triggers import Trigger
 from crm.models import credit_figures as _figures  # noqa: F401 - declares what is asked here
 from crm.models.access import User
+from crm.models.credit_policy import ABOVE, OVERDUE
 from crm.models.sales_orders import Order
 
 OVER = "More than the credit that is available"
 REFUSED = "can’t take it: the order is more than the credit that is available"
 # Why an account (its number stands for {account}) gets nothing more whatever the amount, and the room that is left besides an
 # order; all of one moment, or an invoice that comes between would count neither as order nor as owed.
-STANDS = """SELECT CASE
-    WHEN EXISTS (SELECT FROM credit_hold h WHERE h.account_id = f.id AND h.released_at IS NULL AND h.scope IN ('all', 'orders')
-                 AND (h.until IS NULL OR h.until >= CURRENT_DATE)) THEN 'The account is on hold'
-    WHEN f.oldest_due_on < CURRENT_DATE - p.overdue_days THEN 'An invoice is more than ' || p.overdue_days || ' days overdue' END AS why,
-  credit_room(f.id, {besides}) AS room FROM credit_account_figures f, credit_policy p WHERE f.id = {account}"""
+STANDS = f"""SELECT
+  (SELECT CASE WHEN h.rule IN ('{OVERDUE}', '{ABOVE}') THEN h.reason ELSE 'The account is on hold' END FROM credit_hold h
+    WHERE h.account_id = f.id AND h.released_at IS NULL AND h.scope IN ('all', 'orders') AND (h.until IS NULL OR h.until >= CURRENT_DATE)
+    ORDER BY h.source, h.id LIMIT 1) AS why,
+  credit_room(f.id, {{besides}}) AS room FROM credit_account_figures f WHERE f.id = {{account}}"""
 # Holds an account and those above it whose limits count as well, so that of two orders the second sees the first.
 LOCKED = (
     "SELECT a.id FROM credit_account a WHERE a.id IN (SELECT credit_caps({account})) ORDER BY a.id FOR NO KEY UPDATE"

@@ -15,10 +15,11 @@ from crm.core.entity import About, Entity, Section
 from crm.core.fields import Field, boolean_field, choice_field, integer_field
 from crm.core.rules import rule
 from crm.core.triggers import SETTINGS
-from crm.models.credit_choices import OverLimit
+from crm.models.credit_choices import HoldScope, OverLimit
 from crm.models.party_choices import RelationKind
 
 # What may count as used, and whether it adds to it or takes away.
+_HOLDS = ("overdue_days", "held_percent", "held_scope", "released_days")
 _PARTS = {"counts_invoices": 1, "counts_pending": 1, "counts_completed": 1, "counts_payments": -1}
 
 
@@ -31,12 +32,13 @@ class CreditPolicy(Entity):
         importable=False,
         sections=(
             Section("What counts as used", tuple(_PARTS), "All of it in the company's currency."),
-            Section("Limits", ("over_limit", "over_group", "warned_percent", "overdue_days")),
+            Section("Limits", ("over_limit", "over_group", "warned_percent")),
+            Section("Holds by rule", _HOLDS, "Placed and released by themselves: at a payment at once, by the day it is within minutes."),
             Section("Requests", ("stale_days", "stale_percent", "expire_days"),
                     "A stale request must be looked at again before it is approved."),
         ),
         detail=(Section("What counts as used", tuple(_PARTS)),
-                Section("Limits", ("over_limit", "over_group", "warned_percent", "overdue_days")),
+                Section("Limits", ("over_limit", "over_group", "warned_percent")), Section("Holds by rule", _HOLDS),
                 Section("Requests", ("stale_days", "stale_percent", "expire_days"))),
         help="What counts as used credit, what happens above the limit, and when requests grow stale.",
     )  # fmt: skip
@@ -61,9 +63,16 @@ class CreditPolicy(Entity):
     warned_percent: Mapped[int] = integer_field(
         required=True, minimum=1, maximum=100, label="Warning from (% of the limit)", column={"server_default": "80"}
     )
-    overdue_days: Mapped[int] = integer_field(
-        required=True, minimum=0, maximum=3650, label="Blocked after (days overdue)", column={"server_default": "30"}
+    overdue_days: Mapped[int | None] = integer_field(
+        minimum=0, maximum=3650, label="Hold after (days overdue)", help="Of the oldest open invoice. Empty: never",
+        column={"server_default": "30"})  # fmt: skip
+    held_percent: Mapped[int | None] = integer_field(
+        minimum=1, maximum=1000, label="Hold above (% of the limit)", help="Of what is used. Empty: never"
     )
+    held_scope: Mapped[HoldScope] = choice_field(HoldScope, label="Held are", column={"server_default": "all"})
+    released_days: Mapped[int] = integer_field(
+        required=True, minimum=0, maximum=365, label="Days of grace", column={"server_default": "7"},
+        help="So long a rule doesn't hold again what a person released")  # fmt: skip
     stale_days: Mapped[int] = integer_field(
         required=True, minimum=1, maximum=3650, label="Stale after (days)", column={"server_default": "30"}
     )
@@ -133,9 +142,35 @@ used AS (SELECT m.cap, sum({_USED}) AS used FROM members m CROSS JOIN LATERAL (S
   GROUP BY m.cap)"""
 
 
-def _function(head: str, answers: str, body: str) -> str:
-    return (f"CREATE OR REPLACE FUNCTION {head} RETURNS {answers} LANGUAGE plpgsql STABLE {SETTINGS} AS $body$\n"
-            f"BEGIN\n  RETURN {body};\nEND$body$")  # fmt: skip
+# The rules that hold an account, and when.
+OVERDUE, ABOVE = "Overdue", "Above the limit"
+RULES = f"""
+      ('{OVERDUE}', 'An invoice is more than ' || p.overdue_days || ' days overdue', f.oldest_due_on < CURRENT_DATE - p.overdue_days),
+      ('{ABOVE}', 'More than ' || p.held_percent || '% of the limit is used',
+       CASE WHEN p.held_percent IS NOT NULL THEN credit_used(f.id) * 100 > f.credit_limit * p.held_percent END)"""
+_HOLD = f"""
+  RETURN QUERY WITH due AS (
+    SELECT f.id AS account_id, r.rule, r.reason, a.state = 'open' AND coalesce(r.fires, false) AS fires
+      FROM credit_account_figures f JOIN credit_account a ON a.id = f.id CROSS JOIN credit_policy p
+     CROSS JOIN LATERAL (VALUES {RULES}) r (rule, reason, fires)
+     WHERE account IS NULL OR f.id = account),
+  released AS (
+    UPDATE credit_hold h SET released_at = now(), release_reason = 'The rule holds it no more' FROM due d
+     WHERE h.account_id = d.account_id AND h.rule = d.rule AND h.source = 'rule' AND h.released_at IS NULL AND NOT d.fires RETURNING h.id),
+  placed AS (
+    INSERT INTO credit_hold (account_id, scope, source, rule, reason)
+    SELECT d.account_id, p.held_scope, 'rule', d.rule, d.reason FROM due d CROSS JOIN credit_policy p
+     WHERE d.fires AND NOT EXISTS (
+       SELECT FROM credit_hold h WHERE h.account_id = d.account_id AND h.rule = d.rule AND h.source = 'rule' AND (h.released_at IS NULL
+         OR (h.released_by_id IS NOT NULL AND h.released_at > clock_timestamp() - make_interval(days => p.released_days))))
+     ORDER BY d.account_id ON CONFLICT DO NOTHING RETURNING id)
+  SELECT (SELECT count(*) FROM released) + (SELECT count(*) FROM placed)"""
+
+
+def _function(head: str, answers: str, body: str, *, kind: str = "STABLE") -> str:
+    # They are asked while figures are settled as well, where no rows are joined one by one: here they are few.
+    return (f"CREATE OR REPLACE FUNCTION {head} RETURNS {answers} LANGUAGE plpgsql {kind} {SETTINGS} SET enable_nestloop = on "
+            f"AS $body$\nBEGIN\n  {body};\nEND$body$")  # fmt: skip
 
 
 def install_statements() -> list[str]:
@@ -144,7 +179,8 @@ def install_statements() -> list[str]:
     room = (f"({_OF_CAPS.format(caps='SELECT credit_caps(account)')} "
             "SELECT min(f.credit_limit - u.used) FROM used u JOIN credit_account_figures f ON f.id = u.cap)")  # fmt: skip
     return [
-        _function("credit_caps(account bigint)", "SETOF bigint", f"QUERY {_CAPS}"),
-        _function("credit_used(account bigint, besides bigint DEFAULT NULL)", "numeric", used),
-        _function("credit_room(account bigint, besides bigint DEFAULT NULL)", "numeric", room),
+        _function("credit_caps(account bigint)", "SETOF bigint", f"RETURN QUERY {_CAPS}"),
+        _function("credit_used(account bigint, besides bigint DEFAULT NULL)", "numeric", f"RETURN {used}"),
+        _function("credit_room(account bigint, besides bigint DEFAULT NULL)", "numeric", f"RETURN {room}"),
+        _function("credit_hold_by_rule(account bigint DEFAULT NULL)", "SETOF bigint", _HOLD.strip(), kind="VOLATILE"),
     ]

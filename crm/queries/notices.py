@@ -44,6 +44,8 @@ NOTICES = (
     Notice("credit_account", "credit account is blocked", "credit accounts are blocked", "bad", (("standing_eq", "blocked"),)),
     Notice("credit_account", "credit account has overdue invoices", "credit accounts have overdue invoices", "warning",
            (("standing_eq", "warning"), ("overdue_gt", "0"))),
+    Notice("credit_account", "credit review is overdue", "credit reviews are overdue", "warning",
+           (("state_eq", "open"), ("next_review_on_lt", "{today}"))),
     Notice("privacy_request", "open privacy request", "open privacy requests", "warning", (("state_in", "received,in_work"),)),
 )  # fmt: skip
 

@@ -46,6 +46,8 @@ WAITS = (
     Wait("deal", f"My deals closing in {SOON} days", "info",
          (("owner_eq", "{me}"), ("stage_in", ",".join(OPEN)), ("close_on_le", "{soon}")), (("close_on_lt", "{today}"),)),
     Wait("credit_request", "Credit requests to decide", "warning", (("status_eq", "pending"),), needs="approve"),
+    Wait("credit_account", "Credit reviews due soon", "warning", (("state_eq", "open"), ("next_review_on_le", "{soon}")),
+         (("next_review_on_lt", "{today}"),), "review"),
     Wait("order", "Orders held for credit", "bad", (("state_eq", "pending"), ("credit_eq", "held")), needs="release"),
     Wait("credit_release", "Releases to review", "warning", (("reviewed_at_empty", "1"),), needs="review"),
     Wait("duplicate_candidate", "Possible duplicates", "neutral", (("state_eq", "open"),), needs="different"),

@@ -11,9 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from crm.commands.credit import approve
 from crm.commands.credit_orders import accept_what_fits
+from crm.core import rules
 from crm.core.entity import db, face_named
 from crm.core.figures import differences, settle
 from crm.logins import dsn
@@ -110,8 +112,9 @@ def test_an_order_above_the_limit_is_refused_where_the_policy_says_so(
     db.session.expire_all()
     assert (account.used, db.session.scalar(text("SELECT count(*) FROM order_line"))) == (100, 2)
     # Whatever else makes an order larger: nothing of it is kept.
-    with pytest.raises(Exception, match="more than the credit"), db.session.begin_nested():
+    with pytest.raises(IntegrityError) as fault, db.session.begin_nested():
         ordered(account, 1)
+    assert rules.told(fault.value) == "Customer can’t take it: the order is more than the credit that is available."
     db.session.execute(text("SELECT set_config('crm.via', 'import 1', true)"))
     held = ordered(account, 1)
     assert (held.credit, held.customer_id) == ("held", customer), "a file tells what was agreed on elsewhere"
