@@ -23,6 +23,7 @@ from crm.queries.organisation import company_currency
 from crm.queries.waiting import SOON
 
 MOST = 200
+DUNNING = "code,party,reminder,reminded_on,overdue,oldest_due_on,late,standing"
 _CREDIT, _OUTSTANDING = "Not allocated", "Outstanding"
 
 
@@ -33,7 +34,9 @@ class CreditAccountView(CreditStatements):
 
     def list_extras(self) -> dict[str, Any]:
         due: dict[str, Any] = {"flt_state_eq": "open", "flt_next_review_on_le": str(today() + dt.timedelta(days=SOON))}
-        found = [{"label": "Reviews due", "url": url_for(".index_view", **due), "icon": "calendar"}]
+        late: dict[str, Any] = {"flt_late_not_empty": 1, "columns": DUNNING}
+        found = [{"label": "Dunning", "url": url_for(".index_view", **late), "icon": "bell"},
+                 {"label": "Reviews due", "url": url_for(".index_view", **due), "icon": "calendar"}]  # fmt: skip
         if self._sees_amounts():
             found.insert(0, {"label": "Ageing", "url": url_for(".ageing_view"), "icon": "chart-column"})
         return {"secondary": found}

@@ -20,9 +20,10 @@ from crm.core.transaction import run_in_transaction
 from crm.models.access import User
 from crm.models.credit_accounts import CreditAccount, CreditHold
 from crm.models.credit_choices import AccountState, HoldScope, PaymentKind, RequestStatus, Verdict
-from crm.models.credit_figures import InvoiceFigures, PaymentFigures
+from crm.models.credit_figures import CreditAccountFigures, InvoiceFigures, PaymentFigures
 from crm.models.credit_invoices import Invoice, Payment, PaymentAllocation
 from crm.models.credit_policy import says
+from crm.models.credit_reminders import CreditReminder
 from crm.models.credit_requests import CreditDecision, CreditRequest
 from crm.models.insight_choices import AlertKind, AlertState
 from crm.models.insights import Alert
@@ -196,6 +197,23 @@ def alert_overdue_reviews() -> int:
     )  # fmt: skip
     made = insert(Alert).from_select(["subject", "kind", "party_id", "assignee_id", "due_on"], due).returning(Alert.id)
     return run_in_transaction(lambda: len(db.session.scalars(made).all()))
+
+
+@command(CreditAccount, "Reminder sent", icon="bell", confirm="It is noted with today's date and stays.",
+         asks={"remarks": field_of("long_text", field_class=FieldClass.FINANCIAL)},
+         applies=lambda account: getattr(account, "reminder", None) is not None)  # fmt: skip
+def remind(account: CreditAccount, *, by: User, remarks: str | None) -> None:
+    """Note that the reminder which is due went out, by letter, mail or phone. Nothing is sent by this."""
+    refuse_archived(account.party)
+    figures.settle()
+    db.session.expire(account)
+    due: CreditAccountFigures = account.credit_account_figures  # type: ignore[attr-defined]
+    db.session.refresh(due)
+    level = due.reminder  # type: ignore[attr-defined]
+    if level is None:
+        raise Refused("no reminder is due")
+    enter(CreditReminder(account_id=account.id, level=level, overdue=due.overdue, oldest_due_on=due.oldest_due_on,  # type: ignore[attr-defined]
+                         remarks=remarks, by_id=by.id), twice="that reminder was noted already")  # fmt: skip
 
 
 @command(CreditAccount, "Close", icon="lock", tone="warning", confirm="The limit counts no more; invoices and payments stay.",

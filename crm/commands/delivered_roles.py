@@ -88,7 +88,7 @@ _VENDORS = ("performance_score.*", "risk_assessment.*", "relationship_health.*",
             "compliance_requirement.*", "compliance_record.*")  # fmt: skip
 
 _MEMBERS = tuple(f"loyalty_account.{verb}" for verb in ("create", "edit", "accept_terms", "invite", "earn", "redeem"))
-_OF_CREDIT = tuple(f"{part}.*" for part in ("credit_request", "credit_decision", "credit_delegation", "credit_hold", "credit_release", "invoice",
+_OF_CREDIT = tuple(f"{part}.*" for part in ("credit_request", "credit_decision", "credit_delegation", "credit_hold", "credit_release", "credit_reminder", "invoice",
                                             "payment", "payment_allocation"))  # fmt: skip
 _DECIDING = ("credit_request.approve", "credit_request.refuse", "approval_band.delegate")
 # Who builds a ladder doesn't agree to moves down on it by the same role. Left out, not denied: a marketer may hold another
@@ -96,7 +96,7 @@ _DECIDING = ("credit_request.approve", "credit_request.refuse", "approval_band.d
 _MARKETING = (*(f"{face.name}.*" for face in all_faces() if face.about.area == "Marketing" and face.name != "ladder_move"),
               "ladder_move.read", "ladder_move.export")  # fmt: skip
 _HOLDING = ("credit_account.hold", "credit_hold.release", "order.release", "credit_release.review")
-_PAID = ("payment.create", "payment.take_back", "payment.allocate")
+_PAID = ("payment.create", "payment.take_back", "payment.allocate", "credit_account.remind")
 
 
 def _none(*patterns: str) -> tuple[Grant, ...]:
@@ -119,7 +119,7 @@ DELIVERED: dict[str, Delivered] = {
         "Manager", "Runs a team: all of its customers and partners, imports, exports",
         (*_rows(Scope.TEAM, "business.read", "business.export", "business.export_personal", "Customers.*", "Sales.*",
                 "Service.*", "Vehicles.*", "Products.*", "Partners.*", "Marketing.*", "Insight.*", "consent.*",
-                "privacy_request.*", "credit_account.create", "credit_account.edit", "credit_account.review", "credit_request.*",
+                "privacy_request.*", "credit_account.create", "credit_account.edit", "credit_account.review", "credit_account.remind", "credit_request.*",
                 "approval_band.delegate", *_HOLDING, "loyalty_account.*", "redemption.*", "referral.*", "point_request.*", "credit_delegation.revoke"),
          *_EVERYBODY),
         (*_show("business.*", WRITE, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_show("business.*", READ, SPECIAL),

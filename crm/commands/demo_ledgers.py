@@ -18,6 +18,7 @@ from crm.models.credit_accounts import CreditAccount, CreditHold
 from crm.models.credit_delegations import CreditDelegation
 from crm.models.credit_invoices import Invoice, Payment
 from crm.models.credit_orders import CreditRelease
+from crm.models.credit_reminders import CreditReminder
 from crm.models.credit_requests import CreditDecision, CreditRequest
 from crm.models.loyalty_accounts import CashbackEntry, LoyaltyAccount, PointEntry
 from crm.models.loyalty_programs import LoyaltyProgram, LoyaltyTerms, LoyaltyTier, Reward
@@ -156,6 +157,8 @@ def _owing(firm: Party, now: dt.datetime, seller: int, approver: int) -> None:
         reason="Three invoices overdue by more than 60 days",
         by_id=approver,
     )
+    _add(CreditReminder, account_id=account.id, level="first", overdue=Decimal(4_820), oldest_due_on=_day(now, -100), by_id=seller,
+         remarks="By phone: promises to pay", created_at=now - dt.timedelta(days=95))  # fmt: skip
     settle()  # a request tells how the account stands, and what is ordered now is held
     ordered = [_order(firm, now, seller, days, what, price) for days, what, price in (
         (6, "Brake pads for the workshop", 640), (2, "Tyres for the season", 9_800))]  # fmt: skip

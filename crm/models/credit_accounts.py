@@ -39,8 +39,8 @@ class CreditAccount(Entity):
                  "next_review_on"),
         search=("code",), sort=("created_at", "credit_limit", "outstanding"),
         filters=("party", "state", "standing", "terms", "credit_limit", "outstanding", "used", "available", "overdue", "oldest_due_on",
-                 "last_review_on", "next_review_on", "approved_on", "created_at"),
-        within=("party", "owner"), related=("invoices", "payments", "requests", "holds"),
+                 "reminder", "late", "reminded_on", "last_review_on", "next_review_on", "approved_on", "created_at"),
+        within=("party", "owner"), related=("invoices", "payments", "requests", "holds", "reminders"),
         unfolds=("standing", "standing_reason", "credit_limit", "used", "available", "outstanding", "overdue", "oldest_due_on", "terms",
                  "last_review_on"),
         sections=(
@@ -51,6 +51,7 @@ class CreditAccount(Entity):
             Section("Account", ("code", "party", "state", "standing", "standing_reason", "terms", "special_conditions")),
             Section("Limit", ("credit_limit", "approved_on", "used", "available")),
             Section("Owed", ("outstanding", "open_invoices", "overdue", "oldest_due_on", "unallocated", "last_paid_on")),
+            Section("Reminders", ("reminder", "reminded_on")),
             Section("Review", ("last_review_on", "next_review_on", "review_months")),
         ),
         help="Limit, terms and what is owed. The limit is changed by a request that somebody else approves.",

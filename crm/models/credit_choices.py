@@ -65,6 +65,14 @@ class PaymentKind(Choice):
     TAKEN_BACK = "taken_back", "Taken back", "bad"
 
 
+class Reminder(Choice):
+    """How urgently a customer is reminded of what is overdue."""
+
+    FIRST = "first", "First reminder", "info"
+    SECOND = "second", "Second reminder", "warning"
+    LAST = "last", "Last reminder", "bad"
+
+
 class InvoiceState(Choice):
     OPEN = "open", "Open", "warning"
     PART_PAID = "part_paid", "Part paid", "info"

@@ -16,8 +16,10 @@ from sqlalchemy import (
     Index,
     Integer,
     Numeric,
+    Text,
     and_,
     case,
+    cast,
     column,
     func,
     literal,
@@ -34,9 +36,10 @@ from crm.core.figures import Edge, OfRecord, Only, Source, Summed
 from crm.core.ledgers import OpenLots
 from crm.models import credit_requests as _requests  # noqa: F401
 from crm.models.credit_accounts import CreditAccount, CreditHold
-from crm.models.credit_choices import AccountState, Ageing, InvoiceState, Standing
+from crm.models.credit_choices import AccountState, Ageing, InvoiceState, Reminder, Standing
 from crm.models.credit_invoices import MONEY
 from crm.models.credit_policy import ABOVE, OVERDUE, counted, says
+from crm.models.credit_reminders import CreditReminder
 from crm.models.party_figures import CustomerFigures
 
 
@@ -226,6 +229,23 @@ CreditAccountFigures.moves("standing", field_of("choice", choices=Standing, labe
     Standing, case(*((condition, standing.value) for condition, standing, _ in _RULES), else_="good")))  # fmt: skip
 CreditAccountFigures.moves("standing_reason", field_of("text", label="Because"), case(
     *((condition, why) for condition, _, why in _RULES), else_=None))  # fmt: skip
+
+# Whom to remind: by how late the oldest is, whether that was done, and when any was last.
+_late = _TODAY - _oldest
+_level = case(
+    (_late >= says("last_days"), "last"),
+    (_late >= says("second_days"), "second"),
+    (_late >= says("first_days"), "first"),
+)
+_reminders = (
+    select(literal(1)).where(CreditReminder.account_id == CreditAccountFigures.id).correlate(CreditAccountFigures)
+)
+CreditAccountFigures.moves("reminder", field_of("choice", choices=Reminder, label="To be reminded"), _word(Reminder, case(
+    (_reminders.where(CreditReminder.oldest_due_on == _oldest, cast(CreditReminder.level, Text) == _level).exists(), None),
+    else_=_level)))  # fmt: skip
+CreditAccountFigures.moves("late", field_of("choice", choices=Reminder, label="Overdue for"), _word(Reminder, _level))
+CreditAccountFigures.moves("reminded_on", field_of("date", label="Last reminder"), cast(
+    _reminders.with_only_columns(func.max(CreditReminder.created_at)).scalar_subquery(), Date))  # fmt: skip
 
 
 def _of_customer(figure: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -20,6 +20,7 @@ from crm.models.party_choices import RelationKind
 
 # What may count as used, and whether it adds to it or takes away.
 _HOLDS = ("overdue_days", "held_percent", "held_scope", "released_days")
+_REMINDERS = ("first_days", "second_days", "last_days")
 _PARTS = {"counts_invoices": 1, "counts_pending": 1, "counts_completed": 1, "counts_payments": -1}
 
 
@@ -34,12 +35,13 @@ class CreditPolicy(Entity):
             Section("What counts as used", tuple(_PARTS), "All of it in the company's currency."),
             Section("Limits", ("over_limit", "over_group", "warned_percent")),
             Section("Holds by rule", _HOLDS, "Placed and released by themselves: at a payment at once, by the day it is within minutes."),
+            Section("Reminders", _REMINDERS, "By the days that the oldest open invoice is overdue. Nothing is sent by itself."),
             Section("Requests", ("stale_days", "stale_percent", "expire_days"),
                     "A stale request must be looked at again before it is approved."),
         ),
         detail=(Section("What counts as used", tuple(_PARTS)),
                 Section("Limits", ("over_limit", "over_group", "warned_percent")), Section("Holds by rule", _HOLDS),
-                Section("Requests", ("stale_days", "stale_percent", "expire_days"))),
+                Section("Reminders", _REMINDERS), Section("Requests", ("stale_days", "stale_percent", "expire_days"))),
         help="What counts as used credit, what happens above the limit, and when requests grow stale.",
     )  # fmt: skip
 
@@ -73,6 +75,15 @@ class CreditPolicy(Entity):
     released_days: Mapped[int] = integer_field(
         required=True, minimum=0, maximum=365, label="Days of grace", column={"server_default": "7"},
         help="So long a rule doesn't hold again what a person released")  # fmt: skip
+    first_days: Mapped[int] = integer_field(
+        required=True, minimum=1, maximum=3650, label="First reminder after (days)", column={"server_default": "3"}
+    )
+    second_days: Mapped[int] = integer_field(
+        required=True, minimum=1, maximum=3650, label="Second reminder after (days)", column={"server_default": "14"}
+    )
+    last_days: Mapped[int] = integer_field(
+        required=True, minimum=1, maximum=3650, label="Last reminder after (days)", column={"server_default": "30"}
+    )
     stale_days: Mapped[int] = integer_field(
         required=True, minimum=1, maximum=3650, label="Stale after (days)", column={"server_default": "30"}
     )
@@ -87,6 +98,8 @@ class CreditPolicy(Entity):
 
     __table_args__ = (
         CheckConstraint("id = 1", name="one"),
+        rule("second_days", "first_days < second_days", "comes before the first one", name="order"),
+        rule("last_days", "second_days < last_days", "comes before the second one", name="order"),
         rule("expire_days", "expire_days >= stale_days", "lies before the day it grows stale", name="order"),
     )
 
