@@ -152,6 +152,8 @@ def _status(user: User | None, face: Face, name: str, right: str | None, *, noth
         return only(404)
     if right is None and not any(_permitted(user, other, "import") for other in all_faces()):
         return only(403) if name == "create_view" else only(404)
+    if name == "template_view" and _permitted(user, face_named("customer"), "import") is None:
+        return only(404)  # that of customers is asked for
     if right is not None and _permitted(user, face, right) is None:
         return only(403)
     if name in CHANGES and accesses(user, face)[CHANGES[name]] is not Access.WRITE:
