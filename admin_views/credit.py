@@ -23,7 +23,7 @@ from crm.queries.organisation import company_currency
 from crm.queries.waiting import SOON
 
 MOST = 200
-DUNNING = "code,party,reminder,reminded_on,overdue,oldest_due_on,late,standing"
+DUNNING = "code,party,overdue,oldest_due_on,late,reminder,reminded_on"
 _CREDIT, _OUTSTANDING = "Not allocated", "Outstanding"
 
 

@@ -51,7 +51,7 @@ class CreditAccount(Entity):
             Section("Account", ("code", "party", "state", "standing", "standing_reason", "terms", "special_conditions")),
             Section("Limit", ("credit_limit", "approved_on", "used", "available")),
             Section("Owed", ("outstanding", "open_invoices", "overdue", "oldest_due_on", "unallocated", "last_paid_on")),
-            Section("Reminders", ("reminder", "reminded_on")),
+            Section("Reminders", ("late", "reminder", "reminded_on")),
             Section("Review", ("last_review_on", "next_review_on", "review_months")),
         ),
         help="Limit, terms and what is owed. The limit is changed by a request that somebody else approves.",
