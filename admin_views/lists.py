@@ -19,6 +19,7 @@ from crm.queries.listing import COUNTED_EXACTLY, BadQuery, Filter, ListQuery, Pa
 from crm.queries.operators import WITHOUT_VALUE, operator_word
 from crm.queries.saved_views import views_of
 from crm.queries.scope import find
+from crm.queries.segment_rules.from_filters import records_of
 
 INPUTS = {"number": "number", "date": "date", "text": "text", "reference": "picker", "boolean": "choice"}
 
@@ -62,6 +63,16 @@ def _import(face: Face) -> list[dict[str, str]]:
     return [{"label": "Import", "url": url_for("imports.create_view", entity=face.plural), "icon": "upload"}]
 
 
+def _as_segment(face: Face, query: ListQuery) -> list[dict[str, str]]:
+    """What is filtered becomes a segment: of the customers, or of those who have such records."""
+    customers = face.name == "customer"
+    if not query.filters or not may(face_named("segment"), "create") or not (customers or records_of(face)):
+        return []
+    of = [] if customers else [("of", face.plural)]
+    return [{"label": "Save as segment", "url": url_for("segments.from_list_view") + _query([*of, *query.parameters()]),
+             "icon": "chart-pie"}]  # fmt: skip
+
+
 def context(
     face: Face, query: ListQuery, page: Page, number: int, exact: bool, extras: dict[str, Any]
 ) -> dict[str, Any]:
@@ -74,7 +85,7 @@ def context(
     export_url = url_for(endpoint(face, "export_form")) + _query(pairs)
     new = {"label": f"New {face.label.lower()}", "url": url_for(endpoint(face, "create_view"))}
     can_make = face.about.create and may(face, "create")
-    secondary = [*_import(face), *extras.get("secondary", [])]
+    secondary = [*_import(face), *_as_segment(face, query), *extras.get("secondary", [])]
     shown = {
         "page": {"title": face.label_plural, "singular": face.label, "plural": face.label_plural, "count_text": words,
                  "description": extras.get("description", ""), "breadcrumbs": [], "primary": new if can_make else None,
@@ -227,7 +238,7 @@ def filter_fields(face: Face, query: ListQuery) -> dict[str, Any]:
 
 
 def _filtered_by(face: Face) -> list[str]:
-    return [name for name in face.about.filters if fields_of(face)[name].shows]
+    return [name for name in face.filters if fields_of(face)[name].shows]
 
 
 def _filter(declared: Field, kept: Filter | None = None) -> dict[str, Any]:

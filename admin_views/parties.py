@@ -115,20 +115,7 @@ class PartyView(PartyActivities, PartyTabs):
 
     def list_extras(self) -> dict[str, Any]:
         mend = url_for(".index_view", flt_data_quality_lt=POOR, sort="data_quality")
-        return {"secondary": [*self._as_segment(), {"label": "To mend", "url": mend, "icon": "gauge"}]}
-
-    def _as_segment(self) -> list[dict[str, str]]:
-        """What is filtered becomes a segment."""
-        query = self._query()
-        if self.face.name != "customer" or not query.filters or not may(face_named("segment"), "create"):
-            return []
-        return [
-            {
-                "label": "Save as segment",
-                "url": f"{url_for('segments.from_list_view')}?{query.address}",
-                "icon": "chart-pie",
-            }
-        ]
+        return {"secondary": [{"label": "To mend", "url": mend, "icon": "gauge"}]}
 
     def detail_extras(self, record: Party) -> dict[str, Any]:
         extras: dict[str, Any] = {"alerts": self._alerts(record), "facts": self._facts(record),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from babel.dates import format_date
-from flask import flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask_admin import expose
 from markupsafe import Markup
 from sqlalchemy import func, select
@@ -24,13 +24,13 @@ from crm.commands import records
 from crm.commands.segment_refresh import ask_anew, can_be, under_way
 from crm.core.command import WrongInput
 from crm.core.days import today
-from crm.core.entity import db, face_named
+from crm.core.entity import all_faces, db, face_named
 from crm.core.jobs import Job
 from crm.models.segment_choices import RefreshState, SegmentType
 from crm.models.segments import Segment, SegmentMembership, SegmentRefresh, SegmentVersion
 from crm.queries.listing import read_query
 from crm.queries.segment_rules.dependence import used_by
-from crm.queries.segment_rules.from_filters import NoRule, rule_of_query
+from crm.queries.segment_rules.from_filters import NoRule, records_of, rule_of_query
 from crm.queries.segment_rules.reading import read_rule
 from crm.queries.segment_rules.trying import count
 from crm.queries.segment_rules.words import in_words
@@ -126,14 +126,19 @@ class SegmentView(BuilderRoutes, MemberRoutes, EntityView):
 
     @expose("/from-list/", methods=("GET", "POST"))
     def from_list_view(self) -> Any:
-        """A segment whose rule says what a list of customers is filtered by."""
+        """A segment whose rule says what a list is filtered by: of customers, or of what belongs to them."""
+        of = request.values.get("of", "customers")
         customers = face_named("customer")
-        if not may(customers, "read"):
-            refuse(customers, "read")
-        query = read_query(customers, self._list_pairs())
-        back = url_for("customers.index_view") + f"?{query.address}"
+        listed = next((one for one in all_faces() if one.plural == of and (one is customers or records_of(one))), None)
+        if listed is None:
+            abort(404)
+        for face in (customers, listed):
+            if not may(face, "read"):
+                refuse(face, "read")
+        query = read_query(listed, self._list_pairs())
+        back = url_for(endpoint(listed, "index_view")) + f"?{query.address}"
         try:
-            rule = rule_of_query(query, asking())
+            rule = rule_of_query(listed, query, asking())
         except NoRule as reason:
             flash(f"No segment was made: {reason}.", "bad")
             return redirect(back, 303)
@@ -152,10 +157,13 @@ class SegmentView(BuilderRoutes, MemberRoutes, EntityView):
                 errors = fault.errors
         form.blame(errors)
         node = read_rule(rule, asking())
-        words = in_words(node)
-        what = [f"{words[:1].upper()}{words[1:]}.", f"That is {count(node, asking()).words} customers now."]
+        words, number = in_words(node), count(node, asking()).words
+        what = [
+            f"{words[:1].upper()}{words[1:]}.",
+            f"That is {number} {'customer' if number == '1' else 'customers'} now.",
+        ]
         return self._confirm_page(
-            "Save this filter as a segment?", what, [], 0, url_for(".from_list_view"), query.parameters(), "Make the segment", icon="chart-pie",
+            "Save this filter as a segment?", what, [], 0, url_for(".from_list_view"), [("of", of), *query.parameters()], "Make the segment", icon="chart-pie",
             cancel_url=back, fields=[described(field) for field in form._fields.values()], errors=summary(form, errors),
             status=422 if errors else 200)  # fmt: skip
 

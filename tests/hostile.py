@@ -172,7 +172,7 @@ def _lists(face: Face, rng: random.Random) -> Iterator[Attempt]:
 
 
 def _filters(face: Face, rng: random.Random, most: int) -> list[str]:
-    found = [f"flt_{name}_{op}" for name in face.about.filters for op in (*face.fields[name].operators, "nonsense", "")]
+    found = [f"flt_{name}_{op}" for name in face.filters for op in (*face.fields[name].operators, "nonsense", "")]
     rng.shuffle(found)
     return found[:most]
 

@@ -109,7 +109,7 @@ def test_each_filter_and_operator_answers(face, admin):
     user = db.session.get_one(User, admin.user_id)
     asked: list[tuple[str, str]] = []
     expected: list[bool | None] = []
-    for name in face.about.filters:
+    for name in face.filters:
         declared = face.fields[name]
         present = getattr(record, declared.attribute, None)  # what stands in other rows isn't there yet
         for op in declared.operators:

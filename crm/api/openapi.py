@@ -410,7 +410,7 @@ def _list_parameters(face: Face) -> list[Any]:
         sort = _parameter("sort", "query", "What the list is ordered by; the newest first without it")
         sort["schema"]["enum"] = ["id", *about.sort]
         made += [sort, ref("parameters", "desc")]
-    for name in about.filters:
+    for name in face.filters:
         field = face.fields[name]
         made += [_parameter(f"flt_{name}_{op}", "query", f"{field.label}: {op}") for op in field.operators]
     return made

@@ -147,6 +147,11 @@ class Face:
         own = self.entity.fields() | self.linked
         return own | self.figures[0].fields() if self.figures else own
 
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What lists are filtered by: what is declared so, and what is linked."""
+        return tuple(dict.fromkeys((*self.about.filters, *self.linked)))
+
     def field(self, name: str) -> Field:
         """The field of this name, the entity's own or an embedded one (`billing_city`)."""
         if name in self.fields:

@@ -9,3 +9,4 @@ __all__ = ["jobs"]
 
 for _file in iter_modules(__path__):
     import_module(f"{__name__}.{_file.name}")
+import_module(f"{__name__}.segment_filter").filter_by_segment()

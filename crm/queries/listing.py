@@ -154,7 +154,7 @@ def _whole(name: str, raw: str, least: int, most: int) -> int:
 
 
 def _read_filter(face: Face, name: str, raw: str) -> Filter:
-    for field_name in sorted(face.about.filters, key=len, reverse=True):
+    for field_name in sorted(face.filters, key=len, reverse=True):
         prefix = f"flt_{field_name}_"
         if name.startswith(prefix):
             op = name.removeprefix(prefix)

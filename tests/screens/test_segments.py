@@ -125,6 +125,41 @@ def test_what_a_list_is_filtered_by_becomes_a_segment_or_the_filter_that_cannot_
         assert says in person.get(refused.location).text
 
 
+def test_lists_of_what_belongs_to_customers_are_filtered_by_segment_and_become_segments(session, as_user):
+    vip, ann, bo = make(SEGMENT, name="Very few"), make(CUSTOMER, name="Ann"), make(CUSTOMER, name="Bo")
+    make(MEMBERSHIP, segment_id=vip.id, party_id=ann.id)
+    make(MEMBERSHIP, segment_id=vip.id, party_id=bo.id, left_at=dt.datetime.now(dt.UTC))
+    for number, party in enumerate((ann, bo)):
+        order = make(face_named("order"), customer_id=party.id, currency="EUR", state="completed")
+        make(face_named("order_line"), order_id=order.id, name=f"Part of {number}", unit_price=1)
+    session.commit()
+    person = as_user("admin").client
+    for plural, said in (("orders", ("Ann", "Bo")), ("purchases", ("Part of 0", "Part of 1"))):
+        shown = [
+            person.get(f"/admin/{plural}/?flt_segment_{op}={vip.id}").text.split("<tbody")[1] for op in ("eq", "ne")
+        ]
+        assert [[word in page for word in said] for page in shown] == [[True, False], [False, True]]
+    filters = f"flt_state_eq=completed&flt_segment_eq={vip.id}"
+    assert (
+        f"/admin/segments/from-list/?of=orders&amp;{filters.replace('&', '&amp;')}"
+        in person.get(f"/admin/orders/?{filters}").text
+    )
+    asked = person.get(f"/admin/segments/from-list/?of=orders&{filters}").text
+    assert "That is 1 customer now." in asked
+    made = person.post("/admin/segments/from-list/", data={"of": "orders", "flt_state_eq": "completed", "flt_segment_eq": str(vip.id),
+                                                           "name": "Have bought"})  # fmt: skip
+    assert made.status_code == 303
+    kept = session.scalars(select(Segment).where(Segment.name == "Have bought")).one()
+    assert kept.rule == {
+        "all": [
+            {"related": "orders", "where": {"field": "state", "op": "eq", "value": "completed"}},
+            {"in_segment": "Very few"},
+        ]
+    }
+    for plural in ("users", "nonsense"):
+        assert person.get(f"/admin/segments/from-list/?of={plural}&flt_name_eq=x").status_code == 404
+
+
 def act(person: Any, segment: Segment, verb: str, **values: str) -> Any:
     return person.client.post(
         "/admin/segments/action/", data={"action": verb, "rowid": str(segment.id), "confirm": "1"} | values
