@@ -18,7 +18,6 @@ from crm.core.entity import db
 from crm.core.figures import settle
 from crm.models.check_ins import CheckIn, CheckInRule
 from crm.models.parties import Address, Party
-from crm.models.party_duplicates import DuplicateCandidate
 from crm.models.party_enrichment import EnrichmentProposal
 from crm.models.party_regions import Region
 from crm.models.segments import Ladder, LadderStep, Segment
@@ -56,7 +55,7 @@ def load_segments() -> None:
               FROM party p JOIN customer_figures f ON f.id = p.id JOIN segment s ON s.id = :segment
              WHERE p.account_number LIKE 'DEMO-%' AND p.archived_at IS NULL AND {fits} ON CONFLICT DO NOTHING"""  # noqa: S608 - made of constants
         db.session.execute(text(fill), {"segment": made[name].id})
-    _pairs()
+    _proposals()
     last_address, last = (db.session.scalar(select(func.max(column))) or 0 for column in (Address.id, Party.id))
     fill_regions(1, last_address)
     apply_rules(1, last)
@@ -93,16 +92,12 @@ def _segment(name: str, kind: str, priority: int, says: str, rule: tuple[str, st
     return found
 
 
-def _pairs() -> None:
-    """Two of the story who may be one, and what a register proposes of another."""
-    story = select(Party).where(Party.account_number.like("DEMO-S%")).order_by(Party.id).limit(3)
-    group, first, second = db.session.scalars(story).all()
-    if db.session.scalar(select(DuplicateCandidate.id).limit(1)) is None:
-        db.session.add(
-            DuplicateCandidate(
-                first_party_id=first.id, second_party_id=second.id, score=78, reasons="Similar names, the same country"
-            )
-        )
+def _proposals() -> None:
+    """What a register proposes of one of the story, and how often to be in touch with it."""
+    group = db.session.scalars(
+        select(Party).where(Party.account_number.like("DEMO-S%")).order_by(Party.id).limit(1)
+    ).one()
+    if db.session.scalar(select(EnrichmentProposal.id).where(EnrichmentProposal.party_id == group.id)) is None:
         db.session.add(
             EnrichmentProposal(party_id=group.id, field="employees", value="120", source="register", confidence=90)
         )

@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from sqlalchemy import (
@@ -18,20 +19,22 @@ from sqlalchemy import (
     Integer,
     case,
     cast,
+    column,
     delete,
     func,
     insert,
     literal,
-    null,
     or_,
     select,
     text,
     union_all,
     update,
+    values,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, array, distinct_on
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.elements import Grouping
 
 from crm.core.command import Refused, among, command
 from crm.core.days import today
@@ -52,7 +55,8 @@ TIMEOUT = "15min"  # of one range
 KEEP_UNCHANGED = dt.timedelta(days=7)
 OFTEN = dt.timedelta(hours=1)
 FEW = 0.2  # of all customers: more than that are looked at as a whole
-_NOBODY: Any = cast(array[Any]([], type_=BigInteger), ARRAY(BigInteger))
+WORD = 63  # segments in a bigint
+FEW_SEGMENTS = 16  # of those alone memberships are read; of more, all are and the others passed over
 NO_RULE = "it has no rule: only dynamic segments with a rule are worked out"
 
 
@@ -324,33 +328,50 @@ def settle(wanted: Sequence[Wanted], only: Only, day: dt.date) -> tuple[dict[int
 def _counts(
     wanted: Sequence[Wanted], numbers: list[int], only: Only, day: dt.date
 ) -> Iterable[Iterable[tuple[int, int]]]:
-    compiler = Compiler(only=only, today=day)
-    meant = [
-        case((compiler.add(one.node), literal(one.id, BigInteger)))
-        for one in sorted(wanted, key=lambda one: one.id)
-        if one.node is not None
-    ]
-    fits = func.array_remove(array[Any](meant, type_=BigInteger), null()) if meant else _NOBODY
-    now = compiler.customers(Party.id.label("party_id"), fits.label("ids")).cte("now")
-    member = SegmentMembership
-    was = (select(member.party_id, func.array_agg(aggregate_order_by(member.segment_id, member.segment_id)).label("ids"))
-           .where(member.left_at.is_(None), among(member.segment_id, numbers), only(member.party_id)).group_by(member.party_id).cte("was"))  # fmt: skip
-
-    new, old = func.coalesce(now.c.ids, _NOBODY), func.coalesce(was.c.ids, _NOBODY)
-    differs = (select(func.coalesce(now.c.party_id, was.c.party_id).label("party_id"), new.label("now"), old.label("was"))
-               .select_from(now.join(was, now.c.party_id == was.c.party_id, full=True)).where(new != old)
-               .cte("differs").prefix_with("MATERIALIZED", dialect="postgresql"))  # fmt: skip
-    out = select(differs.c.party_id, func.unnest(differs.c.was).label("segment_id"), differs.c.now).subquery()
-    gone = (update(member).where(member.party_id == out.c.party_id, member.segment_id == out.c.segment_id,
-                                 out.c.segment_id != func.all(out.c.now), member.left_at.is_(None), member.pin.is_(None))
-            .values(left_at=func.clock_timestamp()).returning(member.segment_id).cte("gone"))  # fmt: skip
-    into = select(differs.c.party_id, func.unnest(differs.c.now).label("segment_id"), differs.c.was).subquery()
-    versions = case({one.id: one.version for one in wanted}, value=into.c.segment_id)
-    kept_out = select(member.id).where(
-        member.party_id == into.c.party_id, member.segment_id == into.c.segment_id, member.pin == Pin.OUT
+    """Each segment is a bit of a word, so that who is meant and who is in are compared as numbers; segments of those alone
+    in whom they differ are looked up."""
+    compiler, member = Compiler(only=only, today=day), SegmentMembership
+    words = [sorted(wanted, key=lambda one: one.id)[first : first + WORD] for first in range(0, len(wanted), WORD)]
+    meant = [_word(compiler, word) for word in words]
+    now = compiler.customers(Party.id.label("party_id"), *(meant[n].label(f"w{n}") for n in range(len(words)))).cte(
+        "now"
     )
-    rows = (select(into.c.segment_id, into.c.party_id, literal(MemberSource.RULE.value), versions)
-            .where(into.c.segment_id != func.all(into.c.was), ~kept_out.exists()))  # fmt: skip
+    there = [member.left_at.is_(None), only(member.party_id)]
+    if len(wanted) <= FEW_SEGMENTS:
+        there.append(among(member.segment_id, numbers))
+    least = min(numbers)
+    place: Any = cast(member.segment_id - (least - 1), Integer)
+    was = (select(member.party_id, *(func.bit_or(_bits(word, least)[place]).label(f"w{n}") for n, word in enumerate(words)))
+           .where(*there).group_by(member.party_id).cte("was"))  # fmt: skip
+
+    pairs = [(func.coalesce(now.c[f"w{n}"], 0), func.coalesce(was.c[f"w{n}"], 0)) for n in range(len(words))]
+    both = [
+        column.label(f"{when}{n}")
+        for n, pair in enumerate(pairs)
+        for when, column in zip(("now", "was"), pair, strict=True)
+    ]
+    differs = (select(func.coalesce(now.c.party_id, was.c.party_id).label("party_id"), *both)
+               .select_from(now.join(was, now.c.party_id == was.c.party_id, full=True)).where(or_(*(new != old for new, old in pairs)))
+               .cte("differs").prefix_with("MATERIALIZED", dialect="postgresql"))  # fmt: skip
+    slots = values(column("segment_id", BigInteger), column("version", Integer), column("word", Integer), column("bit", BigInteger),
+                   name="slots").data([(one.id, one.version, n, 1 << bit) for n, word in enumerate(words) for bit, one in enumerate(word)])  # fmt: skip
+
+    def has(when: str) -> ColumnElement[bool]:
+        word = (
+            case({n: differs.c[f"{when}{n}"] for n in range(len(words))}, value=slots.c.word)
+            if words[1:]
+            else differs.c[f"{when}0"]
+        )
+        return word.bitwise_and(slots.c.bit) != 0
+
+    out = select(differs.c.party_id, slots.c.segment_id).join(slots, has("was") & ~has("now")).subquery()
+    gone = (update(member).where(member.party_id == out.c.party_id, member.segment_id == out.c.segment_id, member.left_at.is_(None),
+                                 member.pin.is_(None)).values(left_at=func.clock_timestamp()).returning(member.segment_id).cte("gone"))  # fmt: skip
+    kept_out = select(member.id).where(
+        member.party_id == differs.c.party_id, member.segment_id == slots.c.segment_id, member.pin == Pin.OUT
+    )
+    rows = (select(slots.c.segment_id, differs.c.party_id, literal(MemberSource.RULE.value), slots.c.version).select_from(differs)
+            .join(slots, has("now") & ~has("was")).where(~kept_out.correlate(differs, slots).exists()))  # fmt: skip
     came = (upsert(member).from_select(["segment_id", "party_id", "source", "rule_version"], rows)
             .on_conflict_do_nothing(index_elements=["segment_id", "party_id"], index_where=member.left_at.is_(None))
             .returning(member.segment_id).cte("came"))  # fmt: skip
@@ -358,3 +379,20 @@ def _counts(
                          for sign, part in ((1, came), (-1, gone))))  # fmt: skip
     found = db.session.execute(counts).all()
     return ([(row.segment_id, row.many) for row in found if row.sign == sign] for sign in (1, -1))
+
+
+def _word(compiler: Compiler, word: Sequence[Wanted]) -> ColumnElement[int]:
+    """The bits of the segments whose rules mean a customer."""
+    nothing = literal(0, BigInteger)
+    bits = (
+        case((compiler.add(one.node), literal(1 << bit, BigInteger)), else_=nothing)
+        for bit, one in enumerate(word)
+        if one.node
+    )
+    return reduce(lambda some, more: some.bitwise_or(more), bits, nothing)
+
+
+def _bits(word: Sequence[Wanted], least: int) -> Any:
+    """The bit of each segment at the place of its number, from the least one on."""
+    places = {one.id - least: 1 << bit for bit, one in enumerate(word)}
+    return Grouping(literal([places.get(place, 0) for place in range(max(places) + 1)], ARRAY(BigInteger)))

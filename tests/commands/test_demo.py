@@ -9,14 +9,18 @@ from typing import Any
 import phonenumbers
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.orm import aliased
 
 from crm.commands import demo
+from crm.commands.demo_catalogue import load_catalogue
+from crm.commands.duplicate_search import search_changed
 from crm.core.command import Refused
 from crm.core.entity import entities, face_named
 from crm.core.jobs import Job, JobState
 from crm.core.permissions import SYSTEM
 from crm.models.access import Role, User
 from crm.models.parties import Address, Contact, Kind, Party, Status
+from crm.models.party_duplicates import DuplicateCandidate
 from crm.models.party_faces import Customer, Partner, Vendor
 from jobs import demo as demo_job
 from jobs import runner
@@ -179,6 +183,8 @@ def test_demo_customers_are_found_by_their_list(loaded: Any) -> None:
 
 def test_the_story_fills_every_screen_of_the_business(loaded: Any) -> None:
     made = demo.load_story_of_demo()
+    while search_changed():
+        pass
     assert loaded.scalar(select(func.count()).where(Party.account_number.like("DEMO-S%"))) == made
     empty = [
         entity.__name__
@@ -187,3 +193,15 @@ def test_the_story_fills_every_screen_of_the_business(loaded: Any) -> None:
         and not loaded.scalar(select(func.count()).select_from(entity))
     ]  # fmt: skip
     assert not empty, ", ".join(empty)
+
+
+def test_those_of_the_story_who_were_entered_twice_are_found_by_the_search(session: Any) -> None:
+    load_catalogue()
+    demo.load_story_of_demo()
+    while search_changed():
+        pass
+    first, second = aliased(Party), aliased(Party)
+    pairs = (select(first.name, second.name).select_from(DuplicateCandidate).join(first, first.id == DuplicateCandidate.first_party_id)
+             .join(second, second.id == DuplicateCandidate.second_party_id))  # fmt: skip
+    assert {tuple(sorted(pair)) for pair in session.execute(pairs)} == {
+        ("Nordlicht Logistik GmbH", "Nordlicht Logistk"), ("Elena Marcheti", "Elena Marchetti"), ("Paul Hoffmann", "Paul Hofmann")}  # fmt: skip
