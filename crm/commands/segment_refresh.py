@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Integer,
+    Select,
     case,
     cast,
     column,
@@ -56,6 +57,7 @@ KEEP_UNCHANGED = dt.timedelta(days=7)
 OFTEN = dt.timedelta(hours=1)
 FEW = 0.2  # of all customers: more than that are looked at as a whole
 WORD = 63  # segments in a bigint
+FEW_DIFFER = 5_000  # customers that are looked at once more, alone
 FEW_SEGMENTS = 16  # of those alone memberships are read; of more, all are and the others passed over
 NO_RULE = "it has no rule: only dynamic segments with a rule are worked out"
 
@@ -310,8 +312,9 @@ def decide(segment: Segment, parties: Sequence[int]) -> None:
 def settle(wanted: Sequence[Wanted], only: Only, day: dt.date) -> tuple[dict[int, int], dict[int, int]]:
     """Bring these customers into and out of these segments. Answers how many entered and left each.
 
-    One statement compares and writes. A segment is locked meanwhile, so that two who work it out don't work on what the
-    other is about to change.
+    One statement compares and writes, for those alone in whom something differs where they are few: looking for them
+    first is work that the database shares among its processes. A segment is locked meanwhile, so that two who work it out
+    don't work on what the other is about to change.
     """
     if not wanted:
         return {}, {}
@@ -320,39 +323,47 @@ def settle(wanted: Sequence[Wanted], only: Only, day: dt.date) -> tuple[dict[int
         db.session.execute(select(func.pg_advisory_xact_lock(LOCK + number)))
     db.session.execute(text("SELECT set_config('statement_timeout', :most, true), set_config('jit', 'off', true), "
                             "set_config('work_mem', '64MB', true)"), {"most": TIMEOUT})  # fmt: skip
-    came, went = (dict(row) for row in _counts(wanted, numbers, only, day))
+    differs = _compared(wanted, only, day).subquery()
+    found = list(db.session.scalars(select(differs.c.party_id)))
+    if not found:
+        return {}, {}
+    if len(found) <= FEW_DIFFER:
+        only = lambda column: among(column, found)  # noqa: E731
+    came, went = (dict(row) for row in _counts(wanted, only, day))
     db.session.expire_all()
     return came, went
 
 
-def _counts(
-    wanted: Sequence[Wanted], numbers: list[int], only: Only, day: dt.date
-) -> Iterable[Iterable[tuple[int, int]]]:
-    """Each segment is a bit of a word, so that who is meant and who is in are compared as numbers; segments of those alone
-    in whom they differ are looked up."""
-    compiler, member = Compiler(only=only, today=day), SegmentMembership
-    words = [sorted(wanted, key=lambda one: one.id)[first : first + WORD] for first in range(0, len(wanted), WORD)]
-    meant = [_word(compiler, word) for word in words]
-    now = compiler.customers(Party.id.label("party_id"), *(meant[n].label(f"w{n}") for n in range(len(words)))).cte(
-        "now"
-    )
-    there = [member.left_at.is_(None), only(member.party_id)]
-    if len(wanted) <= FEW_SEGMENTS:
-        there.append(among(member.segment_id, numbers))
-    least = min(numbers)
-    place: Any = cast(member.segment_id - (least - 1), Integer)
-    was = (select(member.party_id, *(func.bit_or(_bits(word, least)[place]).label(f"w{n}") for n, word in enumerate(words)))
-           .where(*there).group_by(member.party_id).cte("was"))  # fmt: skip
+def _words(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
+    """Each segment is a bit of a word."""
+    ordered = sorted(wanted, key=lambda one: one.id)
+    return [ordered[first : first + WORD] for first in range(0, len(ordered), WORD)]
 
+
+def _compared(wanted: Sequence[Wanted], only: Only, day: dt.date) -> Select[Any]:
+    """Those of whom the rules mean other than who is in: by words, so that numbers are compared."""
+    compiler, member, words = Compiler(only=only, today=day), SegmentMembership, _words(wanted)
+    meant = [_word(compiler, word).label(f"w{n}") for n, word in enumerate(words)]
+    now = compiler.customers(Party.id.label("party_id"), *meant).cte("now")
+    numbers = [one.id for one in wanted]
+    there = [member.left_at.is_(None), only(member.party_id)]
+    if len(numbers) <= FEW_SEGMENTS:
+        there.append(among(member.segment_id, numbers))
+    place: Any = cast(member.segment_id - (min(numbers) - 1), Integer)
+    bits = [func.bit_or(_bits(word, min(numbers))[place]).label(f"w{n}") for n, word in enumerate(words)]
+    was = select(member.party_id, *bits).where(*there).group_by(member.party_id).cte("was")
     pairs = [(func.coalesce(now.c[f"w{n}"], 0), func.coalesce(was.c[f"w{n}"], 0)) for n in range(len(words))]
     both = [
-        column.label(f"{when}{n}")
-        for n, pair in enumerate(pairs)
-        for when, column in zip(("now", "was"), pair, strict=True)
+        one.label(f"{when}{n}") for n, pair in enumerate(pairs) for when, one in zip(("now", "was"), pair, strict=True)
     ]
-    differs = (select(func.coalesce(now.c.party_id, was.c.party_id).label("party_id"), *both)
-               .select_from(now.join(was, now.c.party_id == was.c.party_id, full=True)).where(or_(*(new != old for new, old in pairs)))
-               .cte("differs").prefix_with("MATERIALIZED", dialect="postgresql"))  # fmt: skip
+    return (select(func.coalesce(now.c.party_id, was.c.party_id).label("party_id"), *both)
+            .select_from(now.join(was, now.c.party_id == was.c.party_id, full=True)).where(or_(*(new != old for new, old in pairs))))  # fmt: skip
+
+
+def _counts(wanted: Sequence[Wanted], only: Only, day: dt.date) -> Iterable[Iterable[tuple[int, int]]]:
+    """Only where they differ are the single segments looked up."""
+    member, words = SegmentMembership, _words(wanted)
+    differs = _compared(wanted, only, day).cte("differs").prefix_with("MATERIALIZED", dialect="postgresql")
     slots = values(column("segment_id", BigInteger), column("version", Integer), column("word", Integer), column("bit", BigInteger),
                    name="slots").data([(one.id, one.version, n, 1 << bit) for n, word in enumerate(words) for bit, one in enumerate(word)])  # fmt: skip
 

@@ -250,6 +250,7 @@ def test_looking_at_those_who_were_touched_finds_what_looking_at_everybody_does(
     desk: Any, monkeypatch: pytest.MonkeyPatch, soak_round: int
 ) -> None:
     rng = random.Random(soak_round)
+    monkeypatch.setattr(segment_refresh, "FEW_DIFFER", 5)  # at first many differ, later few
     world = new_world(rng, 30)
     for number in range(120):  # so that what is touched is little of all
         make(face_named("vendor"), name=f"v{number}")
