@@ -162,7 +162,7 @@ def test_the_job_makes_the_same_in_parts(session: Any, monkeypatch: pytest.Monke
     ended = runner.run_here(job.id)
     assert (ended.state, ended.done, ended.total, ended.error) == (JobState.DONE, 104, 104, None)
     assert ended.result == {"customers": 100}
-    assert session.scalar(select(func.count()).select_from(Party)) == 104 + 12
+    assert session.scalar(select(func.count()).select_from(Party)) == 104 + 15
     assert session.scalar(select(Job.message).where(Job.id == job.id)) is None
 
 
