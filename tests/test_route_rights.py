@@ -29,6 +29,7 @@ from crm.commands.access import scope_names
 from crm.commands.delivered_roles import DELIVERED
 from crm.core.command import Command, commands_of
 from crm.core.entity import Face, all_faces, db, entities, face_named
+from crm.core.figures import settle
 from crm.core.permissions import Access, Scope, accesses, allowed
 from crm.models.access import ApiKey, User, UserRole
 from crm.queries.scope import related_face
@@ -339,6 +340,7 @@ def records(session: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     for entity in entities():
         if "owner" in entity.fields():
             session.execute(update(entity).values(owner_id=stranger))
+    settle()  # pages tell figures, and nothing is really committed here
     session.commit()
     return made
 
