@@ -17,6 +17,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 from app import create_app
 from crm.commands import access
+from crm.core import figures
 from crm.core import jobs as table
 from crm.core.audit import Acting, acting_as
 from crm.core.entity import db
@@ -59,7 +60,8 @@ class Desk:
         return [name for (name,) in db.session.execute(db.text("SELECT name FROM party ORDER BY id"))]
 
 
-_EMPTY = "TRUNCATE app_user, job, party, loyalty_program, point_lot, audit_entry, audit_value, audit_head, login_attempt, idempotency_key CASCADE"
+_EMPTY = ("TRUNCATE app_user, job, party, loyalty_program, audit_entry, audit_value, audit_head, login_attempt, idempotency_key, "
+          f"{', '.join(sorted(figures.tables()))} CASCADE")  # fmt: skip
 
 
 def expected(chunks: int) -> list[str]:
