@@ -27,7 +27,7 @@ class ExportView(EntityView):
         path = path_of(record) if record.state is ExportState.READY else None
         if path is None or not path.exists():
             abort(404)
-        return send_file(path, mimetype=MIME[str(record.format)], as_attachment=True, download_name=record.file_name,
+        return send_file(path, mimetype=MIME.get(str(record.format), "application/zip"), as_attachment=True, download_name=record.file_name,
                          max_age=0)  # fmt: skip
 
     def detail_extras(self, record: Export) -> dict[str, Any]:

@@ -11,22 +11,17 @@ from flask import Response, abort, render_template, request, url_for
 from flask_admin import expose
 
 from admin_views.base import EntityView
-from admin_views.cells import asking, fields_of, title_of
+from admin_views.cells import asking, title_of
 from admin_views.lists import may
 from crm.commands.exports import note
 from crm.core.days import today
 from crm.core.entity import face_named
-from crm.core.kinds import countries
-from crm.models.parties import Address, Party
-from crm.models.party_choices import AddressKind
 from crm.queries.credit_statement import Statement, last_month
-from crm.queries.credit_statement_files import COLUMNS, Letter, statement_csv, statement_pdf
-from crm.queries.credit_statement_texts import language_of
+from crm.queries.credit_statement_files import COLUMNS, MOST_IN_PDF, Letter, statement_csv, statement_pdf
 from crm.queries.listing import ListQuery
-from crm.queries.organisation import company_name
+from crm.queries.statement_letters import addressed
 
 SHOWN = 500
-MOST_IN_PDF = 1_000  # some seconds
 FILES = {"pdf": (statement_pdf, "application/pdf"), "csv": (statement_csv, "text/csv")}
 
 
@@ -88,7 +83,7 @@ class Statements(EntityView):
         noted.rows = len(told.entries)
         noted.file_name = f"statement-{account.code}-{told.since}-{told.until}.{form}"
         noted.query = f"id={account.id}&from={told.since}&until={told.until}"
-        return Response(made(told, self._letter(account, **addressed(account.party))), mimetype=kind,
+        return Response(made(told, self._letter(account, **addressed(account.party, asking()))), mimetype=kind,
                         headers={"Content-Disposition": f"attachment; filename={noted.file_name}"})  # fmt: skip
 
     # Parts
@@ -148,22 +143,3 @@ def _period(given: Mapping[str, str]) -> tuple[tuple[dt.date, dt.date], dict[str
     elif not errors and days["until"] > today():
         errors["until"] = "must not be after today"
     return (days["from"], days["until"]), errors
-
-
-def addressed(party: Party) -> dict[str, Any]:
-    """To whom it goes. The customer's own address: for bills, else the default one, else any; left out for whoever may not
-    see it."""
-    face = face_named("address")
-    shown = may(face, "read") and all(fields_of(face)[name].shows for name in ("address", "street", "city", "one_line"))
-    first = min(
-        party.addresses, key=lambda one: (one.kind is not AddressKind.BILLING, not one.is_default, one.id), default=None
-    )
-    return {"company": company_name(), "customer": title_of(face_named("customer"), party),
-            "address": _lines(first) if shown and first else (),
-            "language": language_of(party.communication_language, party.language)}  # fmt: skip
-
-
-def _lines(one: Address) -> list[str]:
-    street = one.address or " ".join(part for part in (one.street, one.house, one.flat) if part)
-    place = " ".join(part for part in (one.postal_code, one.city) if part)
-    return [part for part in (street, place, one.state, countries().get(one.country or "", one.country)) if part]

@@ -79,11 +79,12 @@ def perform_next(
     else:
         scope = [*row_scope(face, by, made.verb), *row_scope(face, by)]
         refused = perform_set(made, ids, by=by, values=values, where=scope)
-    _note(job_id, ids, refused)
+    note_outcomes(job_id, ids, refused)
     return len(ids) - len(refused), len(refused)
 
 
-def _note(job_id: int, ids: list[int], refused: Mapping[int, str]) -> None:
+def note_outcomes(job_id: int, ids: list[int], refused: Mapping[int, str]) -> None:
+    """Note on these records of a batch what became of them: done, or refused with the reason."""
     reasons = [refused.get(record_id) for record_id in ids]
     lists = func.unnest(bindparam("ids", ids, ARRAY(BigInteger)), bindparam("reasons", reasons, ARRAY(Text)))
     became = lists.table_valued("record_id", "reason", name="became").render_derived()

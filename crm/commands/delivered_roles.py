@@ -181,7 +181,7 @@ DELIVERED: dict[str, Delivered] = {
     "finance": Delivered(
         "Finance", "Invoices and payments; reads the rest",
         (*_READER, *_all("credit_account.create", "credit_account.edit", "credit_account.review", "credit_account.export", "invoice.*", *_PAID,
-                         "loyalty_account.pay_out", "loyalty_account.set_off"),
+                         "segment.statements", "loyalty_account.pay_out", "loyalty_account.set_off"),
          *_none(*_DECIDING)),
         (*_show("business.*", READ, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_show("Credit.*", WRITE, OPEN, FINANCIAL), *_COMMON,
          *_TASKS)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
@@ -119,6 +120,11 @@ def path_of(export: Export) -> Path:
     return folder / export.stored_name
 
 
+def parts_of(export: Export) -> Path:
+    """The folder in which the parts of a bound file are gathered."""
+    return path_of(export).with_suffix(".parts")
+
+
 def may_take(export: Export, actor: Actor) -> bool:
     """The file is for whoever asked for it, and for who sees all exports and may take out all of these records and
     columns."""
@@ -139,5 +145,6 @@ def delete_expired() -> int:
     expired = list(db.session.scalars(due))
     for export in expired:
         path_of(export).unlink(missing_ok=True)
+        shutil.rmtree(parts_of(export), ignore_errors=True)
         export.stored_name = None
     return len(expired)

@@ -214,6 +214,7 @@ class ExportFormat(Choice):
     XLSX = "xlsx", "Excel"
     JSON = "json", "JSON"
     PDF = "pdf", "PDF"  # a letter: no list is taken out so
+    ZIP = "zip", "ZIP"  # many letters
 
 
 class ExportState(Choice):

@@ -5,12 +5,13 @@ In the company's currency, to the last digit of the ledger. Invoices count from 
 day they were received, and what one settles of the other from the later of the two.
 """
 
+# ruff: noqa: S608 - all SQL is made of constants
+
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import text
 
@@ -28,7 +29,9 @@ SELECT b.invoice_id, b.payment_id, b.amount, b.id, greatest(i.issued_on, p.paid_
   sum(b.amount) OVER (PARTITION BY b.payment_id ORDER BY greatest(i.issued_on, p.paid_on), b.id) AS used
 FROM payment_allocation b JOIN invoice i ON i.id = b.invoice_id JOIN payment p ON p.id = b.payment_id
 WHERE i.account_id = :account"""
-_ENTRIES = f"""
+# One question, and so of one moment: what is entered while it is asked counts everywhere or nowhere.
+_TOLD = text(
+    f"""
 WITH allocated AS ({_ALLOCATED}),
 entries AS (
   SELECT issued_on AS day, 1 AS place, id, 'invoice' AS kind, number, due_on, amount, currency, round(amount * exchange_rate, 4) AS worth
@@ -39,19 +42,21 @@ entries AS (
   SELECT day, 3, max(id), 'exchange', number, NULL, NULL, NULL, sum(
       round((of_invoice - settled) * invoice_rate, 4) - round((of_invoice - settled + amount) * invoice_rate, 4)
     - round((of_payment - used) * payment_rate, 4) + round((of_payment - used + amount) * payment_rate, 4))
-    FROM allocated GROUP BY day, invoice_id, number)
-"""  # noqa: S608 - made of constants
-_BEFORE = text(_ENTRIES + "SELECT coalesce(sum(worth), 0) FROM entries WHERE day < :since")  # noqa: S608
-_WITHIN = text(_ENTRIES + """SELECT day, kind, number, due_on, amount, currency, worth FROM entries
-  WHERE day BETWEEN :since AND :until AND worth <> 0 ORDER BY day, place, id""")  # noqa: S608  # fmt: skip
-_AGES = text(f"""
-WITH allocated AS ({_ALLOCATED}),
+    FROM allocated GROUP BY day, invoice_id, number),
 still_open AS (
   SELECT cast(:until AS date) - i.due_on AS days, round((i.amount - coalesce(sum(b.amount), 0)) * i.exchange_rate, 4) AS worth
     FROM invoice i LEFT JOIN allocated b ON b.invoice_id = i.id AND b.day <= :until
    WHERE i.account_id = :account AND i.issued_on <= :until GROUP BY i.id)
-SELECT CASE WHEN days <= 0 THEN 'current' WHEN days <= 30 THEN '1_30' WHEN days <= 60 THEN '31_60' WHEN days <= 90 THEN '61_90'
-            ELSE 'over_90' END, sum(worth) FROM still_open GROUP BY 1""")  # noqa: S608  # fmt: skip
+SELECT 'opening' AS part, NULL::date AS day, 0 AS place, 0 AS id, NULL AS kind, NULL AS number, NULL::date AS due_on,
+       NULL::numeric AS amount, NULL AS currency, coalesce(sum(worth), 0) AS worth FROM entries WHERE day < :since
+UNION ALL
+SELECT 'within', day, place, id, kind, number, due_on, amount, currency, worth FROM entries
+ WHERE day BETWEEN :since AND :until AND worth <> 0
+UNION ALL
+SELECT 'ages', NULL, 0, 0, CASE WHEN days <= 0 THEN 'current' WHEN days <= 30 THEN '1_30' WHEN days <= 60 THEN '31_60'
+  WHEN days <= 90 THEN '61_90' ELSE 'over_90' END, NULL, NULL, NULL, NULL, sum(worth) FROM still_open GROUP BY 5
+ORDER BY day, place, id"""
+)
 
 
 @dataclass(frozen=True)
@@ -86,15 +91,17 @@ class Statement:
 
 def credit_statement(account: CreditAccount, since: dt.date, until: dt.date) -> Statement:
     """The statement of an account that the caller may see."""
-    asked: dict[str, Any] = {"account": account.id, "since": since, "until": until}
-    opening = balance = Decimal(db.session.execute(_BEFORE, {"account": account.id, "since": since}).scalar_one())
+    rows = db.session.execute(_TOLD, {"account": account.id, "since": since, "until": until}).all()
+    opening = balance = Decimal(next(row.worth for row in rows if row.part == "opening"))
     entries = []
-    for day, kind, number, due_on, amount, currency, worth in db.session.execute(_WITHIN, asked):
-        balance += worth
-        debit, credit = max(worth, Decimal(0)), max(-worth, Decimal(0))
-        entries.append(Entry(day, kind, number, due_on, amount, currency, debit, credit, balance))
-    found = {one: Decimal(worth) for one, worth in
-             db.session.execute(_AGES, {"account": account.id, "until": until})}  # fmt: skip
+    for row in rows:
+        if row.part == "within":
+            balance += row.worth
+            debit, credit = max(row.worth, Decimal(0)), max(-row.worth, Decimal(0))
+            entries.append(
+                Entry(row.day, row.kind, row.number, row.due_on, row.amount, row.currency, debit, credit, balance)
+            )
+    found = {row.kind: Decimal(row.worth) for row in rows if row.part == "ages"}
     ages = {one: found.get(one.value, Decimal(0)) for one in Ageing}
     # What the buckets don't hold was paid and settles nothing yet.
     return Statement(account, since, until, opening, tuple(entries), balance, ages, balance - sum(ages.values()))

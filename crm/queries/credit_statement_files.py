@@ -27,6 +27,7 @@ from crm.core.spreadsheets import neutral
 from crm.queries.credit_statement import Entry, Statement
 from crm.queries.credit_statement_texts import LOCALES, TEXTS
 
+MOST_IN_PDF = 1_000  # entries; some seconds
 _FONT = Path(__file__).parent.parent / "fonts" / "DejaVuSans.ttf"
 _INK, _FAINT, _LINE, _SHADE = (17, 24, 39), (90, 98, 112), (200, 205, 212), (241, 243, 246)
 _ALIGNED = ("LEFT", "LEFT", "LEFT", "LEFT", "RIGHT", "RIGHT", "RIGHT")
