@@ -123,7 +123,7 @@ def test_the_command_loads_tells_how_many_and_refuses_a_second_time(own_database
                    "CRM_REDIS_URL": servers.redis_url, "CRM_SECRET_KEY": servers.secret_key}  # fmt: skip
     first = CliRunner().invoke(main, ["demo", "--customers", "200", "--json"], env=environment)
     assert first.exit_code == 0, first.output
-    assert json.loads(first.stdout.splitlines()[-1]) == {"parties": 205 + 12}
+    assert json.loads(first.stdout.splitlines()[-1]) == {"parties": 205 + 15}
     second = CliRunner().invoke(main, ["demo", "--customers", "200"], env=environment)
     assert second.exit_code == 1
     assert "demo data is there already" in second.output
