@@ -17,12 +17,16 @@ from crm.core import figures
 from crm.core.audit import Acting, acting_as
 from crm.core.command import Refused
 from crm.core.entity import db
+from crm.core.jobs import JobState
 from crm.core.transaction import run_in_transaction
 from crm.models.access import User
+from crm.models.imports import Duplicates, Import
 from crm.models.loyalty_accounts import LoyaltyAccount, Membership
 from crm.models.party_merges import Merge, MergeState
+from jobs.runner import run_here
+from tests.importing.conftest import asked, counts
 
-PARTIES, PEOPLE, TIMES = 6, 4, 8
+PARTIES, PEOPLE, TIMES, IMPORTS = 6, 4, 8, 3
 SUMS = ("SELECT (SELECT count(*) FROM sales_order), (SELECT sum(points) FROM point_entry), (SELECT sum(remaining) FROM point_entry_figures), "
         "(SELECT sum(orders_count) FROM customer_figures), (SELECT sum(points) FROM customer_figures)")  # fmt: skip
 CREDIT = ("SELECT (SELECT sum(amount) FROM invoice) - (SELECT sum(amount) FROM payment), (SELECT sum(outstanding) FROM customer_figures), "
@@ -32,7 +36,8 @@ CREDIT = ("SELECT (SELECT sum(amount) FROM invoice) - (SELECT sum(amount) FROM p
 @pytest.fixture
 def filled(owner_sql: Any) -> None:
     owner_sql(
-        f"INSERT INTO party (name, roles) SELECT 'P' || n, ARRAY['business_customer'] FROM generate_series(1, {PARTIES}) n"
+        "INSERT INTO party (name, account_number, roles) SELECT 'P' || n, 'A' || n, ARRAY['business_customer'] "
+        f"FROM generate_series(1, {PARTIES}) n"
     )
     owner_sql(
         "INSERT INTO loyalty_program (name, kinds, main, currency, state) VALUES ('L', '{points}', true, 'EUR', 'active')"
@@ -96,9 +101,27 @@ def test_merges_both_ways_chains_undo_orders_and_edits_at_once(own_database, own
                     continue
             db.session.remove()
 
-    with ThreadPoolExecutor(PEOPLE) as pool:
+    def importer() -> list[dict[str, int]]:
+        """The same records from files, time and again, by their numbers: those of merged ones mean who stands for them."""
+        found = []
+        with own_database.app.app_context(), acting_as(Acting(via="test")):
+            for turn in range(IMPORTS):
+                lines = [f"A{number},P{number},Industry {soak_round} {turn}" for number in range(1, PARTIES + 1)]
+                record, job = asked("\n".join(["account_number,name,industry", *lines]), duplicates=Duplicates.UPDATE,
+                                    match="account_number")  # fmt: skip
+                number = record.id
+                assert run_here(job.id).state is JobState.DONE
+                db.session.expire_all()
+                found.append(counts(db.session.get_one(Import, number)))
+            db.session.remove()
+        return found
+
+    with ThreadPoolExecutor(PEOPLE + 1) as pool:
+        importing = pool.submit(importer)
         for done in [pool.submit(person, soak_round * PEOPLE + number) for number in range(PEOPLE)]:
             done.result(120)
+        imported = importing.result(120)
+    assert [sum(found.values()) for found in imported] == [PARTIES] * IMPORTS
     assert entered
     to = dict(tuple(row) for row in owner_sql("SELECT merged_party_id, kept_party_id FROM merge WHERE state = 'made'"))
     for start in to:

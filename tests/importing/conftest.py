@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crm.core.entity import db, face_named
-from crm.core.jobs import JobState
+from crm.core.jobs import Job, JobState
 from crm.importing import loading
 from crm.importing.mapping import Target
 from crm.importing.running import run_import
@@ -107,8 +107,10 @@ def bring(session):
     return brought
 
 
-def brought(data: bytes | str | Path, into="customer", *, columns=None, by=None, name="file.csv", **more) -> Import:
-    """Imports bytes into a face and answers the record with its counts."""
+def asked(
+    data: bytes | str | Path, into="customer", *, columns=None, by=None, name="file.csv", **more
+) -> tuple[Import, Job]:
+    """An import of bytes into a face that was started, and its job."""
     face = face_named(into)
     later = {
         key: more.pop(key) for key in ("styles", "constants", "words", "rules", "known_only", "only") if key in more
@@ -124,6 +126,12 @@ def brought(data: bytes | str | Path, into="customer", *, columns=None, by=None,
     replan(record, face, table, columns or {int(number): name for number, name in plan["columns"].items()}, **later)
     job = start(record, by=by)
     db.session.commit()
+    return record, job
+
+
+def brought(data: bytes | str | Path, into="customer", **more) -> Import:
+    """Imports bytes into a face and answers the record with its counts."""
+    record, job = asked(data, into, **more)
     for _ in run_import(record.id, {}):
         db.session.commit()
     job.state = JobState.DONE
