@@ -11,7 +11,7 @@ from admin_views.base import EntityView
 from admin_views.cells import asking
 from crm.commands.exports import may_take, path_of
 from crm.models.imports import Export, ExportState
-from crm.queries.export_files import MIME
+from crm.queries.export_files import KEPT_MIME
 
 
 class ExportView(EntityView):
@@ -27,8 +27,8 @@ class ExportView(EntityView):
         path = path_of(record) if record.state is ExportState.READY else None
         if path is None or not path.exists():
             abort(404)
-        return send_file(path, mimetype=MIME.get(str(record.format), "application/zip"), as_attachment=True, download_name=record.file_name,
-                         max_age=0)  # fmt: skip
+        return send_file(path, mimetype=KEPT_MIME[str(record.format)], as_attachment=True,
+                         download_name=record.file_name, max_age=0)  # fmt: skip
 
     def detail_extras(self, record: Export) -> dict[str, Any]:
         if record.state is not ExportState.READY or not may_take(record, asking()):

@@ -5,23 +5,20 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from admin_views.cells import asking, fields_of
+from admin_views.cells import asking
 from admin_views.statements import Statements
-from crm.core.entity import face_named
-from crm.core.permissions import Scope, allowed
 from crm.models.loyalty_accounts import LoyaltyAccount
 from crm.queries.loyalty_statement import CASHBACK, POINTS, MemberLetter, MemberStatement, loyalty_statement
+from crm.queries.statement_letters import reads_entries
 
 
 class LoyaltyStatements(Statements):
     """What the page of memberships has of it."""
 
     def _sees_entries(self) -> bool:
-        """Whoever reads the entries of every membership that they read, with points and amounts."""
-        of = allowed(asking(), f"{self.face.name}.read")
-        return all(fields_of(self.face)[name].shows for name in (POINTS, CASHBACK)) and all(
-            allowed(asking(), f"{name}.read") in (of, Scope.ALL) and fields_of(face_named(name))[amount].shows
-            for name, amount in (("point_entry", "points"), ("cashback_entry", "amount")))  # fmt: skip
+        return reads_entries(
+            asking(), self.face.name, (POINTS, CASHBACK), {"point_entry": "points", "cashback_entry": "amount"}
+        )
 
     def _ledgers(self, account: LoyaltyAccount) -> dict[str, str]:
         """What the program gives stands first."""

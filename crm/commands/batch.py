@@ -35,14 +35,26 @@ def ask_for_all(
     args = {"face": face.name, "verb": verb, "values": values, "query": query.parameters()}
     with db.session.begin_nested():
         job = ask(TASK, label=made.label, args=args, by=by.id)
-        rows = meant(face, verb, query, by).with_only_columns(literal(job.id, BigInteger), face.entity.id)
-        db.session.execute(insert(JobItem).from_select(["job_id", "record_id"], rows))
-        job.total = db.session.scalar(select(func.count()).where(JobItem.job_id == job.id))
-        if not job.total:
-            raise Refused("nothing matches: there is nothing to do")
+        fix(job, face, meant(face, verb, query, by), nothing="nothing matches: there is nothing to do")
         records = face.label if job.total == 1 else face.label_plural
         job.label = f"{made.label}: {job.total:,} {records.lower()}"
     return job
+
+
+def fix(job: Job, face: Face, found: Select[Any], *, nothing: str) -> None:
+    """Fix the records of a batch: what is found now, whatever comes and goes until they are done. Raises Refused with
+    `nothing` when there is none."""
+    rows = found.with_only_columns(literal(job.id, BigInteger), face.entity.id).order_by(None)
+    db.session.execute(insert(JobItem).from_select(["job_id", "record_id"], rows))
+    job.total = db.session.scalar(select(func.count()).where(JobItem.job_id == job.id))
+    if not job.total:
+        raise Refused(nothing)
+
+
+def waiting(job_id: int, limit: int) -> list[int]:
+    """The next records of a batch."""
+    found = select(JobItem.record_id).where(JobItem.job_id == job_id, JobItem.state == ItemState.WAITING)
+    return list(db.session.scalars(found.order_by(JobItem.record_id).limit(limit)))
 
 
 def count_meant(face: Face, verb: str, query: ListQuery, *, by: Actor) -> int:
@@ -64,14 +76,7 @@ def perform_next(
     Answers (done, refused); (0, 0) when none is left. Right and row scope are asked anew: `by` may have lost
     them since, which refuses the records.
     """
-    ids = list(
-        db.session.scalars(
-            select(JobItem.record_id)
-            .where(JobItem.job_id == job_id, JobItem.state == ItemState.WAITING)
-            .order_by(JobItem.record_id)
-            .limit(limit)
-        )
-    )
+    ids = waiting(job_id, limit)
     if not ids:
         return 0, 0
     if by is None or allowed(by, f"{face.name}.{made.verb}") is None:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import secrets
 import shutil
 import zipfile
 from pathlib import Path
 
-from sqlalchemy import func, insert, literal, select
-from sqlalchemy.types import BigInteger
+from sqlalchemy import select
 
-from crm.commands.batch import NO_RIGHT, note_outcomes
-from crm.commands.exports import KEPT_FOR, note, parts_of, path_of
+from crm.commands.batch import NO_RIGHT, fix, note_outcomes, waiting
+from crm.commands.exports import note_kept, parts_of, path_of
 from crm.core.command import Refused, command
 from crm.core.days import today
 from crm.core.entity import db, face_named
 from crm.core.fields import field_of
-from crm.core.jobs import ItemState, Job, JobItem, ask
+from crm.core.jobs import Job, ask
 from crm.core.permissions import Actor, allowed
 from crm.models.access import User
 from crm.models.credit_accounts import CreditAccount
@@ -53,20 +51,14 @@ def statements(segment: Segment, *, by: User, since: dt.date | None, until: dt.d
     members = select(SegmentMembership.party_id).where(
         SegmentMembership.segment_id == segment.id, SegmentMembership.left_at.is_(None)
     )
-    export = note(face, "zip", ListQuery(), ["statement"], by=by)
+    export = note_kept(face, "zip", ListQuery(), ["statement"], by=by)
     export.file_name = f"statements-{segment.id}-{since}-{until}.zip"
     export.query = f"segment={segment.id}&from={since}&until={until}"
-    export.expires_at = dt.datetime.now(dt.UTC) + KEPT_FOR
-    export.stored_name = secrets.token_hex(16)
     args = {"export": export.id, "since": str(since), "until": str(until)}
     job = ask(TASK, label=f"Statements of {segment.name}", args=args, by=by.id)
     export.job_id = job.id
     meant = visible(face, by, "export").where(*row_scope(face, by), CreditAccount.party_id.in_(members))
-    rows = meant.with_only_columns(literal(job.id, BigInteger), CreditAccount.id).order_by(None)
-    db.session.execute(insert(JobItem).from_select(["job_id", "record_id"], rows))
-    job.total = db.session.scalar(select(func.count()).where(JobItem.job_id == job.id))
-    if not job.total:
-        raise Refused("none of its members has a credit account that you see")
+    fix(job, face, meant, nothing="none of its members has a credit account that you see")
 
 
 def _may(by: Actor) -> bool:
@@ -79,9 +71,7 @@ def write_next(job: Job, limit: int) -> tuple[int, int]:
     Answers (written, left out); (0, 0) when none is left. Raises Refused when the time of the file is over.
     """
     export = db.session.get_one(Export, job.args["export"])
-    ids = list(db.session.scalars(
-        select(JobItem.record_id).where(JobItem.job_id == job.id, JobItem.state == ItemState.WAITING)
-        .order_by(JobItem.record_id).limit(limit)))  # fmt: skip
+    ids = waiting(job.id, limit)
     if not ids:
         return 0, 0
     if export.stored_name is None:

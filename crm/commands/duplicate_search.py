@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Integer, Text, TextClause, any_, bindparam, cast, delete, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from crm.core.command import Refused
+from crm.core.command import Refused, among
 from crm.core.entity import db
 from crm.core.jobs import Job, Step, ask_once
 from crm.duplicates.finding import Likely, find, learned
@@ -164,8 +164,7 @@ def find_all(*, anew: bool = True) -> Iterator[Step]:
         db.session.execute(keep.on_conflict_do_update(index_elements=["id"], set_=kept_row))
     else:
         gone = len(db.session.execute(_DROP_OF_THESE, _ids_of(found) | {"ids": looked_at}).all())
-    settled = any_(cast(list(notes), ARRAY(BigInteger)))
-    db.session.execute(delete(DuplicateNote).where(DuplicateNote.id == settled))
+    db.session.execute(delete(DuplicateNote).where(among(DuplicateNote.id, notes)))
     lap("writing")
     yield Step(done=100, total=100, result={
         "parties": len(records), "compared": len(pairs), "likely": len(found), "new": new, "gone": gone, "seconds": told,

@@ -66,11 +66,16 @@ def _count(export_id: int, number: int, withheld: int | None) -> None:
     export.rows, export.withheld = number, withheld
 
 
+def note_kept(face: Face, form: str, query: ListQuery, names: Sequence[str], *, by: Actor) -> Export:
+    """Note an export whose file is kept for some days."""
+    export = note(face, form, query, names, by=by)
+    export.expires_at, export.stored_name = dt.datetime.now(dt.UTC) + KEPT_FOR, secrets.token_hex(16)
+    return export
+
+
 def ask_for_file(face: Face, form: str, query: ListQuery, names: Sequence[str], *, by: Actor, total: int) -> Export:
     """Ask for a file made in the background; `total` is how many rows to expect."""
-    export = note(face, form, query, names, by=by)
-    export.expires_at = dt.datetime.now(dt.UTC) + KEPT_FOR
-    export.stored_name = secrets.token_hex(16)
+    export = note_kept(face, form, query, names, by=by)
     label = f"Export: {total:,} {(face.label if total == 1 else face.label_plural).lower()}"
     export.job_id = ask(TASK, label=label, args={"export": export.id}, by=by.id, total=total).id
     db.session.flush()

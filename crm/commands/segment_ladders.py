@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -220,6 +220,15 @@ def move_some(ladder_id: int, after: int, *, day: dt.date, by: int | None, limit
     return plan.write(after, last), last
 
 
+def _held(segments: Sequence[int], parties: Iterable[int]) -> list[SegmentMembership]:
+    """The memberships of these customers that are open, or ended and pinned; locked."""
+    member = SegmentMembership
+    found = (select(member).where(among(member.segment_id, segments), among(member.party_id, parties),
+                                  or_(member.left_at.is_(None), member.pin.is_not(None)))
+             .order_by(member.id).with_for_update().execution_options(populate_existing=True))  # fmt: skip
+    return list(db.session.scalars(found))
+
+
 class _Plan:
     """What is to be written of one part of a ladder's customers."""
 
@@ -276,12 +285,8 @@ class _Plan:
 
     def _look(self, values: Mapping[int, Decimal]) -> tuple[dict[int, _Seen], set[int], set[int]]:
         """What each has on the ladder, locked; who moved today; who was refused to move down not long ago."""
-        member = SegmentMembership
         seen: dict[int, _Seen] = defaultdict(_Seen)
-        held = (select(member).where(among(member.segment_id, self.segments), among(member.party_id, values),
-                                     or_(member.left_at.is_(None), member.pin.is_not(None)))
-                .order_by(member.id).with_for_update().execution_options(populate_existing=True))  # fmt: skip
-        for one in db.session.scalars(held):
+        for one in _held(self.segments, values):
             seen[one.party_id].pinned |= one.pin is not None
             if one.left_at is None:
                 seen[one.party_id].open.append(one)
@@ -346,10 +351,7 @@ def approve(move: LadderMove, *, by: User) -> None:
         raise Refused("you asked for the refresh that proposed it: another person must agree")
     steps = {step.segment_id: step for step in steps_of(move.ladder_id)}
     member, segments = SegmentMembership, list(steps)
-    held = list(db.session.scalars(
-        select(member).where(among(member.segment_id, segments), member.party_id == move.party_id,
-                             or_(member.left_at.is_(None), member.pin.is_not(None)))
-        .order_by(member.id).with_for_update().execution_options(populate_existing=True)))  # fmt: skip
+    held = _held(segments, [move.party_id])
     if any(one.pin is not None for one in held):
         raise Refused("the customer is pinned on this ladder")
     stands_on = max((one.segment_id for one in held), key=segments.index, default=None)

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, any_, bindparam, cast, func, select, text
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import aliased
 from sqlalchemy.types import BigInteger, Boolean, Integer, SmallInteger
 
+from crm.core.command import among
 from crm.core.entity import Face, db, face_named
 from crm.core.permissions import Actor, accesses
 from crm.duplicates.finding import Model, find
@@ -178,23 +179,18 @@ def likely_duplicates(face: Face, values: Mapping[str, Any], actor: Actor) -> li
         return []
     known = model()
     ids = [party for _, party in sharing(keys_of(Records.read([row])), known.crowded, there=False)]
-    others = rows_of(ids[:COMPARED])
+    others = rows_of(ids[:COMPARED]) if ids else []
     if not others:
         return []
     both = Records.read([row, *others])
     pairs = np.stack([np.zeros(len(others), np.int64), np.arange(1, len(others) + 1)], axis=1)
     found = find(both, known.at_entry(), pairs, least=WORTH_ASKING)
     numbers = both.ids[found.pairs[:, 1]].tolist()
-    reached = visible(face_named("party"), actor).where(_numbered(numbers))
+    reached = visible(face_named("party"), actor).where(among(Party.id, numbers))
     parties = {party.id: party for party in db.session.scalars(reached)} if numbers else {}
     shown = [(place, number) for place, number in enumerate(numbers) if number in parties][:MOST]
     return [LikelyOne(parties[number], score_of(found.chances[place]), found.reasons(place))
             for place, number in shown]  # fmt: skip
-
-
-def _numbered(ids: Iterable[int]) -> ColumnElement[bool]:
-    """One statement for however many."""
-    return Party.id == any_(cast(sorted(ids), ARRAY(BigInteger)))
 
 
 @dataclass(frozen=True)
@@ -219,9 +215,9 @@ def like_known_ones(connection: Connection, ids: Sequence[int], face: Face, acto
             for row in sorted(tuple(row) for row in connection.execute(_OF_THESE, {"ids": list(ids)}))]  # fmt: skip
     known = model()
     shared = sharing(keys_of(Records.read(rows)), known.crowded, there=False)
-    among = {party for _, party in shared} - set(ids)
+    sharers = {party for _, party in shared} - set(ids)
     seen = select(Party.id) if actor is None else visible(face_named("party"), actor).with_only_columns(Party.id)
-    reached = set(db.session.scalars(seen.where(_numbered(among))))
+    reached = set(db.session.scalars(seen.where(among(Party.id, sharers))))
     others = {row[0]: (place, row) for place, row in enumerate(rows_of(reached), len(rows))}
     times: Counter[int] = Counter()
     pairs = []

@@ -17,6 +17,7 @@ from crm.queries.exports import Batches, Extract
 
 MIME = {"csv": "text/csv; charset=utf-8", "json": "application/json",
         "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}  # fmt: skip
+KEPT_MIME = MIME | {"zip": "application/zip"}  # of files that are kept: many letters are bound in one
 ROWS_OF_A_SHEET = 1_000_000  # spreadsheets end at 1,048,576
 BYTES_OF_A_SHEET = 1 << 30  # below what a zip holds without its 64-bit form, which not every program reads
 LONGEST_CELL = 32_767

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from crm.core.entity import face_named
@@ -14,12 +15,17 @@ from crm.queries.organisation import company_name
 
 
 def reads_statements(actor: Actor) -> bool:
-    """Whoever reads the entries of every credit account that they read, with the amounts."""
-    accounts = face_named("credit_account")
-    of = allowed(actor, f"{accounts.name}.read")
-    faces = [face_named(name) for name in ("invoice", "payment")]
-    return accesses(actor, accounts)["outstanding"].shows and all(
-        allowed(actor, f"{face.name}.read") in (of, Scope.ALL) and accesses(actor, face)["amount"].shows for face in faces)  # fmt: skip
+    """Whoever reads the statements of credit accounts."""
+    return reads_entries(actor, "credit_account", ("outstanding",), {"invoice": "amount", "payment": "amount"})
+
+
+def reads_entries(actor: Actor, account: str, figures: Iterable[str], entries: Mapping[str, str]) -> bool:
+    """Whether somebody reads the entries of every account that they read, with the amount of each and these figures of the
+    account."""
+    of, seen = allowed(actor, f"{account}.read"), accesses(actor, face_named(account))
+    return all(seen[name].shows for name in figures) and all(
+        allowed(actor, f"{name}.read") in (of, Scope.ALL) and accesses(actor, face_named(name))[amount].shows
+        for name, amount in entries.items())  # fmt: skip
 
 
 def addressed(party: Party, actor: Actor) -> dict[str, Any]:
