@@ -9,66 +9,39 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
-    Integer,
-    Select,
-    case,
-    cast,
-    column,
     delete,
     func,
     insert,
     literal,
     or_,
     select,
-    text,
-    union_all,
     update,
-    values,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
-from sqlalchemy.sql.elements import Grouping
 
+from crm.commands.segment_settling import Those, Wanted, settle
 from crm.core.command import Refused, among, command
 from crm.core.days import today
 from crm.core.entity import db
 from crm.core.jobs import OPEN, Job, JobItem, ask_once
 from crm.models.access import User
 from crm.models.parties import Party
-from crm.models.segment_choices import MemberSource, Pin, RefreshState, SegmentType
+from crm.models.segment_choices import RefreshState, SegmentType
 from crm.models.segments import Segment, SegmentMembership, SegmentRefresh
-from crm.queries.segment_rules.compiling import Compiler, Only
 from crm.queries.segment_rules.dependence import asked_for, in_levels
 from crm.queries.segment_rules.reading import BadRule, Node, read_rule
 from crm.queries.segment_rules.touched import Seen, touched, trails
 
 TASK = "jobs.segments.refresh"
-LOCK = 7_240_711 << 32  # with the number of the segment
-TIMEOUT = "15min"  # of one range
 KEEP_UNCHANGED = dt.timedelta(days=7)
 OFTEN = dt.timedelta(hours=1)
 FEW = 0.2  # of all customers: more than that are looked at as a whole
-WORD = 63  # segments in a bigint
-FEW_DIFFER = 5_000  # customers that are looked at once more, alone
-FEW_SEGMENTS = 16  # of those alone memberships are read; of more, all are and the others passed over
 NO_RULE = "it has no rule: only dynamic segments with a rule are worked out"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A segment to be worked out: by which version of which rule, and the row that tells of it."""
-
-    id: int
-    version: int
-    node: Node | None  # None: not valid today, so it means nobody
 
 
 def ask_refresh(ids: Iterable[int] | None, *, by: int | None, changed: bool = False) -> Job:
@@ -258,13 +231,13 @@ def next_part(job: Job, state: dict[str, Any], size: int) -> dict[str, Any] | No
         )
         numbers = list(db.session.scalars(items))
         upto, more = (numbers[-1], len(numbers) == size // 10) if numbers else (after, False)
-        only: Only = lambda column: among(column, numbers)  # noqa: E731
+        only = Those.of(numbers)
     else:
         # Also those that are no customers, or not any more, may be in.
         everybody = db.session.scalar(select(func.max(Party.id))) or 0
         upto = after + size
         more = upto < everybody
-        only = lambda column: column.between(after + 1, upto)  # noqa: E731
+        only = Those(after + 1, upto)
     came, went = settle(
         _wanted(part["segments"], dt.date.fromisoformat(state["day"])), only, dt.date.fromisoformat(state["day"])
     )
@@ -306,104 +279,4 @@ def decide(segment: Segment, parties: Sequence[int]) -> None:
     """Let the rule of a segment decide of some customers now; nothing happens where it has none."""
     if can_be(segment):
         with contextlib.suppress(BadRule):
-            settle(_wanted([segment.id], today()), lambda column: among(column, parties), today())
-
-
-def settle(wanted: Sequence[Wanted], only: Only, day: dt.date) -> tuple[dict[int, int], dict[int, int]]:
-    """Bring these customers into and out of these segments. Answers how many entered and left each.
-
-    One statement compares and writes, for those alone in whom something differs where they are few: looking for them
-    first is work that the database shares among its processes. A segment is locked meanwhile, so that two who work it out
-    don't work on what the other is about to change.
-    """
-    if not wanted:
-        return {}, {}
-    numbers = [one.id for one in wanted]
-    for number in sorted(numbers):
-        db.session.execute(select(func.pg_advisory_xact_lock(LOCK + number)))
-    db.session.execute(text("SELECT set_config('statement_timeout', :most, true), set_config('jit', 'off', true), "
-                            "set_config('work_mem', '64MB', true)"), {"most": TIMEOUT})  # fmt: skip
-    differs = _compared(wanted, only, day).subquery()
-    found = list(db.session.scalars(select(differs.c.party_id)))
-    if not found:
-        return {}, {}
-    if len(found) <= FEW_DIFFER:
-        only = lambda column: among(column, found)  # noqa: E731
-    came, went = (dict(row) for row in _counts(wanted, only, day))
-    db.session.expire_all()
-    return came, went
-
-
-def _words(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
-    """Each segment is a bit of a word."""
-    ordered = sorted(wanted, key=lambda one: one.id)
-    return [ordered[first : first + WORD] for first in range(0, len(ordered), WORD)]
-
-
-def _compared(wanted: Sequence[Wanted], only: Only, day: dt.date) -> Select[Any]:
-    """Those of whom the rules mean other than who is in: by words, so that numbers are compared."""
-    compiler, member, words = Compiler(only=only, today=day), SegmentMembership, _words(wanted)
-    meant = [_word(compiler, word).label(f"w{n}") for n, word in enumerate(words)]
-    now = compiler.customers(Party.id.label("party_id"), *meant).cte("now")
-    numbers = [one.id for one in wanted]
-    there = [member.left_at.is_(None), only(member.party_id)]
-    if len(numbers) <= FEW_SEGMENTS:
-        there.append(among(member.segment_id, numbers))
-    place: Any = cast(member.segment_id - (min(numbers) - 1), Integer)
-    bits = [func.bit_or(_bits(word, min(numbers))[place]).label(f"w{n}") for n, word in enumerate(words)]
-    was = select(member.party_id, *bits).where(*there).group_by(member.party_id).cte("was")
-    pairs = [(func.coalesce(now.c[f"w{n}"], 0), func.coalesce(was.c[f"w{n}"], 0)) for n in range(len(words))]
-    both = [
-        one.label(f"{when}{n}") for n, pair in enumerate(pairs) for when, one in zip(("now", "was"), pair, strict=True)
-    ]
-    return (select(func.coalesce(now.c.party_id, was.c.party_id).label("party_id"), *both)
-            .select_from(now.join(was, now.c.party_id == was.c.party_id, full=True)).where(or_(*(new != old for new, old in pairs))))  # fmt: skip
-
-
-def _counts(wanted: Sequence[Wanted], only: Only, day: dt.date) -> Iterable[Iterable[tuple[int, int]]]:
-    """Only where they differ are the single segments looked up."""
-    member, words = SegmentMembership, _words(wanted)
-    differs = _compared(wanted, only, day).cte("differs").prefix_with("MATERIALIZED", dialect="postgresql")
-    slots = values(column("segment_id", BigInteger), column("version", Integer), column("word", Integer), column("bit", BigInteger),
-                   name="slots").data([(one.id, one.version, n, 1 << bit) for n, word in enumerate(words) for bit, one in enumerate(word)])  # fmt: skip
-
-    def has(when: str) -> ColumnElement[bool]:
-        word = (
-            case({n: differs.c[f"{when}{n}"] for n in range(len(words))}, value=slots.c.word)
-            if words[1:]
-            else differs.c[f"{when}0"]
-        )
-        return word.bitwise_and(slots.c.bit) != 0
-
-    out = select(differs.c.party_id, slots.c.segment_id).join(slots, has("was") & ~has("now")).subquery()
-    gone = (update(member).where(member.party_id == out.c.party_id, member.segment_id == out.c.segment_id, member.left_at.is_(None),
-                                 member.pin.is_(None)).values(left_at=func.clock_timestamp()).returning(member.segment_id).cte("gone"))  # fmt: skip
-    kept_out = select(member.id).where(
-        member.party_id == differs.c.party_id, member.segment_id == slots.c.segment_id, member.pin == Pin.OUT
-    )
-    rows = (select(slots.c.segment_id, differs.c.party_id, literal(MemberSource.RULE.value), slots.c.version).select_from(differs)
-            .join(slots, has("now") & ~has("was")).where(~kept_out.correlate(differs, slots).exists()))  # fmt: skip
-    came = (upsert(member).from_select(["segment_id", "party_id", "source", "rule_version"], rows)
-            .on_conflict_do_nothing(index_elements=["segment_id", "party_id"], index_where=member.left_at.is_(None))
-            .returning(member.segment_id).cte("came"))  # fmt: skip
-    counts = union_all(*(select(literal(sign, Integer).label("sign"), part.c.segment_id, func.count().label("many")).group_by(part.c.segment_id)
-                         for sign, part in ((1, came), (-1, gone))))  # fmt: skip
-    found = db.session.execute(counts).all()
-    return ([(row.segment_id, row.many) for row in found if row.sign == sign] for sign in (1, -1))
-
-
-def _word(compiler: Compiler, word: Sequence[Wanted]) -> ColumnElement[int]:
-    """The bits of the segments whose rules mean a customer."""
-    nothing = literal(0, BigInteger)
-    bits = (
-        case((compiler.add(one.node), literal(1 << bit, BigInteger)), else_=nothing)
-        for bit, one in enumerate(word)
-        if one.node
-    )
-    return reduce(lambda some, more: some.bitwise_or(more), bits, nothing)
-
-
-def _bits(word: Sequence[Wanted], least: int) -> Any:
-    """The bit of each segment at the place of its number, from the least one on."""
-    places = {one.id - least: 1 << bit for bit, one in enumerate(word)}
-    return Grouping(literal([places.get(place, 0) for place in range(max(places) + 1)], ARRAY(BigInteger)))
+            settle(_wanted([segment.id], today()), Those.of(parties), today())
