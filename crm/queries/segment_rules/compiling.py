@@ -111,8 +111,12 @@ class Place:
         key = (*path, "figures")
         if key not in self.joins:
             figures = face.figures[0] if holder is Party else aliased(face.figures[0])
-            self.joins[key] = figures, figures.id == holder.id
+            self.joins[key] = figures, and_(figures.id == holder.id, *self._theirs(figures.id, holder))
         return self.joins[key][0]
+
+    def _theirs(self, column: Any, holder: Any) -> list[ColumnElement[bool]]:
+        """Said of what is joined as well, as the database doesn't conclude it: of some customers, it isn't read of all."""
+        return [self.only(column)] if holder is Party and self.only is not None else []
 
     def _embedded(self, wanted: RuleField) -> Any:
         """The one related record that an embed picks, as a page picks it."""
@@ -124,12 +128,8 @@ class Place:
             picked = [getattr(entity, name) == value for name, value in embed.where]
             if embed.where == _ONE_AT_MOST:
                 other = aliased(entity)
-                self.joins[key] = (
-                    other,
-                    and_(
-                        getattr(other, holder.key) == self.entity.id, *(getattr(other, name) for name, _ in embed.where)
-                    ),
-                )
+                one, chosen = getattr(other, holder.key), (getattr(other, name) for name, _ in embed.where)
+                self.joins[key] = other, and_(one == self.entity.id, *chosen, *self._theirs(one, self.entity))
             else:
                 if self.only is not None:
                     picked.append(self.only(holder))
