@@ -8,6 +8,8 @@ import pytest
 
 from admin_views import lists
 from crm.core.entity import face_named
+from crm.core.permissions import Asking
+from crm.core.statistics import refresh_statistics
 from crm.models.access import User
 from crm.models.parties import Party
 from crm.queries import listing
@@ -105,3 +107,11 @@ def test_a_filter_of_several_values_is_changed_by_clicking_it(as_user):
     assert '<option value="flt_status_in" selected>is one of</option>' in form
     assert 'name="flt_status_in" value="active,blocked"' in form
     assert 'name="flt_owner_in" value="1,2"' in form
+
+
+def test_the_planner_knows_how_common_a_value_is_though_its_index_leaves_rows_out(session: Any, admin: User) -> None:
+    add(session, *(f"s{number}" for number in range(300)), industry="Steel")
+    add(session, *(f"g{number}" for number in range(300)), industry="Glass")
+    refresh_statistics(session.connection(), ["party"])
+    query = read_query(face_named("customer"), [("flt_industry_eq", "steel")])
+    assert 200 < listing._estimated(face_named("customer"), query, Asking.of(admin), 0) < 400
