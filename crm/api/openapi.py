@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from crm.api import import_calls
+from crm.api import alike, import_calls
 from crm.api.below import CHECK, CREDIT, LOYALTY, TIMELINE, below, lists_below, told_below
 from crm.api.documents import parts
 from crm.api.lookups import NAMES, offered
@@ -217,12 +217,6 @@ def _property(field: Field, *, read: bool = False) -> dict[str, Any]:
     return made | text
 
 
-# Beside a new party: which ones it may be, the likeliest first; not there where it is like none.
-POSSIBLE = {"type": "array", "items": {"type": "object", "properties": {
-    "id": {"type": "integer"}, "code": {"type": "string"}, "name": {"type": "string"},
-    "score": {"type": "integer", "minimum": 0, "maximum": 100}, "why": {"type": "string"}}}}  # fmt: skip
-
-
 def _paths(face: Face) -> Iterator[tuple[str, Any]]:
     about, plural, name = face.about, face.plural, _name(face)
     many, one = face.label_plural, face.label.lower()
@@ -250,10 +244,13 @@ def _paths(face: Face) -> Iterator[tuple[str, Any]]:
             f"{name}New",
         )
         if face.entity is Party:
-            content = collection["post"]["responses"]["201"]["content"]["application/json"]
-            content["schema"] = {
-                "allOf": [content["schema"], {"type": "object", "properties": {"possible_duplicates": POSSIBLE}}]
-            }
+            made = collection["post"]
+            made["parameters"] += [_parameter(given, "query", words) for given, words in alike.PARAMETERS.items()]
+            told = {"type": "object", "properties": {alike.POSSIBLE: alike.SCHEMA}}
+            made["responses"]["201"]["content"]["application/json"]["schema"] = {"allOf": [ref("schemas", name), told]}
+            problem = {"schema": {"allOf": [ref("schemas", "Problem"), told]}}
+            made["responses"]["409"] = {"description": "Why it can't be done; where it is likely to be there already, whom it is like",
+                                        "content": {"application/problem+json": problem}}  # fmt: skip
     yield f"{PREFIX}/{plural}", collection
     ident = ref("parameters", "id")
     record = {

@@ -14,7 +14,8 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
-    """The request can't be done; `detail` says why and what to do, `errors` names the fields of a 422."""
+    """The request can't be done; `detail` says why and what to do, `errors` names the fields of a 422,
+    `more` are members of this kind of problem alone."""
 
     def __init__(
         self,
@@ -23,11 +24,13 @@ class Problem(Exception):
         *,
         errors: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.detail = status, detail
         self.errors = {name[:100]: sentence for name, sentence in (errors or {}).items()}
         self.headers = dict(headers or {})
+        self.more = dict(more or {})
 
 
 def wrong(errors: Mapping[str, str], detail: str = "Some values can't be taken.") -> Problem:
@@ -70,6 +73,6 @@ def problem_response(problem: Problem | HTTPException) -> Response:
     }
     if problem.errors:
         document["errors"] = problem.errors
-    body = json.dumps(document)  # ASCII only: a refused text may hold what UTF-8 can't
+    body = json.dumps(document | problem.more)  # ASCII only: a refused text may hold what UTF-8 can't
     headers = {"Cache-Control": "no-store"} | problem.headers
     return Response(body, problem.status, headers, content_type=PROBLEM_TYPE)

@@ -13,6 +13,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from crm.api import reading
+from crm.api.alike import POSSIBLE, likely_ones
 from crm.api.below import below, read_below
 from crm.api.documents import documents, etag, fresh, loads, read_asked, read_fields, same_version
 from crm.api.entering import SAFE, actor, face_at, require, user, with_key
@@ -21,12 +22,11 @@ from crm.api.openapi import describe
 from crm.api.problems import Problem, answer, not_allowed, problem_response, wrong
 from crm.api.repeating import once
 from crm.commands import records
+from crm.commands.party_duplicates import remember_different
 from crm.core.command import Refused, WrongInput, command_named, perform
-from crm.core.entity import Face, face_named
-from crm.core.permissions import title_for
+from crm.core.entity import Face
 from crm.core.rules import told
 from crm.models.parties import Party
-from crm.queries.duplicates import LikelyOne, likely_duplicates
 from crm.queries.listing import BadQuery, fetch_page, read_query
 from crm.queries.party_merges import stands_for
 from crm.queries.scope import find, row_scope
@@ -189,12 +189,6 @@ def _reached(face: Face, given: str, verb: str = "read") -> Any:
     raise Problem(404, f"There is no {face.label.lower()} {given[:40]} that the user of this key may see.")
 
 
-def _named(likely: list[LikelyOne]) -> list[dict[str, Any]]:
-    face = face_named("party")
-    return [{"id": one.party.id, "code": one.party.code, "name": title_for(actor(), face, one.party), "score": one.score,
-             "why": one.reasons} for one in likely]  # fmt: skip
-
-
 def _document(face: Face, record_id: int, status: int = 200, more: dict[str, Any] | None = None) -> Response:
     """The record as it is now, after a change."""
     record = fresh(face, record_id)
@@ -235,11 +229,13 @@ def _create(face: Face) -> Response:
     def work() -> Response:
         try:
             values = _values(face, new=True)
-            likely = likely_duplicates(face, values, actor())
+            likely, others = likely_ones(face, values)
             record = records.create(face, values, actor())
+            if others:
+                remember_different(record, others, by=user())
         except Refused as refusal:
             raise Problem(409, f"Not done: {refusal}.") from None
-        return _document(face, record.id, 201, {"possible_duplicates": _named(likely)} if likely else {})
+        return _document(face, record.id, 201, {POSSIBLE: likely} if likely else {})
 
     return once(work)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import event, func, select, text
 
 from crm.commands.duplicate_search import search_changed
 from crm.core.entity import db, face_named
 from crm.models.access import AuditEntry
 from crm.models.parties import Contact, Party
+from crm.models.party_duplicates import CandidateState, DuplicateCandidate
 from tests.api.conftest import new_program
 
 FIRST = [
@@ -280,19 +281,76 @@ def test_every_fault_is_told_at_once(program, session):
     assert session.scalars(select(Party.id)).first() is None
 
 
-def test_who_may_be_there_already_is_named_beside_the_new_one(app, ana, program):
+@pytest.fixture
+def searched(app, ana):
     with app.app_context():
         search_changed()
         db.session.commit()
-    twin = {"name": "Ana Ng", "email": "ANA@example.com", "phone": "+60123456789"}
-    made = program()("POST", "/customers", twin)
-    assert made.status_code == 201
-    (possible,) = made.get_json()["possible_duplicates"]
+    return ana
+
+
+TWIN = {"name": "Ana Ng", "email": "ANA@example.com", "phone": "+60123456789"}
+
+
+def test_who_is_likely_to_be_there_already_is_told_before_anything_is_saved(session, searched, program):
+    refused = program()("POST", "/customers", TWIN)
+    assert (refused.status_code, refused.mimetype) == (409, "application/problem+json")
+    assert searched["code"] in refused.get_json()["detail"]
+    (possible,) = refused.get_json()["possible_duplicates"]
     assert {name: possible[name] for name in ("id", "code", "name")} == {
-        name: ana[name] for name in ("id", "code", "name")
+        name: searched[name] for name in ("id", "code", "name")
     }
     assert possible["score"] > 90
     assert "same e-mail" in possible["why"]
-    blind = program("customers:read", "customers:write", role="sales_rep")
-    assert "possible_duplicates" not in blind("POST", "/customers", twin).get_json()
+    assert list(session.scalars(select(Party.id))) == [searched["id"]]
     assert "possible_duplicates" not in program()("POST", "/customers", {"name": "Bo Xu"}).get_json()
+
+
+def test_whom_the_user_of_a_key_may_not_see_is_not_told(searched, program):
+    blind = program("customers:read", "customers:write", role="sales_rep")
+    made = blind("POST", "/customers", TWIN)
+    assert made.status_code == 201
+    assert "possible_duplicates" not in made.get_json()
+
+
+def test_what_a_program_says_it_is_not_is_made_and_not_proposed_again(session, searched, program):
+    ask = program()
+    assert ask("POST", "/customers?not_same=C-999999", TWIN).status_code == 409
+    made = ask("POST", f"/customers?not_same={searched['code'].lower()},%207", TWIN)
+    assert made.status_code == 201
+    known = session.scalars(select(DuplicateCandidate)).one()
+    assert (known.first_party_id, known.second_party_id) == (searched["id"], made.get_json()["id"])
+    assert (known.state, known.decided_by_id is None) == (CandidateState.DIFFERENT, False)
+    search_changed()
+    assert session.scalars(select(DuplicateCandidate)).one() is known
+
+
+def test_a_program_that_makes_many_need_not_be_asked(session, searched, program):
+    ask = program()
+    made = ask("POST", "/customers?duplicates=create", TWIN)
+    assert made.status_code == 201
+    assert [one["id"] for one in made.get_json()["possible_duplicates"]] == [searched["id"]]
+    assert session.scalars(select(DuplicateCandidate.id)).first() is None
+    for wrong, field in (("duplicates=skip", "duplicates"), ("not_same=1&not_same=2", "not_same")):
+        answer = ask("POST", f"/customers?{wrong}", TWIN)
+        assert (answer.status_code, list(answer.get_json()["errors"])) == (422, [field])
+
+
+def test_an_answer_that_asks_back_is_not_kept_for_its_idempotency_key(session, searched, program):
+    ask, key = program(), {"Idempotency_Key": "till 4, customer 7"}
+    assert [ask("POST", "/customers", TWIN, **key).status_code for _ in range(2)] == [409, 409]
+    path = f"/customers?not_same={searched['id']}"
+    made = ask("POST", path, TWIN, **key)
+    assert made.status_code == 201
+    search_changed()
+    again = ask("POST", path, TWIN, **key)
+    assert (again.status_code, again.get_json(), again.headers["Idempotent-Replayed"]) == (201, made.get_json(), "true")
+    assert ask("POST", "/customers", TWIN, **key).status_code == 422, "the key stands for what was done"
+    assert session.scalar(select(func.count()).select_from(Party)) == 2
+
+
+def test_the_description_tells_how_a_program_is_asked(program):
+    made = program()("GET", "/openapi.json").get_json()["paths"]["/api/v1/vendors"]["post"]
+    assert {"duplicates", "not_same"} <= {one.get("name") for one in made["parameters"]}
+    problem = made["responses"]["409"]["content"]["application/problem+json"]["schema"]
+    assert "possible_duplicates" in problem["allOf"][1]["properties"]
