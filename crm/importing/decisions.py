@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from crm.core.entity import Face
 from crm.importing.keys import NUMBER_HERE
 from crm.importing.matching import may_be_meant
+from crm.importing.rules import rules_of
 
 LEAVE_OUT = ""
 MOST = 1_000
@@ -47,7 +48,7 @@ def named_records(face: Face, scope: str) -> str:
                           WHEN :skip THEN 'it means ' || c.given || ', as you said' END
         FROM unnest(CAST(:named_lines AS integer[]), CAST(:named AS text[])) c(line, given)
         LEFT JOIN LATERAL (
-            SELECT {table}.id FROM {table} WHERE {may_be_meant(face)} AND ({table}.id =
+            SELECT {rules_of(face).meant or f"{table}.id"} AS id FROM {table} WHERE {may_be_meant(face)} AND ({table}.id =
                 CASE WHEN c.given ~ '^#?{NUMBER_HERE}$' THEN CAST(ltrim(c.given, '#') AS bigint) END{by_code})
             ORDER BY {table}.id LIMIT 1) t ON true
         WHERE {scope} AND r.outcome IS NULL AND r.record_id IS NULL AND r.line = c.line"""

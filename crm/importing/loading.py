@@ -255,16 +255,10 @@ class Loader:
     def _update_or_create(self, part: _Part, rows: str) -> list[int]:
         """Answers the lines of rows that found the record of another one of these, and are still to come."""
         sql, scope = part.sql, f"{part.sql.rows} AND {rows}"
-        waiting: list[int] = []
-        self._name_records(scope, skip=False)
-        if part.plan.match:
-            self._run(sql.ladder.match(scope), skip=False)
-        if len(part.plan.match) > 1:
-            waiting = list(self._run(sql.ladder.let_wait(scope)).scalars())
+        waiting = self._found(part, scope)
         self._run(sql.known_only(scope))
         self._run(sql.keep_values(scope))
         self._settle_unique(part, scope, part.plan.duplicates)
-        self._run(sql.lock(scope))
         self._run(sql.refuse_updates(scope))
         self._link(part, rows)
         self._run(sql.compare(scope))
@@ -275,6 +269,23 @@ class Loader:
         if waiting:
             self._run(sql.ladder.let_go(), waiting=waiting)
         return waiting
+
+    def _found(self, part: _Part, scope: str) -> list[int]:
+        """Find the known records of the rows and lock them. Where one was merged away before it was locked, all are let go
+        and looked for again: what waited for a merge with others locked would be waited for."""
+        sql = part.sql
+        while True:
+            with self._connect().begin_nested() as tried:
+                waiting: list[int] = []
+                self._name_records(scope, skip=False)
+                if part.plan.match:
+                    self._run(sql.ladder.match(scope), skip=False)
+                if len(part.plan.match) > 1 or sql.ladder.leads_on:
+                    waiting = list(self._run(sql.ladder.let_wait(scope)).scalars())
+                self._run(sql.lock(scope))
+                if not (sql.ladder.leads_on and self._run(sql.ladder.left_meanwhile(scope)).scalar()):
+                    return waiting
+                tried.rollback()
 
     def _name_records(self, scope: str, *, skip: bool) -> None:
         """The records that a person named for single rows."""

@@ -164,7 +164,7 @@ class Ladder:
         self._rows, self._title, self._brought = rows, title, brought
         self._table = face.entity.__tablename__
         self._condition = may_be_meant(face)
-        self._meant = rules_of(face).meant or f"{self._table}.id"
+        self._meant, self._left = rules_of(face).meant or f"{self._table}.id", rules_of(face).left
 
     def _of(self, step: Step, alias: str) -> str:
         """The key of a row; what rows bring along has it ready."""
@@ -212,9 +212,21 @@ class Ladder:
                               WHEN :skip THEN m.who || ' has ' || {self._label("m.rank")} || ' already' END
             FROM m WHERE {scope} AND r.id = m.row_"""
 
+    @property
+    def leads_on(self) -> bool:
+        """Whether another record may stand for the one that is found."""
+        return self._meant != f"{self._table}.id"
+
+    def left_meanwhile(self, scope: str) -> str:
+        """Whether one of the records was merged away after it was found; one that is locked by now can't be any more."""
+        return f"""
+            SELECT EXISTS (SELECT FROM import_row r CROSS JOIN LATERAL (
+                SELECT * FROM {self._table} WHERE {self._table}.id = r.record_id OFFSET 0) {self._table}
+            WHERE {scope} AND {OPEN} AND {self._left})"""
+
     def leave_to_merged(self, scope: str, column: str) -> str | None:
         """A number of a record that was merged away names the one that stands for it, and isn't handed over to that."""
-        if self._meant == f"{self._table}.id":
+        if not self.leads_on:
             return None
         return f"""
             UPDATE import_row r SET data = r.data - '{column}'

@@ -43,6 +43,8 @@ class Rules:
     matched_with: str = "true"
     # SQL: the number of the record that a found one stands for; empty: its own.
     meant: str = ""
+    # SQL: that another one stands for it; goes with `meant`.
+    left: str = "false"
     # What Python would check of one record at a time is checked here for all rows at once, or by the database.
     checked: bool = False
 

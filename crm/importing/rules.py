@@ -46,6 +46,7 @@ class PartyRules(Rules):
     matched_with = ("(party.archived_at IS NULL OR EXISTS (SELECT FROM party s "
                     "WHERE s.id = survivor_of(party.id) AND s.archived_at IS NULL OFFSET 0))")  # fmt: skip
     meant = "survivor_of(party.id)"
+    left = "party.archived_at IS NOT NULL AND survivor_of(party.id) <> party.id"
     checked = True
     filled = ("kind",)
 
@@ -88,9 +89,7 @@ class PartyRules(Rules):
     def refuses_update(self) -> str | None:
         special = "('blocked', 'blacklisted', 'archived')"
         return (
-            "CASE WHEN party.archived_at IS NOT NULL AND survivor_of(party.id) <> party.id "
-            "THEN 'it was merged into another one just now: send the row again' "
-            f"WHEN v.status <> party.status AND (v.status IN {special} OR party.status IN {special}) "
+            f"CASE WHEN v.status <> party.status AND (v.status IN {special} OR party.status IN {special}) "
             "THEN 'it is ' || party.status || ', the file says ' || v.status "
             "|| ': change that on the record itself' END"
         )

@@ -24,6 +24,7 @@ from crm.models.imports import Duplicates, Import
 from crm.models.loyalty_accounts import LoyaltyAccount, Membership
 from crm.models.party_merges import Merge, MergeState
 from jobs.runner import run_here
+from tests.commands.test_parties import until_somebody_waits
 from tests.importing.conftest import asked, counts
 
 PARTIES, PEOPLE, TIMES, IMPORTS = 6, 4, 8, 3
@@ -157,3 +158,30 @@ def test_who_is_cut_off_in_the_middle_leaves_nothing(own_database, owner_sql, fi
     assert owner_sql("SELECT count(*) FROM merge")[0][0] == 0
     assert owner_sql("SELECT count(*) FROM party WHERE archived_at IS NOT NULL")[0][0] == 0
     assert owner_sql(SUMS) == before
+
+
+def test_what_a_file_says_of_one_that_is_merged_this_very_moment_lands_at_the_one_that_is_kept(
+    own_database, owner_sql, filled
+):
+    def imported() -> dict[str, int]:
+        with own_database.app.app_context(), acting_as(Acting(via="test")):
+            lines = [f"A{number},P{number},Industry {number}" for number in range(1, PARTIES + 1)]
+            record, job = asked("\n".join(["account_number,name,industry", *lines]), duplicates=Duplicates.UPDATE,
+                                match="account_number")  # fmt: skip
+            number = record.id
+            assert run_here(job.id).state is JobState.DONE
+            found = counts(db.session.get_one(Import, number, populate_existing=True))
+            db.session.remove()
+        return found
+
+    with own_database.app.app_context(), acting_as(Acting(via="test")), ThreadPoolExecutor(1) as pool:
+        merge_parties(PARTIES, [1, 2], by=None)
+        done = pool.submit(imported)
+        try:
+            until_somebody_waits(own_database)
+        finally:
+            db.session.commit()
+        assert done.result(120) == {"updated": PARTIES}
+        db.session.remove()
+    assert owner_sql("SELECT industry FROM party ORDER BY id") == [
+        (None,), (None,), *((f"Industry {number}",) for number in range(3, PARTIES + 1))]  # fmt: skip

@@ -180,3 +180,25 @@ def test_two_are_merged_while_a_file_about_both_is_read(bring, face, known, monk
     assert bob.archived_at is not None
     assert counts(record) == {"updated": 2}
     assert (ann.industry, bob.industry) == ("Two", None)
+
+
+def test_rows_that_mean_one_record_by_two_codes_come_one_after_the_other(bring, merged):
+    ann, anne, code = merged
+    rows = f"code,name,industry\n{code},Ann Smith,First\n{ann.code},Ann Smith,\n{code},Ann Smith,Last\n"
+    assert counts(bring(rows, duplicates=Duplicates.UPDATE, match="code")) == {"updated": 2, "unchanged": 1}
+    db.session.expire_all()
+    assert (ann.industry, anne.industry) == ("Last", None)
+
+
+def test_the_code_of_a_merged_one_can_be_named_for_a_row(bring, face, merged):
+    ann, anne, code = merged
+    record, table = draft(face, io.BytesIO(b"email,name,industry\nnobody@x.org,Ann Smith,Tin\n"), "f.csv", by=None,
+                          duplicates=Duplicates.UPDATE, match="email")  # fmt: skip
+    replan(record, face, table, {0: "email", 1: "name", 2: "industry"}, match="email")
+    record.plan = record.plan | {"rows": {"2": code}}
+    start(record, by=None)
+    db.session.commit()
+    for _ in run_import(record.id, {}):
+        db.session.commit()
+    db.session.expire_all()
+    assert (counts(record), ann.industry, anne.industry) == ({"updated": 1}, "Tin", None)

@@ -1,7 +1,9 @@
-"""Merges by real workers: a batch that is killed goes on and merges none twice, and all of it is undone together."""
+"""Merges by real workers: a batch that is killed goes on and merges none twice, all of it is undone together, and a file may
+be read meanwhile."""
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 from collections.abc import Callable
@@ -10,10 +12,16 @@ from typing import Any
 import pytest
 
 from crm.commands.batch import ask_for_all
+from crm.commands.party_merges import merge_parties
 from crm.core import figures
 from crm.core.entity import db, face_named
 from crm.core.jobs import Job, JobState
+from crm.core.transaction import run_in_transaction
+from crm.importing import loading
+from crm.importing.start import draft
+from crm.importing.start import start as start_import
 from crm.models.access import User
+from crm.models.imports import Duplicates, Import
 from jobs import commands
 from tests.jobs.conftest import Desk, kill_tree, until
 
@@ -106,4 +114,40 @@ def test_a_batch_killed_in_the_middle_goes_on_merges_none_twice_and_is_undone_to
     assert killed_on_the_way(desk, start, undo).result == {"done": PAIRS, "refused": 0}
     assert rows(STATE) == before
     assert rows("SELECT DISTINCT state FROM duplicate_candidate") == [("open",)]
+    assert list(figures.differences(db.session.connection())) == []
+
+
+@pytest.mark.soak
+@pytest.mark.slow
+def test_records_are_merged_while_a_worker_reads_a_file_about_them(
+    desk: Desk, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "CHUNK", 20)
+    by = desk.user().id
+    fill(PAIRS * 2)
+    codes = rows("SELECT id, code FROM party ORDER BY id")
+    lines = "\n".join(["code,name,industry", *(f"{code},Called {number},Steel {number}" for number, code in codes)])
+    record, _ = draft(
+        face_named("customer"), io.BytesIO(lines.encode()), "all.csv", by=by, duplicates=Duplicates.UPDATE, match="code"
+    )
+    job = start_import(record, by=by)
+    db.session.commit()
+    import_id, number = record.id, job.id
+    start("work", "1")
+    until(lambda: desk.job(number).total, 60)
+    for (kept, _), (merged, _) in zip(codes[::2], codes[1::2], strict=True):
+        run_in_transaction(lambda kept=kept, merged=merged: merge_parties(kept, [merged], by=None))
+    assert ended(desk, number).state is JobState.DONE
+    db.session.rollback()
+    found = db.session.get_one(Import, import_id, populate_existing=True)
+    assert (found.rows, found.rows_refused, found.rows_created or 0) == (PAIRS * 2, 0, 0)
+    kept_ones = rows("SELECT id, industry FROM party WHERE archived_at IS NULL ORDER BY id")
+    assert [number for number, _ in kept_ones] == [number for number, _ in codes[::2]]
+    after = {number: following for (number, _), (following, _) in zip(codes[::2], codes[1::2], strict=True)}
+    assert all(industry in (f"Steel {one}", f"Steel {after[one]}") for one, industry in kept_ones)
+    late = rows("SELECT a.record_id FROM audit_entry a JOIN merge m ON m.merged_party_id = a.record_id WHERE a.entity = 'party' "
+                "AND a.via = :via AND a.id > (SELECT max(id) FROM audit_entry WHERE entity = 'party' AND record_id = a.record_id "
+                "AND via = 'test')", via=f"import {import_id}")  # fmt: skip
+    assert late == [], "what is written after the merge lands at the one that is kept"
+    assert sum(row[2] for row in rows(STATE) if row[1]) == PAIRS * 2
     assert list(figures.differences(db.session.connection())) == []
