@@ -59,6 +59,11 @@ def _name(face: Face, name: str) -> Callable[[Any], str]:
     first = face.field(name)
     if name in ("id", face.about.title) or not fields_of(face)[name].shows:
         return lambda record: title_of(face, record)
+    if first.kind == "reference":
+        other = face_named(first.refers_to)
+        return lambda record: (
+            title_of(other, found) if (found := getattr(record, first.name)) else title_of(face, record)
+        )
     return lambda record: first.word(face.value(record, name)) or title_of(face, record)
 
 

@@ -80,7 +80,9 @@ def figures(desk: Filled, _stock: Stock, wanted: Callable[[str], bool]) -> Itera
             each, one = hand.each(), hand.signature()
             ours, memory = _ours(changed=change is not None)
             members = desk.plain.execute("SELECT count(*) FROM segment_membership WHERE left_at IS NULL").fetchone()
-            desk.plain.execute("VACUUM (ANALYZE) segment_membership, bench_each, bench_one, bench_signature, segment_bits")
+            desk.plain.execute(
+                "VACUUM (ANALYZE) segment_membership, bench_each, bench_one, bench_signature, segment_bits"
+            )
             yield Figure(f"segments: {MANY}, {label}", ours, "seconds", {"SQL for each": each, "one pass, signature": one},
                          {"members": members[0] if members else 0, "MiB": memory.peak})  # fmt: skip
             assert hand.members() == (members[0] if members else 0)

@@ -266,7 +266,7 @@ def test_the_list_is_found_again_as_it_was_left(tab: Tab, site: Site) -> None:
 
 
 PAGES = ("/admin/", "/admin/customers/", "/admin/customers/new/", "/admin/customers/details/?id={id}",
-         "/admin/customers/edit/?id={id}", "/admin/imports/new/", "/admin/jobs/", "/admin/audit/", "/password/",
+         "/admin/customers/edit/?id={id}", "/admin/imports/new/", "/admin/jobs/", "/admin/roles/", "/admin/audit/", "/password/",
          "/api/docs")  # fmt: skip
 
 
