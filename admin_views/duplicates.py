@@ -10,12 +10,12 @@ from flask_admin import expose
 
 from admin_views.base import EntityView
 from admin_views.cells import asking, cell, initials, moment, present, title_of, tone_of
-from admin_views.lists import counted, may, page_of
+from admin_views.lists import counted, may, page_of, row_menu
 from admin_views.party_merges import CompareRoutes
 from crm.commands.party_merges import MOST
 from crm.core.entity import Face, db, face_named
 from crm.models.parties import Party
-from crm.models.party_duplicates import CandidateState, DuplicateCandidate
+from crm.models.party_duplicates import UNDECIDED, CandidateState, DuplicateCandidate
 from crm.queries.duplicates import group_of
 from crm.queries.listing import count, fetch_page, read_query
 from crm.queries.scope import find, visible
@@ -38,6 +38,28 @@ class DuplicateView(CompareRoutes, EntityView):
             "icon": "columns-3",
         }
         return {"secondary": [one_by_one]}
+
+    @expose("/menu/")
+    def menu_view(self) -> Any:
+        record = self._record("read")
+        compare = [link | {"method": "get", "tone": ""} for link in self._compare_links(record)]
+        return render_template("desk/_row_menu.html", items=[*compare, *row_menu(self.face, record)])
+
+    def detail_extras(self, record: DuplicateCandidate) -> dict[str, Any]:
+        return {"links": self._compare_links(record)}
+
+    def _compare_links(self, candidate: DuplicateCandidate) -> list[dict[str, Any]]:
+        """The way to the two side by side, and before it that to the whole group."""
+        parties = [candidate.first_party, candidate.second_party]
+        if candidate.state not in UNDECIDED or None in map(_seen_as, parties):
+            return []
+        group = _group(candidate)
+        two = {
+            "label": "Compare only these two" if group[2:] else "Compare",
+            "url": self._compare_url([one.id for one in parties]),
+        }
+        all_ = {"label": f"Compare all {len(group)}", "url": self._compare_url([one.id for one in group])}
+        return [link | {"icon": "columns-3"} for link in ([all_, two] if group[2:] else [two])]
 
     @expose("/decide/")
     def decide_view(self) -> Any:

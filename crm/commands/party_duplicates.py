@@ -9,15 +9,13 @@ from crm.core.command import Refused, command
 from crm.core.entity import db
 from crm.models.access import User
 from crm.models.parties import Party
-from crm.models.party_duplicates import CandidateState, DuplicateCandidate
-
-_OPEN = (CandidateState.OPEN, CandidateState.LATER)
+from crm.models.party_duplicates import UNDECIDED, CandidateState, DuplicateCandidate
 
 
-@command(DuplicateCandidate, "Not the same", icon="split", applies=lambda one: one.state in _OPEN)
+@command(DuplicateCandidate, "Not the same", icon="split", applies=lambda one: one.state in UNDECIDED)
 def different(candidate: DuplicateCandidate, *, by: User) -> None:
     """They are two; they aren't proposed again."""
-    if candidate.state not in _OPEN:
+    if candidate.state not in UNDECIDED:
         raise Refused(f"it is decided: {candidate.state.label.lower()}")
     candidate.state, candidate.decided_at = CandidateState.DIFFERENT, dt.datetime.now(dt.UTC)
     candidate.decided_by_id = by.id

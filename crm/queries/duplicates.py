@@ -25,7 +25,7 @@ from crm.duplicates.keys import FAMILIES, MOST_STRONG, MOST_WEAK, RARE, STRONG, 
 from crm.duplicates.records import Records
 from crm.models.duplicate_search import DuplicateNote, DuplicateWeights
 from crm.models.parties import Party
-from crm.models.party_duplicates import CandidateState, DuplicateCandidate
+from crm.models.party_duplicates import UNDECIDED, DuplicateCandidate
 from crm.queries.scope import visible
 
 WORTH_ASKING = 0.2  # from this chance on somebody who enters a record is asked
@@ -156,7 +156,7 @@ def undecided() -> Iterator[tuple[str, str, int, str]]:
         select(one.code, other.code, DuplicateCandidate.score, func.coalesce(DuplicateCandidate.reasons, ""))
         .join(one, DuplicateCandidate.first_party_id == one.id)
         .join(other, DuplicateCandidate.second_party_id == other.id)
-        .where(DuplicateCandidate.state.in_((CandidateState.OPEN, CandidateState.LATER)))
+        .where(DuplicateCandidate.state.in_(UNDECIDED))
         .order_by(DuplicateCandidate.score.desc(), DuplicateCandidate.id)
     )
     for row in db.session.execute(statement.execution_options(yield_per=1_000)):

@@ -277,3 +277,17 @@ def test_the_set_form_refuses_what_is_out_of_reach(session: Any) -> None:
     )
     assert refused == dict.fromkeys([outside.id, 10**12], "there is no such record for you")
     assert (inside.block_state, outside.block_state) == (BlockState.BLOCKED, BlockState.NONE)
+
+
+def test_a_part_that_takes_long_is_followed_by_smaller_ones(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_customers(60)
+
+    def parts(seconds: float) -> list[int]:
+        monkeypatch.setattr(commands, "SECONDS", seconds)
+        user = desk.user()
+        job = ask_for_all(Customer, "reassign", [], {"owner": str(user.id)}, by=user)
+        return [step.done for step in commands.perform_many(job)]
+
+    monkeypatch.setattr(commands, "FIRST", 10)
+    assert parts(3_600) == [10, 50, 60]
+    assert parts(0) == [10, *range(11, 61)]

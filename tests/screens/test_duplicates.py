@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Any
 
@@ -86,6 +87,30 @@ def test_pairs_are_decided_one_after_the_other_the_likeliest_first(session, as_u
     session.expire_all()
     assert [first.state, second.state] == [CandidateState.DIFFERENT, CandidateState.LATER]
     assert "/admin/duplicates/decide/" in person.client.get("/admin/duplicates/").text
+
+
+def test_the_list_says_who_belongs_to_a_group_and_leads_to_all_of_it(session, as_user):
+    desk = as_user("admin").client
+    one, two, three, four = (make(CUSTOMER, **ANN | {"phone": f"+493099999{n}"}) for n in range(4))
+    first = make(CANDIDATE, first_party_id=one.id, second_party_id=two.id, score=97)
+    make(CANDIDATE, first_party_id=two.id, second_party_id=three.id, score=60)
+    make(CANDIDATE, first_party_id=one.id, second_party_id=three.id, score=60)
+    alone = make(CANDIDATE, first_party_id=one.id, second_party_id=four.id, score=50, state=CandidateState.DIFFERENT,
+                 decided_at=dt.datetime.now(dt.UTC))  # fmt: skip
+    session.commit()
+    assert desk.get("/admin/duplicates/").text.count(">and 1 more<") == 3
+    for at in (f"menu/?id={first.id}", f"details/?id={first.id}"):
+        shown = desk.get(f"/admin/duplicates/{at}").text
+        assert re.search(
+            rf'href="/admin/duplicates/compare/\?id={one.id}&amp;id={two.id}&amp;id={three.id}".{{0,200}}Compare all 3',
+            shown,
+            re.S,
+        )
+        assert "Compare only these two" in shown
+    assert "Compare" not in desk.get(f"/admin/duplicates/menu/?id={alone.id}").text
+    desk.post("/admin/duplicates/action/", data={"confirm": "1", "rowid": first.id, "action": "different"})
+    shown = desk.get("/admin/duplicates/").text
+    assert "and 1 more" not in shown, "who is not the one of two is no third"
 
 
 def test_of_a_pair_only_what_the_person_may_see_is_shown(session, as_user):
