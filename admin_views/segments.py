@@ -29,12 +29,14 @@ from crm.core.jobs import Job
 from crm.models.segment_choices import RefreshState, SegmentType
 from crm.models.segments import Segment, SegmentMembership, SegmentRefresh, SegmentVersion
 from crm.queries.listing import read_query
+from crm.queries.scope import find
 from crm.queries.segment_rules.dependence import used_by
 from crm.queries.segment_rules.from_filters import NoRule, records_of, rule_of_query
 from crm.queries.segment_rules.reading import read_rule
 from crm.queries.segment_rules.trying import count
 from crm.queries.segment_rules.words import in_words
 from crm.queries.segment_trends import told, weekly
+from crm.queries.segment_uses import uses
 
 SOON = 30  # days
 SHOWN = 12  # refreshes in the small line, and versions
@@ -53,7 +55,7 @@ class SegmentView(BuilderRoutes, MemberRoutes, EntityView):
         refreshes = self._refreshes(record)
         body = render_template("desk/_segment.html", **self._progress(record), rule=told(record.rule) if record.rule else None,
                                build_url=url_for(".rule_view", id=record.id) if may(self.face, "edit") else None,
-                               used=[{"title": one.name, "url": page_of("segment", one)} for one in used_by(record)],
+                               used=self._used(record),
                                dynamic=record.type is SegmentType.DYNAMIC)  # fmt: skip
         tabs = [Tab("overview", "Overview", html=Markup(body))]  # noqa: S704 - our own template
         if may(face_named("segment_membership"), "read"):
@@ -67,6 +69,13 @@ class SegmentView(BuilderRoutes, MemberRoutes, EntityView):
             "figures": self._figures(record, refreshes),
             "alerts": self._alerts(record, refreshes),
         }
+
+    def _used(self, record: Segment) -> list[dict[str, Any]]:
+        """Kind by kind who refers to it, as far as the person may see them."""
+        found = [(self.face, "Segments whose rules ask for it", used_by(record))]
+        found += [(face, face.label_plural, records) for face, records in uses(record, asking())]
+        return [{"label": label, "items": [{"title": title_of(face, one), "url": page_of(face.name, one)} for one in records]}
+                for face, label, records in found if records]  # fmt: skip
 
     def _refreshes(self, record: Segment) -> list[SegmentRefresh]:
         """The last ones, newest first."""
@@ -178,7 +187,17 @@ class SegmentView(BuilderRoutes, MemberRoutes, EntityView):
         job = under_way(record) if can_be(record) else None
         last = next(iter(self._refreshes(record)), None)
         return {"progress_url": url_for(".progress_view", id=record.id), "here": url_for(".details_view", id=record.id),
-                "job": _job(job) if job else None, "last": last}  # fmt: skip
+                "job": _job(job) if job else None, "last": last,
+                "cancel": self._cancel(job, record) if job else None}  # fmt: skip
+
+    def _cancel(self, job: Job, record: Segment) -> dict[str, Any] | None:
+        """What stops the refresh, for whoever may."""
+        jobs = face_named("job")
+        if job.cancel_asked or find(jobs, asking(), str(job.id), "cancel") is None:
+            return None
+        here = url_for(".details_view", id=record.id)
+        return {"url": url_for(endpoint(jobs, "action_view")), "hidden": self._hidden(
+            [("action", "cancel"), ("rowid", str(job.id)), ("confirm", "1"), ("next", here)])}  # fmt: skip
 
     # Tabs
 

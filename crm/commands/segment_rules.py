@@ -11,6 +11,9 @@ from crm.core.permissions import Actor
 from crm.models.segments import Segment
 from crm.queries.segment_rules.dependence import circle, is_segment, listed, used_by
 from crm.queries.segment_rules.reading import BadRule, read_rule, segments_in
+from crm.queries.segment_uses import uses
+
+SAID = 5
 
 
 def why_not(rule: Any, actor: Actor | None, *, name: str = "") -> str:
@@ -39,3 +42,5 @@ def check_rule(segment: Segment | None, values: Mapping[str, Any], by: Actor) ->
 def check_unused(segment: Segment) -> None:
     if users := used_by(segment):
         raise Refused(f"the rules of {listed(users)} ask for it")
+    if named := [f"{face.label.lower()} “{one.title}”" for face, records in uses(segment) for one in records]:
+        raise Refused(f"it is used by {', '.join(named[:SAID])}{' and others' if named[SAID:] else ''}")

@@ -6,9 +6,12 @@ import datetime as dt
 import re
 from typing import Any
 
+import pytest
 from sqlalchemy import delete, select
 
+from crm.commands import records
 from crm.commands.segment_refresh import ask_refresh
+from crm.core.command import Refused
 from crm.core.entity import face_named
 from crm.core.jobs import Job, JobState
 from crm.models.segment_choices import Pin, SegmentType
@@ -91,6 +94,22 @@ def test_a_refresh_is_watched_until_it_has_ended(session, as_user):
     ended = person.client.get(f"/admin/segments/progress/?id={segment.id}").text
     assert "4 entered, 1 left, 7 are in" in ended
     assert "hx-get" not in ended
+
+
+def test_whoever_asked_for_a_refresh_stops_it_on_the_page_of_the_segment(session, as_user):
+    segment = make(SEGMENT, type="dynamic", rule={"all": [RETAIL]})
+    person, other = as_user("marketer"), as_user("marketer")
+    job = ask_refresh([segment.id], by=person.user_id)
+    session.commit()
+    page = f"/admin/segments/details/?id={segment.id}"
+    assert "Cancel the refresh" not in other.client.get(page).text
+    form = re.search(r'<form class="segment-cancel".*?</form>', person.client.get(page).text, re.S)
+    assert form is not None
+    sent = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[0]))
+    assert person.client.post("/admin/jobs/action/", data=sent).location == page
+    session.expire_all()
+    assert session.get_one(Job, job.id).state is JobState.CANCELLED
+    assert "Cancel the refresh" not in person.client.get(page).text
 
 
 def test_what_a_list_is_filtered_by_becomes_a_segment_or_the_filter_that_cannot_is_named(session, as_user):
@@ -194,3 +213,39 @@ def test_segments_are_cloned_and_made_static_and_dynamic(session, as_user):
     }
     assert pins == {party.id: Pin.IN, kept_out.id: None}
     assert session.scalar(select(Job.id).where(Job.label == "Refresh of a segment")) is not None
+
+
+def test_whatever_names_a_segment_is_told_as_its_user_and_keeps_it(session, as_user):
+    desk, rep = as_user("admin").client, as_user("sales_rep").client
+    segment = make(SEGMENT, name="Gold")
+    ladder = make(face_named("ladder"), name="Metals")
+    make(face_named("ladder_step"), ladder_id=ladder.id, segment_id=segment.id, position=1)
+    rule = make(face_named("automation_rule"), name="Greet them")
+    for position in (1, 2):
+        make(face_named("automation_step"), rule_id=rule.id, segment_id=segment.id, position=position)
+    make(face_named("check_in_rule"), name="Call Gold", segment_id=segment.id)
+    make(face_named("loyalty_program"), name="Gold club", segment_id=segment.id)
+    make(SEGMENT, name="In gold", type="dynamic", rule={"in_segment": "Gold"})
+    session.commit()
+    page = desk.get(f"/admin/segments/details/?id={segment.id}").text
+    shown = page[page.index('id="segment-used"') :].split("</section>")[0]
+    assert re.findall(r"<dt>(.*?)</dt>", shown) == [
+        "Segments whose rules ask for it", *sorted(("Automation rules", "Check-in rules", "Ladders", "Loyalty programs"))]  # fmt: skip
+    assert re.findall(r'<a class="tag" href="[^"]+">(.*?)</a>', shown) == [
+        "In gold",
+        "Greet them",
+        "Call Gold",
+        "Metals",
+        "Gold club",
+    ]
+    told = rep.get(f"/admin/segments/details/?id={segment.id}").text
+    assert "Gold club" in told
+    assert "Greet them" not in told, "whoever may not see rules isn't told of them"
+    refused = desk.post("/admin/segments/delete/", data={"id": segment.id, "confirm": "1"}, follow_redirects=True)
+    assert "In gold" in refused.text
+    session.delete(session.scalars(select(Segment).where(Segment.name == "In gold")).one())
+    session.commit()
+    with pytest.raises(
+        Refused, match="it is used by automation rule “Greet them”, check-in rule “Call Gold”, ladder “Metals”"
+    ):
+        records.delete(SEGMENT, segment)
