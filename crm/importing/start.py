@@ -211,20 +211,20 @@ def check_key(record: Import) -> str:
     return f"check import {record.id}"
 
 
-def lock(record: Import) -> Import:
-    """The import as it stands now; nobody else changes it before this transaction ends.
+def locked(import_id: int) -> Import:
+    """The import as it stands now, with its jobs; nobody else starts or undoes it before this transaction ends."""
+    this = select(Import).where(Import.id == import_id)
+    db.session.execute(this.with_only_columns(Import.id).with_for_update())
+    # A second statement: the one that waited sees the jobs as they were before it waited.
+    return db.session.scalars(this.execution_options(populate_existing=True)).one()
 
-    Raises Refused when it has been started already.
-    """
-    locked = db.session.scalars(
-        select(Import)
-        .where(Import.id == record.id)
-        .with_for_update(of=Import)
-        .execution_options(populate_existing=True)
-    ).one()
-    if locked.job_id is not None:
+
+def lock(record: Import) -> Import:
+    """The same of a draft. Raises Refused when it has been started already."""
+    draft = locked(record.id)
+    if draft.job_id is not None:
         raise Refused("it has been started already")
-    return locked
+    return draft
 
 
 def ensure_checked(record: Import, digest: str | None) -> None:
@@ -246,19 +246,19 @@ def start(record: Import, *, by: int | None, again: bool = False) -> Job:
 
     Raises Refused when it has been started already, AlreadyImported.
     """
-    locked = lock(record)
-    _one_start_of(locked)
-    question = None if again else asked_already(locked)
+    record = lock(record)
+    _one_start_of(record)
+    question = None if again else asked_already(record)
     if question is not None:
         raise question
     job = ask(
         LOAD,
-        label=f"Import {locked.file_name}"[:255],
-        args={"import": locked.id},
+        label=f"Import {record.file_name}"[:255],
+        args={"import": record.id},
         by=by,
-        unique_key=f"import {locked.id}",
+        unique_key=f"import {record.id}",
     )
-    locked.job_id = job.id
+    record.job_id = job.id
     db.session.flush()
     return job
 
@@ -269,8 +269,8 @@ def may_be_loaded_again(job: Job) -> None:
 
     Raises Refused.
     """
-    record = db.session.get(Import, job.args["import"])
-    if record is None or not record.stored_name or not (uploads() / record.stored_name).exists():
+    record = locked(job.args["import"])
+    if not record.stored_name or not (uploads() / record.stored_name).exists():
         raise Refused("the file was deleted since: send it again")
     if record.undone_at is not None or record.undo_job is not None:
         raise Refused("it was undone: send the file again")

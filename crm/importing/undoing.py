@@ -23,6 +23,7 @@ from crm.core.permissions import Actor, allowed
 from crm.core.statistics import refresh_statistics
 from crm.importing.plan import Plan
 from crm.importing.rights import Rights
+from crm.importing.start import locked
 from crm.importing.targets import brought_face, embedded_entity
 from crm.importing.undo_statements import Undoing, children_first, entity_of
 from crm.models.access import User
@@ -83,12 +84,12 @@ def why_not(record: Import) -> str:
 
 def ask_undo(record: Import, *, by: int | None, insisted: Insisted = Insisted()) -> Job:
     """Undo an import in the background. Raises Refused with the reason why that can't be."""
-    locked = _locked(record.id)
-    if reason := why_not(locked):
+    record = locked(record.id)
+    if reason := why_not(record):
         raise Refused(reason)
-    job = ask(UNDO, label=f"Undo import {locked.file_name}"[:255], args={"import": locked.id, **insisted.as_data()}, by=by,
-              unique_key=f"undo import {locked.id}")  # fmt: skip
-    locked.undo_job_id = job.id
+    job = ask(UNDO, label=f"Undo import {record.file_name}"[:255], args={"import": record.id, **insisted.as_data()}, by=by,
+              unique_key=f"undo import {record.id}")  # fmt: skip
+    record.undo_job_id = job.id
     db.session.flush()
     return job
 
@@ -96,14 +97,9 @@ def ask_undo(record: Import, *, by: int | None, insisted: Insisted = Insisted())
 @before_retry(UNDO)
 def may_be_undone_again(job: Job) -> None:
     """Only the last one goes on. Raises Refused."""
-    record = _locked(job.args["import"])
+    record = locked(job.args["import"])
     if record.undo_job_id != job.id or record.undone_at is not None:
         raise Refused("it has been undone otherwise since")
-
-
-def _locked(import_id: int) -> Import:
-    statement = select(Import).where(Import.id == import_id).with_for_update(of=Import)
-    return db.session.scalars(statement.execution_options(populate_existing=True)).one()
 
 
 class _Way:

@@ -11,7 +11,7 @@ from crm.core.audit import Acting, acting_as
 from crm.core.command import Refused
 from crm.core.entity import db, face_named
 from crm.core.figures import differences
-from crm.core.jobs import JobState
+from crm.core.jobs import JobState, retry
 from crm.importing import undoing
 from crm.importing.start import imported_before, may_be_loaded_again
 from crm.importing.undoing import Insisted, ask_undo, look_at_undo, run_undo
@@ -215,11 +215,19 @@ def test_only_an_import_at_its_end_is_undone_and_once(bring):
         may_be_loaded_again(record.job)
     job.state = JobState.CANCELLED
     again = ask_undo(record, by=None)
+    with pytest.raises(Refused, match="under way"):
+        retry.run(job, by=None)
+    again.state = JobState.FAILED
     with pytest.raises(Refused, match="otherwise"):
-        undoing.may_be_undone_again(job)
+        retry.run(job, by=None)
+    retry.run(again, by=None)
+    assert again.state is JobState.WAITING
     assert go_on(again) == {"restored": 0, "archived": 3, "deleted": 0, "kept": 0}
     with pytest.raises(Refused, match="already"):
         ask_undo(record, by=None)
+    again.state = JobState.CANCELLED  # as its last part was being done
+    with pytest.raises(Refused, match="otherwise"):
+        retry.run(again, by=None)
 
 
 def test_a_person_undoes_what_that_person_still_reaches(bring, as_user):
