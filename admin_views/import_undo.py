@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import abort, flash, make_response, redirect, render_template, request, url_for
 from flask_admin import expose
 
 from admin_views import import_pages as pages
-from admin_views.cells import asking, fields_of, title_of
+from admin_views.cells import asking, fields_of, moment, title_of
 from admin_views.details import worded
 from admin_views.lists import may, page_of
 from crm.core.command import Refused
 from crm.core.entity import Face, all_faces
 from crm.core.fields import MASK
-from crm.core.jobs import JobState
+from crm.core.jobs import Job, JobState, bell
 from crm.importing import access
-from crm.importing.undoing import LOOKED_AT, Insisted, Left, ask_undo, is_archived, kept_by, look_at_undo, why_not
+from crm.importing import undo_looking as looking
+from crm.importing.undoing import Insisted, Left, ask_undo, is_archived, why_not
 from crm.models.imports import Import, Kept
 from crm.queries.history import column_name
 from crm.queries.scope import find
@@ -39,10 +40,14 @@ class UndoRoutes:
         if why_not(record):
             return self._undo_page(record, face)
         try:
-            found = look_at_undo(record, asking())
+            found = self._look(record)
         except Refused as refusal:
             flash(f"Not undone: {refusal}.", "bad")
             return redirect(url_for(".progress_view", id=record.id), 303)
+        if found is None:
+            page = {"title": "What undoing would do", "breadcrumbs": self._crumbs(record.file_name)}
+            job = looking.ask_look(record, by=asking().id)
+            return render_template("desk/import_progress.html", page=page, step=0, **look_context(record, face, job))
         return render_template(
             "desk/import_undo.html",
             page={"title": "Undo this import", "breadcrumbs": self._crumbs(record.file_name)},
@@ -52,10 +57,22 @@ class UndoRoutes:
                     *({"label": reason.label, "value": f"{number:,}", "hint": "stay as they are", "tone": ""}
                       for reason, number in found.reasons.items())],
             left=shown_left(found.left), more=found.reasons.total() - len(found.left),
-            first=None if found.complete else f"{LOOKED_AT:,}",
+            first=None if found.complete else f"{looking.LOOKED_AT:,}", at=moment(found.at),
             can_choose=not found.complete or bool(found.reasons[Kept.CHANGED] + found.reasons[Kept.USED]),
             action=url_for(".undo_view", id=record.id), back_url=url_for(".progress_view", id=record.id),
         )  # fmt: skip
+
+    def _look(self, record: Import) -> looking.Findings | None:
+        """What an undo would do; None while a job has to find it out. Raises Refused."""
+        if (record.rows_created or 0) + (record.rows_updated or 0) <= looking.AT_ONCE or not bell.state().get(
+            "workers"
+        ):
+            return looking.look_at_undo(record, asking())
+        found = looking.looked(record, asking().id)
+        failed = None if found is not None else looking.failed_look(record)
+        if failed is not None and looking.open_look(record) is None:
+            raise Refused((failed.error or "it could not be found out what would become of it").rstrip("."))
+        return found
 
     def _undo(self, record: Import) -> Any:
         chosen = tuple(request.form.getlist("chosen")[:MOST_CHOSEN])
@@ -76,8 +93,15 @@ class UndoRoutes:
 
     @expose("/undo-status/")
     def undo_status_view(self) -> Any:
-        """The part of the page of an undo that renews itself."""
+        """The part of the page of an undo, or of the look before it, that renews itself."""
         record, face = self._undoable()
+        if request.args.get("look"):
+            job = looking.open_look(record)
+            if job is not None:
+                return render_template("desk/_import_status.html", **look_context(record, face, job))
+            answer = make_response("")
+            answer.headers["HX-Redirect"] = url_for(".undo_view", id=record.id)
+            return answer
         if record.undo_job is None:
             abort(404)
         return render_template("desk/_import_status.html", **undo_context(record, face))
@@ -89,6 +113,16 @@ class UndoRoutes:
         return record, face
 
 
+def look_context(record: Import, face: Face, job: Job) -> dict[str, Any]:
+    """The page while a job finds out what an undo would do."""
+    shown = pages.job_shown(job) | {
+        "unit": "records", "percent": round(100 * job.done / job.total) if job.total else None, "counts": [],
+        "note": "Nothing is written yet.", "cancel_url": pages.buttons(record, face, job)["cancel_url"],
+    }  # fmt: skip
+    return {"file": pages.file_of(record, record.rows), "job": shown,
+            "status_url": url_for("imports.undo_status_view", id=record.id, look=1)}  # fmt: skip
+
+
 def undo_context(record: Import, face: Face) -> dict[str, Any]:
     """The page of an undo that runs or has ended, with what it left."""
     job = record.undo_job
@@ -98,7 +132,7 @@ def undo_context(record: Import, face: Face) -> dict[str, Any]:
              "deleted": ("Deleted", "warning", "nothing else referred to them"), "kept": ("Left", "", "stay as they are")}  # fmt: skip
     counts = [{"label": label, "value": f"{result[name]:,}", "hint": hint, "tone": tone}
               for name, (label, tone, hint) in cards.items() if result.get(name)]  # fmt: skip
-    left = [] if job.is_open else kept_by(record)
+    left = [] if job.is_open else looking.kept_by(record)
     again = job.state in (JobState.FAILED, JobState.CANCELLED) and not why_not(record)
     shown = pages.job_shown(job) | {
         "unit": "records",

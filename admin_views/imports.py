@@ -29,6 +29,7 @@ from crm.importing.reading import Table
 from crm.importing.report import refused_file
 from crm.importing.storage import uploads
 from crm.importing.targets import landings
+from crm.importing.undo_looking import open_look
 from crm.importing.unfit import read_words
 from crm.models.imports import Import
 
@@ -222,12 +223,11 @@ class ImportView(UploadRoutes, UndoRoutes, EntityView):
         except (FileRefused, PlanRefused, Refused) as refusal:
             flash(f"{record.file_name}: {refusal}.", "bad")
             return redirect(url_for(".map_view", id=record.id), 303)
-        job = start.open_check(record)
-        failed = start.failed_check(record) if job is None else None
+        failed = start.failed_check(record) if start.open_check(record) is None else None
         if failed is not None:
             flash(f"{record.file_name}: {failed.error}", "bad")
             return redirect(url_for(".map_view", id=record.id), 303)
-        job = job or start.ask_check(record, by=asking().id)
+        job = start.ask_check(record, by=asking().id)
         return self._progress_page(record, "Checking the rows", pages.check_context(record, job))
 
     def _run(self, record: Import) -> Any:
@@ -287,7 +287,7 @@ class ImportView(UploadRoutes, UndoRoutes, EntityView):
         """Do a command to the job that is under way: of the undo, of the import, or of the check."""
         record, face = self._found()
         undoing = record.undo_job is not None and record.undo_job.is_open
-        job = record.undo_job if undoing else record.job or start.open_check(record)
+        job = record.undo_job if undoing else open_look(record) or record.job or start.open_check(record)
         if not access.may_cancel(record, face, asking(), job):
             abort(_refusal(record))
         if job is not None and job.is_open:

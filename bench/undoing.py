@@ -14,7 +14,8 @@ from crm.core.audit import Acting, acting_as
 from crm.core.entity import db, face_named
 from crm.core.transaction import run_in_transaction
 from crm.importing.start import draft, replan, start
-from crm.importing.undoing import ask_undo, look_at_undo
+from crm.importing.undo_looking import look_at_undo
+from crm.importing.undoing import ask_undo
 from crm.models.imports import Duplicates, Import
 from jobs.runner import run_here
 

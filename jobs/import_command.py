@@ -19,7 +19,8 @@ from crm.importing.files import FileRefused, ReadOptions
 from crm.importing.loading import OUTCOMES
 from crm.importing.plan import Plan, PlanRefused
 from crm.importing.start import AlreadyImported, import_file
-from crm.importing.undoing import Insisted, Left, ask_undo, is_archived, kept_by, look_at_undo, why_not
+from crm.importing.undo_looking import kept_by, look_at_undo
+from crm.importing.undoing import Insisted, Left, ask_undo, is_archived, why_not
 from crm.models.imports import Duplicates, Import
 from jobs.runner import see_to_end
 

@@ -1,4 +1,5 @@
-"""Imports in the background: load a file, only check what loading it would do, undo what it did."""
+"""Imports in the background: load a file, only check what loading it would do, undo what it did, or only look what
+that would do."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from crm.core.entity import db
 from crm.core.jobs import Job, Step
 from crm.importing.files import FileRefused
 from crm.importing.running import run_import, try_out
+from crm.importing.undo_looking import run_look
 from crm.importing.undoing import run_undo
 from crm.models.imports import Import
 
@@ -24,6 +26,11 @@ def load(job: Job) -> Iterator[Step]:
 def undo(job: Job) -> Iterator[Step]:
     """Bring back what was before an import; `result` counts the records, and what was left."""
     yield from run_undo(job)
+
+
+def look_at_undo(job: Job) -> Iterator[Step]:
+    """Find out what an undo would do; `result` counts the records."""
+    yield from run_look(job)
 
 
 def check(job: Job) -> Iterator[Step]:

@@ -181,8 +181,9 @@ def check_now(record: Import, *, annotated: bool = False) -> dict[str, Any]:
 
 
 def ask_check(record: Import, *, by: int | None) -> Job:
-    """Check the rows in the background; the findings will stand in `record.checked`."""
-    return ask(
+    """Check the rows in the background, unless that is under way; the findings will stand in `record.checked`."""
+    locked(record.id)
+    return open_check(record) or ask(
         CHECK,
         label=f"Check {record.file_name}"[:255],
         args={"import": record.id},

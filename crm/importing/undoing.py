@@ -19,7 +19,7 @@ from crm.core.audit import Acting, acting_as, hand_over
 from crm.core.command import Refused
 from crm.core.entity import Face, db, entities, face_named
 from crm.core.jobs import Job, Step, ask, before_retry
-from crm.core.permissions import Actor, allowed
+from crm.core.permissions import allowed
 from crm.core.statistics import refresh_statistics
 from crm.importing.plan import Plan
 from crm.importing.rights import Rights
@@ -31,10 +31,8 @@ from crm.models.imports import Import, ImportKept, Kept
 
 UNDO = "jobs.imports.undo"
 CHUNK = 5_000
-LOOKED_AT = 100_000  # records: of more, a person is told what would become of the first ones
-SHOWN = 100
 _LAST = 2**63 - 1
-_UPDATE, _CREATE = "update", "create"
+UPDATE, CREATE = "update", "create"
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def ask_undo(record: Import, *, by: int | None, insisted: Insisted = Insisted())
         raise Refused(reason)
     job = ask(UNDO, label=f"Undo import {record.file_name}"[:255], args={"import": record.id, **insisted.as_data()}, by=by,
               unique_key=f"undo import {record.id}")  # fmt: skip
-    record.undo_job_id = job.id
+    record.undo_job_id, record.undo_looked = job.id, None
     db.session.flush()
     return job
 
@@ -102,7 +100,7 @@ def may_be_undone_again(job: Job) -> None:
         raise Refused("it has been undone otherwise since")
 
 
-class _Way:
+class Way:
     """The way back of one import, on the session's connection."""
 
     def __init__(self, record: Import, rights: Rights, insisted: Insisted) -> None:
@@ -129,9 +127,9 @@ class _Way:
     @property
     def parts(self) -> list[tuple[str, str]]:
         """(action, table) in the order in which they are undone: changes first, then what was made, children first."""
-        changed = sorted(table for action, table in self._touched_tables if action == _UPDATE)
-        made = children_first([table for action, table in self._touched_tables if action == _CREATE])
-        return [*((_UPDATE, table) for table in changed), *((_CREATE, table) for table in made)]
+        changed = sorted(table for action, table in self._touched_tables if action == UPDATE)
+        made = children_first([table for action, table in self._touched_tables if action == CREATE])
+        return [*((UPDATE, table) for table in changed), *((CREATE, table) for table in made)]
 
     def count(self) -> int:
         """How many records the import changed or made; what it changed again counts once more."""
@@ -144,7 +142,7 @@ class _Way:
 
     def chunks(self, action: str, table: str, after: int | None = None) -> Iterator[list[int]]:
         """The numbers of the records, chunk by chunk."""
-        after = (0 if action == _UPDATE else _LAST) if after is None else after
+        after = (0 if action == UPDATE else _LAST) if after is None else after
         statement = self.made[table].next(action)
         while ids := list(self._run(statement, after=after, chunk=CHUNK).scalars()):
             yield ids
@@ -153,7 +151,7 @@ class _Way:
     def look(self, action: str, table: str, ids: Sequence[int]) -> tuple[set[int], list[Left]]:
         """The records of a chunk that would go or go back to what they were, and what would stay as it is."""
         sql = self.made[table]
-        if action == _CREATE:
+        if action == CREATE:
             fates = self._run(sql.fates(), ids=list(ids)).all()
             left = [Left(table, number, "", Kept(fate)) for number, fate in fates if fate != "go"]
             return {number for number, fate in fates if fate == "go"}, left
@@ -172,7 +170,7 @@ class _Way:
         """Undo a chunk; answers how many records were restored, archived and deleted."""
         sql = self.made[table]
         self._run(sql.lock(), ids=list(ids))
-        if action == _UPDATE:
+        if action == UPDATE:
             return self._by_halves(table, ids, lambda some: self._restore(sql, some))
         fates = dict(self._run(sql.fates(), ids=list(ids)).all())
         self._note(table, {number: fate for number, fate in fates.items() if fate != "go"})
@@ -306,61 +304,13 @@ def run_undo(job: Job) -> Iterator[Step]:
     yield Step(total, total, {"ended": True}, "", {**result, "kept": left, "import": import_id})
 
 
-def _begin(import_id: int, user_id: int | None, insisted: Insisted) -> _Way:
+def _begin(import_id: int, user_id: int | None, insisted: Insisted) -> Way:
     """What a transaction of an undo begins with: the rights as they are now, and its name in the audit."""
     record = db.session.get_one(Import, import_id)
     rights = rights_to_undo(record, user_id)
     with acting_as(Acting(user_id, via=f"undo of import {import_id}", request_id=f"undo-{import_id}")):
         hand_over(db.session.connection())
-    return _Way(record, rights, insisted)
-
-
-@dataclass
-class Findings:
-    """What an undo would do: how many records of which kind, and what is left; of the first records when they are many."""
-
-    restored: Counter[str]
-    put_away: Counter[str]
-    reasons: Counter[Kept]
-    left: list[Left]
-    complete: bool
-
-
-def look_at_undo(record: Import, actor: Actor | None) -> Findings:
-    """Find out what an undo would do, and write nothing. Raises Refused."""
-    way = _Way(record, rights_to_undo(record, None if actor is None else actor.id), Insisted())
-    found = Findings(Counter(), Counter(), Counter(), [], complete=True)
-    looked = 0
-    for action, table in way.parts:
-        for ids in way.chunks(action, table):
-            if looked >= LOOKED_AT:
-                found.complete = False
-                return found
-            looked += len(ids)
-            back, left = way.look(action, table, ids)
-            (found.restored if action == _UPDATE else found.put_away)[table] += len(back)
-            found.reasons.update(one.reason for one in left)
-            found.left += left[: SHOWN - len(found.left)]
-    return found
-
-
-def kept_by(record: Import, limit: int = SHOWN) -> list[Left]:
-    """What the undo of an import left, with the values as they are now; the first so many."""
-    rows = list(
-        db.session.scalars(
-            select(ImportKept).where(ImportKept.import_id == record.id).order_by(ImportKept.id).limit(limit)
-        )
-    )
-    way, values = _Way(record, Rights(), Insisted()), {}
-    for table in {row.entity for row in rows if row.field and row.entity in way.made}:
-        for one in way.values(table, sorted({row.record_id for row in rows if row.entity == table})):
-            values[table, one.record_id, one.field] = one
-    left = []
-    for row in rows:
-        told = values.get((row.entity, row.record_id, row.field))
-        before, wrote, now = (told.before, told.after, told.now) if told is not None else (None, None, None)
-        left.append(Left(row.entity, row.record_id, row.field, row.reason, before, wrote, now))
-    return left
+    return Way(record, rights, insisted)
 
 
 def is_archived(table: str) -> bool:

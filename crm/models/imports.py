@@ -118,6 +118,8 @@ class Import(Entity):
     sha256: Mapped[str] = mapped_column(Text)
     plan: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     checked: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    # What an undo would do, as it was found out last, by whom and when; no values of records.
+    undo_looked: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
     derived = {"state": Field(kind="choice", choices=ImportState)}
 

@@ -14,7 +14,8 @@ from crm.core.figures import differences
 from crm.core.jobs import JobState, retry
 from crm.importing import undoing
 from crm.importing.start import imported_before, may_be_loaded_again
-from crm.importing.undoing import Insisted, ask_undo, look_at_undo, run_undo
+from crm.importing.undo_looking import look_at_undo
+from crm.importing.undoing import Insisted, ask_undo, run_undo
 from crm.models.access import AuditEntry
 from crm.models.imports import Duplicates, Import, ImportKept, ImportState, Kept
 from crm.models.parties import Address, Contact, Party

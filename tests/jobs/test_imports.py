@@ -13,6 +13,7 @@ from crm.core.entity import db, face_named
 from crm.core.jobs import Bell, Job, JobState, cancel, pause, resume, retry, unattended
 from crm.importing.start import ask_check, draft
 from crm.importing.start import start as start_import
+from crm.importing.undo_looking import ask_look, looked
 from crm.importing.undoing import ask_undo
 from crm.models.imports import Duplicates, Import
 from tests.jobs.conftest import Desk, kill_tree, until
@@ -168,3 +169,22 @@ def test_a_check_by_a_worker_writes_nothing_but_its_findings(desk: Desk, start: 
     }
     assert db.session.execute(db.text("SELECT count(*) FROM party")).scalar_one() == 0
     assert db.session.execute(db.text("SELECT count(*) FROM import_row")).scalar_one() == 0
+
+
+def test_a_look_at_an_undo_by_a_worker_keeps_its_findings_and_changes_nothing_else(desk: Desk, start: Start) -> None:
+    start("work", "1")
+    user = desk.user().id
+    record, _ = draft(face_named("customer"), io.BytesIO(b"name,email\nAnn,a@x.org\nBob,b@x.org\n"), "few.csv", by=user)
+    load = start_import(record, by=user)
+    db.session.commit()
+    assert ended(desk, load.id).state is JobState.DONE
+    look = ask_look(record, by=user)
+    db.session.commit()
+    job = ended(desk, look.id)
+    assert (job.state, job.done, job.total) == (JobState.DONE, 2, 2)
+    assert job.result == {"restored": 0, "put_away": 2, "kept": 0, "import": record.id}
+    db.session.rollback()
+    found = looked(db.session.get_one(Import, record.id, populate_existing=True), user)
+    assert found is not None
+    assert (found.put_away, found.left, found.complete) == ({"party": 2}, [], True)
+    assert parties() == 2

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from crm.core.entity import db
-from crm.core.jobs import JobState
-from crm.importing import undoing
+from crm.core.jobs import Job, JobState, bell
+from crm.importing import undo_looking, undoing
 from crm.importing.undoing import run_undo
 from crm.models.imports import Import
 from crm.models.parties import Party
@@ -93,8 +93,72 @@ def test_where_not_all_were_looked_at_one_may_insist_on_what_was_not_seen(app, a
     address = f"/admin/imports/undo/?id={number}"
     assert "Put everything back all the same" not in person.client.get(address).text
     monkeypatch.setattr(undoing, "CHUNK", 1)
-    monkeypatch.setattr(undoing, "LOOKED_AT", 1)
+    monkeypatch.setattr(undo_looking, "LOOKED_AT", 1)
     assert "Put everything back all the same" in person.client.get(address).text
+
+
+def test_of_a_large_import_a_job_looks_what_its_undo_would_do(app, as_user, monkeypatch):
+    monkeypatch.setattr(undo_looking, "AT_ONCE", 0)
+    monkeypatch.setattr(bell, "state", lambda: {"workers": 1})
+    person = as_user("manager")
+    bring(app, person, FIRST)
+    number = bring(app, person, SECOND, duplicates="update")
+    with app.app_context():
+        ann = db.session.query(Party).filter_by(email="ann@x.org").one()
+        ann.industry = "Gold"
+        db.session.commit()
+    address, status = f"/admin/imports/undo/?id={number}", f"/admin/imports/undo-status/?id={number}&look=1"
+    for _ in range(2):  # a second window watches the same
+        page = person.client.get(address).text
+        assert "Nothing is written yet" in page
+        assert f'hx-get="{status.replace("&", "&amp;")}"' in page
+    assert 'id="job-cancel"' in person.client.get(status).text
+    look(app, number)
+    assert person.client.get(status).headers["HX-Redirect"] == address
+    page = person.client.get(address).text
+    for words in (
+        "Industry: was Steel, the import wrote Glass, now Gold",
+        "go into the archive",
+        "Put everything back all",
+    ):
+        assert words in page
+    with app.app_context():
+        record = db.session.get_one(Import, number)
+        assert "Steel" not in str(record.undo_looked), "values stand in the audit alone"
+    # What another person may reach is another thing, and what was found is old after a while.
+    assert "job-status" in as_user("admin").client.get(address).text
+    person.client.post(f"/admin/imports/cancel/?id={number}")
+    with app.app_context():
+        record = db.session.get_one(Import, number)
+        record.undo_looked = record.undo_looked | {"at": "2020-01-01T00:00:00+00:00"}
+        db.session.commit()
+    assert "job-status" in person.client.get(address).text
+    assert person.client.post(f"/admin/imports/cancel/?id={number}").location == f"/admin/imports/progress/?id={number}"
+    person.client.get(address)
+    with app.app_context():
+        job = db.session.query(Job).filter_by(task=undo_looking.LOOK, state=JobState.WAITING).one()
+        job.state, job.error, job.finished_at = JobState.FAILED, "it broke", dt.datetime.now(dt.UTC)
+        db.session.commit()
+    assert person.client.get(address, follow_redirects=True).text.count("Not undone: it broke.") == 1
+    person.client.post(address)
+    finish(app, number)
+    with app.app_context():
+        assert db.session.get_one(Import, number).undo_looked is None
+    assert "The import was undone" in person.client.get(address).text
+
+
+def look(app, number: int) -> None:
+    with app.app_context():
+        job = db.session.query(Job).filter_by(task=undo_looking.LOOK, state=JobState.WAITING).one()
+        assert job.args == {"import": number}
+        steps = []
+        for step in undo_looking.run_look(job):
+            steps.append((step.done, step.total))
+            db.session.commit()
+        assert steps == [(2, 3), (3, 3), (3, 3)]
+        assert step.result == {"restored": 2, "put_away": 1, "kept": 1, "import": number}
+        job.state = JobState.DONE
+        db.session.commit()
 
 
 def test_only_who_may_import_undoes_and_only_what_is_at_its_end(app, as_user):

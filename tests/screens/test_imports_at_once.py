@@ -16,8 +16,9 @@ from sqlalchemy import make_url
 from crm.core.audit import Acting, acting_as
 from crm.core.command import Command, Refused, perform
 from crm.core.entity import db, face_named
-from crm.core.jobs import JobState, retry
+from crm.core.jobs import JobState, bell, retry
 from crm.core.transaction import run_in_transaction
+from crm.importing import start, undo_looking
 from crm.importing.start import AGAIN, AlreadyImported, import_file
 from crm.importing.undoing import ask_undo
 from crm.models.imports import Import
@@ -147,6 +148,23 @@ def test_two_command_lines_with_one_file_start_one_import(own_database, at_once,
     assert sorted(isinstance(answer, int) for answer in answers) == [False, True]
     assert any("is being imported already" in str(answer) for answer in answers)
     assert _imports(own_database) == 1
+
+
+def test_two_windows_before_one_check_or_one_look_watch_the_same(own_database, at_once, inside, monkeypatch):
+    monkeypatch.setattr(bell, "state", lambda: {"workers": 1})
+    monkeypatch.setattr(start, "CHECKED_AT_ONCE", 0)
+    monkeypatch.setattr(undo_looking, "AT_ONCE", -1)
+    person = sign_in(own_database.app)
+    number = mapped(person, FILE)
+    ended, _ = _ended(inside, JobState.DONE)
+    for address, task in (
+        (f"/admin/imports/preview/?id={number}", start.CHECK),
+        (f"/admin/imports/undo/?id={ended}", undo_looking.LOOK),
+    ):
+        answers = at_once(*2 * [lambda address=address: person.client.get(address)])
+        assert {answer.status_code for answer in answers} == {200}
+        assert all("Nothing is written yet" in answer.text for answer in answers)
+        assert _imports(own_database, task) == 1
 
 
 def _ended(inside: Any, state: JobState) -> tuple[int, int]:
