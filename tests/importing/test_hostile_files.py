@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import os
+import resource
 import struct
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,6 +169,49 @@ def test_a_file_that_cannot_be_read_is_refused_in_a_sentence_and_little_memory(k
         assert tracemalloc.get_traced_memory()[1] < 128 * MIB
     finally:
         tracemalloc.stop()
+
+
+def _gzip_bomb() -> bytes:
+    return gzip.compress(b"a,b\n" * (64 * MIB), 1)
+
+
+def _wide_sheet() -> bytes:
+    """Small when packed; unpacked, every row is seven hundred cells wide."""
+    return workbook("".join(f'<row r="{n}"><c r="A{n}"><v>{n}</v></c><c r="ZZ{n}"><v>1</v></c></row>' for n in range(1, 90_000)))  # fmt: skip
+
+
+def _rows_of_eight_megabytes() -> bytes:
+    return b"name,a,b,c,d,e,f,g\n" + (b"Ann," + b",".join([b"x" * (MIB - 8)] * 7) + b"\n") * 8
+
+
+HEAVY = {kind: made for kind, (made, _) in REFUSED.items()} | {
+    "a gzip bomb": _gzip_bomb, "a wide sheet": _wide_sheet, "rows of eight megabytes": _rows_of_eight_megabytes,
+    "a workbook bomb": lambda: workbook("", extra={"xl/media/big.bin": b"\0" * (64 * MIB)}),
+    "a quote that is never closed, in a large file": lambda: b'name,email\n"Ann,a@x.org\n' + b"Bob,b@x.org\n" * (4 * MIB),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HEAVY)
+def test_no_file_takes_a_worker_or_the_process_it_starts_above_half_a_gigabyte(kind: str, tmp_path: Path) -> None:
+    """With the limits as they are, in a process like a worker's: the whole app is in it."""
+    path = tmp_path / "file"
+    path.write_bytes(HEAVY[kind]())
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with suppress(FileRefused):
+                _read(path)
+            most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+            os.write(writing, str(most // 1024).encode())
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        most = told.read()
+    assert os.waitpid(child, 0)[1] == 0
+    assert 0 < int(most) < 512
 
 
 def test_rows_that_are_as_long_as_they_may_be_are_read_one_at_a_time(tmp_path: Path) -> None:
