@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from bench import bulk, figures, merging, page360, pages, segments, undoing
+from bench import bulk, figures, memory, merging, page360, pages, segments, undoing
 from bench.filled import filled
 from bench.floors import Stock
 
@@ -25,7 +25,7 @@ def main() -> None:
 
     with filled(rows, min(MARKED, rows // 2)) as desk:
         stock = Stock(desk.servers)
-        for theme in (pages, page360, bulk, undoing, merging, figures, segments):
+        for theme in (pages, page360, bulk, undoing, memory, merging, figures, segments):
             for figure in theme.figures(desk, stock, wanted):
                 found.append(figure.as_data())
                 print(figure.line(), flush=True)

@@ -1,0 +1,40 @@
+"""What a process that imports takes, ten times the rows beside the rows: it must be the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+
+from bench.filled import Filled
+from bench.floors import Stock
+from bench.measuring import Figure
+from crm.config import PROJECT_ROOT
+
+ROWS = (100_000, 1_000_000)
+
+
+def figures(desk: Filled, stock: Stock, wanted: Callable[[str], bool]) -> Iterator[Figure]:
+    if wanted("memory of an import"):
+        few, many = (_peak(desk, count) for count in ROWS)
+        yield Figure(f"memory of an import of {ROWS[1]:,}", many, "MiB", {f"{ROWS[0]:,} rows": few})
+
+
+def _peak(desk: Filled, count: int) -> float:
+    """The most that the command took that imported so many new customers, all of it: no worker runs here."""
+    home = desk.app.config["DESK_SETTINGS"].home
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        file.write("name,email,city,industry\n")
+        file.writelines(f"Memory {n},memory-{count}-{n}@example.com,City {n % 50},Technology\n" for n in range(count))
+        file.flush()
+        command = [sys.executable, str(PROJECT_ROOT / "app.py"), "import", file.name, "--into", "customers", "--wait"]
+        child = subprocess.Popen(command, env=os.environ | {"CRM_HOME": str(home)}, cwd=PROJECT_ROOT,
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # fmt: skip
+        assert child.stdout is not None
+        told = child.stdout.read()
+        _, child.returncode, used = os.wait4(child.pid, 0)
+    assert json.loads(told)["created"] == count, told
+    return used.ru_maxrss / 1024
