@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from crm.commands.loyalty import adjust, expire, redeem, void
+from crm.commands.loyalty import adjust, capture, expire, redeem, void
 from crm.commands.loyalty_earning import _some_owing, reckon
 from crm.commands.loyalty_moves import transfer
 from crm.commands.loyalty_referrals import reward
@@ -111,8 +111,8 @@ class Run:
         self.orders: list[Any] = []
 
     def step(self) -> str:
-        name = self.random.choice(("lot", "buy", "buy", "refund", "change", "redeem", "redeem", "void", "expire", "adjust", "transfer",
-                                   "refer"))  # fmt: skip
+        name = self.random.choice(("lot", "buy", "buy", "refund", "change", "redeem", "redeem", "void", "capture", "expire", "adjust",
+                                   "transfer", "refer"))  # fmt: skip
         getattr(self, name)(self.random.randrange(3), self.random.randint(1, 90))
         settle()
         noted = list(db.session.scalars(select(LoyaltyNote.order_id)))
@@ -163,10 +163,20 @@ class Run:
         if enough:
             self.plain.held.append((self.accounts[who].redemptions[0].id, self.plain.take(who, points, spendable=True)))
 
+    def capture(self, _who: int, _points: int) -> None:
+        """What was given stays taken."""
+        for number in self._some(self.plain.held):
+            found = self._redemption(self.plain.held.pop(number)[0])
+            assert told(capture, found, self.by) == ""
+            assert told(void, found, self.by, reason="x") == "it is given already"
+
+    def _redemption(self, number: int) -> Any:
+        return next(one for account in self.accounts for one in account.redemptions if one.id == number)
+
     def void(self, _who: int, _points: int) -> None:
         for number in self._some(self.plain.held):
             redemption, taken = self.plain.held.pop(number)
-            found = next(one for account in self.accounts for one in account.redemptions if one.id == redemption)
+            found = self._redemption(redemption)
             assert told(void, found, self.by, reason="x") == ""
             assert told(void, found, self.by, reason="x") == "it is voided already"
             for one, part in taken:
