@@ -208,7 +208,7 @@ class SegmentView(BuilderRoutes, MemberRoutes, EntityView):
     def _trend(self, record: Segment) -> str:
         weeks = weekly(record)
         days = [f"{week.last.day} {week.last:%b}" for week in weeks]
-        return render_template("desk/_segment_trend.html", weeks=list(zip(days, weeks, strict=True)),
+        return render_template("desk/_segment_trend.html", segment=record.id, today=today().isoformat(), weeks=list(zip(days, weeks, strict=True)),
                                points=[(label, week.members) for label, week in zip(days, weeks, strict=True)])  # fmt: skip
 
     @expose("/rules/")

@@ -127,7 +127,7 @@ DELIVERED: dict[str, Delivered] = {
     "sales_rep": Delivered(
         "Sales representative", "Own customers and what belongs to them; reads the team's",
         (*_rows(Scope.TEAM, "Customers.read", "Sales.read", "Service.read", "Vehicles.read", "Insight.read", "consent.read",
-                "privacy_request.read", "Credit.read", "Loyalty.read"),
+                "privacy_request.read", "Credit.read", "Loyalty.read", "Marketing.read"),
          *_rows(Scope.OWN, "Customers.edit", "Customers.delete", "customer.export", "customer.import", "Sales.edit", "Sales.delete",
                 "Sales.export", "Vehicles.edit", "lead.convert", "deal.move", *_CHECKLIST, "customer.activate",
                 "customer.deactivate", "customer.mark_prospect", "customer.mark_churned", "contact.set_primary",
@@ -137,7 +137,7 @@ DELIVERED: dict[str, Delivered] = {
                 "credit_account.create", "credit_request.create", "credit_request.withdraw", *_MEMBERS, "redemption.*",
                 "referral.*", "check_in.done", "enrichment_proposal.accept", "enrichment_proposal.refuse"),
          *_all("Customers.create", "Sales.create", "service_appointment.create", "Vehicles.create", "Products.read",
-               "Setup.read", "Partners.read", "Marketing.read", "ticket.create", "customer_offer.create",
+               "Setup.read", "Partners.read", "ticket.create", "customer_offer.create",
                "consent.create", "privacy_request.create"), *_EVERYBODY),
         (*_show("business.*", WRITE, OPEN, CONTACT, FINANCIAL, PERSONAL, KYC), *_COMMON, *_TASKS)),
     "service_advisor": Delivered(

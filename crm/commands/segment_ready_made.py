@@ -54,8 +54,8 @@ READY_MADE = (
     # Demographic.
     ReadyMade("Enterprise", 30, "Organisations of 250 people and more, or with a revenue of 50 million. An account manager and a plan for each.",
               _all(_is("kind", "eq", "organization"), _any(_is("employees", "ge", 250), _is("annual_revenue", "ge", 50_000_000)))),
-    ReadyMade("SMB", 40, "Organisations of up to 249 people. Standard offers, self-service.",
-              _all(_is("kind", "eq", "organization"), _is("employees", "between", [1, 249]))),
+    ReadyMade("SMB", 40, "Organisations of up to 249 people, without the revenue of an enterprise. Standard offers, self-service.",
+              _all(_is("kind", "eq", "organization"), _is("employees", "between", [1, 249]), {"none": [_is("annual_revenue", "ge", 50_000_000)]})),
     ReadyMade("Sixty and more", 80, "Persons who were born sixty years ago and more. By phone and letter rather than app.",
               _all(_is("kind", "eq", "individual"), _is("date_of_birth", "before_last", {"years": 60}))),
     ReadyMade("Birthday soon", 80, "Have their birthday within the next week. A greeting, where they agreed to one.",

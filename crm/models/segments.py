@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Date, Index, UniqueConstraint, func, select, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    Date,
+    Index,
+    UniqueConstraint,
+    and_,
+    func,
+    or_,
+    select,
+    text,
+)  # fmt: skip
 from sqlalchemy.orm import Mapped, backref, mapped_column, relationship
 
 from crm.core.entity import About, Entity, Section, db, face_named
@@ -181,6 +194,26 @@ class SegmentMembership(Entity):
         return "Left" if self.left_at else "Member"
 
 
+class _OfDays(Field):
+    """A day that is asked for as it is: none is before another."""
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        return ("eq",)
+
+
+class _InOn:
+    """The days on which a membership was one, each to its end."""
+
+    def in_(self, days: Iterable[dt.date]) -> ColumnElement[bool]:
+        ends = [dt.datetime.combine(day, dt.time.max, dt.UTC) for day in days]
+        left = SegmentMembership.left_at
+        return or_(*(and_(SegmentMembership.entered_at <= end, or_(left.is_(None), left > end)) for end in ends))
+
+
+# Who was in on a day: at its end, or now where it hasn't ended.
+face_named("segment_membership").linked["in_on"] = _OfDays(
+    kind="date", name="in_on", label="Was in", editable=False, derived=True, linked=lambda: (select(SegmentMembership.id), _InOn()))  # fmt: skip
 # Lists of customers are filtered by the segment they are in now.
 for _name in ("customer", "end_customer"):
     face_named(_name).linked["segment"] = Field(

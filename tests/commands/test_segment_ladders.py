@@ -260,7 +260,7 @@ def test_who_proposed_a_move_down_or_builds_ladders_does_not_agree_to_it(by: Use
     assert may == {
         "manager": [Scope.TEAM] * 3,
         "marketer": [None, None, Scope.ALL],
-        "sales_rep": [None, None, Scope.ALL],
+        "sales_rep": [None, None, Scope.TEAM],
     }
     assert (told(approve, wait, people["manager"]), on(ann)) == ("", set())
 

@@ -249,3 +249,39 @@ def test_whatever_names_a_segment_is_told_as_its_user_and_keeps_it(session, as_u
         Refused, match="it is used by automation rule “Greet them”, check-in rule “Call Gold”, ladder “Metals”"
     ):
         records.delete(SEGMENT, segment)
+
+
+def test_who_was_in_on_a_day_is_a_list_like_any_other(session, as_user):
+    person, rep = as_user("admin"), as_user("sales_rep")
+    segment, other = make(SEGMENT, name="Gold"), make(SEGMENT, name="Other")
+    midnight = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+    hour = dt.timedelta(hours=1)
+
+    def was_in(name: str, entered: dt.datetime, left: dt.datetime | None, **more: Any) -> None:
+        party = make(CUSTOMER, name=name, owner_id=rep.user_id if name == "Stayed" else person.user_id)
+        make(MEMBERSHIP, **{"segment_id": segment.id} | more, party_id=party.id, entered_at=entered, left_at=left)
+
+    was_in("Stayed", midnight - 48 * hour, None)
+    was_in("Camelate", midnight - hour, midnight)
+    was_in("Leftbefore", midnight - 48 * hour, midnight - hour)
+    was_in("Camenextday", midnight, None)
+    was_in("Elsewhere", midnight - 48 * hour, None, segment_id=other.id)
+    session.commit()
+
+    def listed(desk: Any, day: str, **more: Any) -> set[str]:
+        asked = {"flt_segment_eq": segment.id, "flt_in_on_eq": day} | more
+        page = desk.get("/admin/segment-memberships/", query_string=asked)
+        return {name for name in ("Stayed", "Camelate", "Leftbefore", "Camenextday", "Elsewhere") if name in page.text}
+
+    assert listed(person.client, "2026-03-01") == {"Stayed", "Camelate"}
+    assert listed(person.client, "2026-03-02") == {"Stayed", "Camenextday"}
+    assert listed(person.client, "2026-02-28") == {"Stayed", "Leftbefore"}
+    assert listed(rep.client, "2026-03-01") == {"Stayed"}, "whom one may not see isn't told"
+    assert person.client.get("/admin/segment-memberships/?flt_in_on_lt=2026-03-01").status_code == 422
+    assert person.client.get("/admin/segment-memberships/?flt_in_on_eq=soon").status_code == 422
+    trend = person.client.get(f"/admin/segments/trend/?id={segment.id}").text
+    assert 'name="flt_in_on_eq"' in trend
+    sent = person.client.get(
+        f"/admin/segment-memberships/export/csv/?flt_segment_eq={segment.id}&flt_in_on_eq=2026-03-01"
+    )
+    assert len(sent.text.splitlines()) == 1 + 2
