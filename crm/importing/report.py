@@ -143,13 +143,31 @@ def _said_differently(connection: Connection, import_id: int, face: Face) -> lis
         ),
         {"import": import_id},
     )
-    lines = []
-    for step, key, number, line in found:
-        other = _face_of(face, step)
-        if key in other.fields:
-            lines.append(f"{number:,} {other.label_plural.lower()} have more than one {other.fields[key].label.lower()} in the rows: "
-                         f"what the first row says was taken, such as row {line:,}")  # fmt: skip
-    return lines
+    told = [(_face_of(face, step), key, number, line) for step, key, number, line in found]
+    told += _named_differently(connection, import_id, face)
+    return [f"{number:,} {other.label_plural.lower()} have more than one {other.fields[key].label.lower()} in the rows: "
+            f"what the first row says was taken, such as row {line:,}"
+            for other, key, number, line in told if key in other.fields]  # fmt: skip
+
+
+def _named_differently(connection: Connection, import_id: int, face: Face) -> list[tuple[Face, str, int, int]]:
+    """Likewise of what they bring along in their turn, such as the customer of an order."""
+    given = {"import": import_id}
+    found = connection.execute(text("SELECT DISTINCT step FROM import_row WHERE import_id = :import ORDER BY 1"), given)
+    told = []
+    for step in [step for (step,) in found if DOT in step]:
+        above, _, key = step.rpartition(DOT)
+        number, line = connection.execute(
+            text(
+                "SELECT count(*), min(first) FROM (SELECT min(line) AS first FROM (SELECT line, min(match_key) FILTER (WHERE step = :above) "
+                "AS key, min(match_key) FILTER (WHERE step = :step) AS named FROM import_row WHERE import_id = :import "
+                "AND step IN (:above, :step) GROUP BY line) r WHERE key IS NOT NULL GROUP BY key HAVING count(DISTINCT named) > 1) two"
+            ),
+            given | {"step": step, "above": above},
+        ).one()
+        if number:
+            told.append((_face_of(face, above), key, number, line))
+    return told
 
 
 def _face_of(face: Face, step: str) -> Face:

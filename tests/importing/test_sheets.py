@@ -38,10 +38,15 @@ def test_superstore_makes_customers_orders_lines_and_products(bring, shared, tmp
     two = len([each for each in names.values() if len(each) > 1])
     assert f"{two:,} products have more than one name in the rows: what the first row says was taken" in record.remarks
     settle()
-    spent, orders = defaultdict(Decimal), defaultdict(set)
+    spent, orders, buyer, buyers = defaultdict(Decimal), defaultdict(set), {}, defaultdict(set)
     for row in rows:
-        spent[row["Customer ID"]] += Decimal(row["Sales"])
-        orders[row["Customer ID"]].add(row["Order ID"])
+        buyers[row["Order ID"]].add(row["Customer ID"])
+        customer = buyer.setdefault(row["Order ID"], row["Customer ID"])  # an order is one customer's: the first row's
+        spent[customer] += Decimal(row["Sales"])
+        orders[customer].add(row["Order ID"])
+    several = len([each for each in buyers.values() if len(each) > 1])
+    assert several == (2 if soak_round else 0)
+    assert (f"{several} orders have more than one customer in the rows" in record.remarks) is (several > 0)
     told = ask(
         "SELECT p.account_number, f.total_spent, f.orders_count FROM customer_figures f JOIN party p ON p.id = f.id"
     )
