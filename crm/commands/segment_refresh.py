@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
 from crm.commands.segment_settling import Those, Wanted, settle
+from crm.core import figures
 from crm.core.command import Refused, among, command
 from crm.core.days import today
 from crm.core.entity import db
@@ -32,6 +33,7 @@ from crm.core.jobs import OPEN, Job, JobItem, ask_once
 from crm.models.access import User
 from crm.models.parties import Party
 from crm.models.segment_choices import RefreshState, SegmentType
+from crm.models.segment_figures import SegmentFigures
 from crm.models.segments import Segment, SegmentMembership, SegmentRefresh
 from crm.queries.segment_rules.dependence import asked_for, in_levels
 from crm.queries.segment_rules.reading import BadRule, Node, read_rule
@@ -263,8 +265,8 @@ def _wanted(numbers: list[int], day: dt.date) -> list[Wanted]:
 def end(job: Job, state: dict[str, Any]) -> dict[str, int]:
     """Write down what came of it."""
     numbers = [int(number) for number in state["refreshes"]]
-    counted = (select(SegmentMembership.segment_id, func.count()).where(among(SegmentMembership.segment_id, numbers), SegmentMembership.left_at.is_(None))
-               .group_by(SegmentMembership.segment_id))  # fmt: skip
+    figures.settle()
+    counted = select(SegmentFigures.id, SegmentFigures.member_count).where(among(SegmentFigures.id, numbers))
     members = {row[0]: row[1] for row in db.session.execute(counted)}
     for number, refresh_id in state["refreshes"].items():
         db.session.execute(update(SegmentRefresh).where(SegmentRefresh.id == refresh_id).values(

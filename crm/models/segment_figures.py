@@ -1,18 +1,31 @@
-"""In which segments each customer is, as bits: a refresh reads and compares those instead of the memberships."""
+"""How many are in a segment; and in which segments each customer is, as bits: a refresh reads and compares those instead of
+the memberships."""
 
 # ruff: noqa: S608 - made of constants
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm.core.figures import Figures, Only
+from crm.core.fields import integer_field
+from crm.core.figures import Figures, Only, Source, Summed
 from crm.models import segments as _segments  # noqa: F401 - declares what is read here
 
 WORD = 63  # segments in a bigint
 APART = 1 << 40  # the rows of one word follow each other, by customer
+
+
+class SegmentFigures(Summed):
+    """What the memberships of a segment add up to."""
+
+    shown_by = ("segment",)
+    sort = ("member_count",)
+    holders = ("segment", "true")
+    sources = (Source("segment_membership", "segment_id", {"member_count": "(r.left_at IS NULL)::int"}),)
+
+    member_count: Mapped[int] = integer_field(label="Members", column={"server_default": text("0")})
 
 
 class SegmentBits(Figures):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
@@ -22,7 +22,7 @@ from sqlalchemy import (
 )  # fmt: skip
 from sqlalchemy.orm import Mapped, backref, mapped_column, relationship
 
-from crm.core.entity import About, Entity, Section, db, face_named
+from crm.core.entity import About, Entity, Section, face_named
 from crm.core.fields import (
     Field,
     boolean_field,
@@ -52,10 +52,11 @@ class Segment(Entity):
     """A group of customers: chosen by hand, by a rule, or found in how they behave."""
 
     about = About(
-        area="Marketing", icon="chart-pie", importable=False, columns=("name", "type", "priority", "owner", "valid_until", "updated_at"),
+        area="Marketing", icon="chart-pie", importable=False,
+        columns=("name", "type", "member_count", "priority", "owner", "valid_until", "updated_at"),
         search=("name", "description"),
-        filters=("type", "priority", "owner", "valid_from", "valid_until", "rule", "created_at", "updated_at"),
-        sort=("name", "priority", "created_at"), delete=True,
+        filters=("type", "member_count", "priority", "owner", "valid_from", "valid_until", "rule", "created_at", "updated_at"),
+        sort=("name", "member_count", "priority", "created_at"), delete=True,
         related=("memberships", "refreshes"),
         sections=(Section("Segment", _SEGMENT, "The one with the lowest number of display stands first on a customer's page."),),
         detail=(Section("Segment", (*_SEGMENT[:-1], "rule_version", "created_by", "created_at", "updated_by", "updated_at")),),
@@ -77,16 +78,11 @@ class Segment(Entity):
     created_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False)
     updated_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False, label="Last changed by",
                                                         audited=False)  # fmt: skip
-    derived = {"member_count": Field(kind="integer", label="Members")}
+    if TYPE_CHECKING:  # of its figures
+        member_count: int
     owner: Mapped[User | None] = relationship(foreign_keys=owner_id)
     created_by: Mapped[User | None] = relationship(foreign_keys=created_by_id)
     updated_by: Mapped[User | None] = relationship(foreign_keys=updated_by_id)
-
-    @property
-    def member_count(self) -> int:
-        """How many are in it now."""
-        open_now = (SegmentMembership.segment_id == self.id, SegmentMembership.left_at.is_(None))
-        return db.session.scalar(select(func.count()).select_from(SegmentMembership).where(*open_now)) or 0
 
     triggers = (
         Trigger("segment_who", "BEFORE INSERT OR UPDATE", each="ROW", body="""

@@ -13,6 +13,7 @@ from crm.commands import records
 from crm.commands.segment_refresh import ask_refresh
 from crm.core.command import Refused
 from crm.core.entity import face_named
+from crm.core.figures import settle
 from crm.core.jobs import Job, JobState
 from crm.models.segment_choices import Pin, SegmentType
 from crm.models.segments import Segment, SegmentMembership, SegmentRefresh
@@ -56,6 +57,7 @@ def test_the_page_tells_who_is_in_how_that_came_and_what_is_wrong(session, as_us
     make(
         REFRESH, segment_id=segment.id, state="failed", error="The rule can't be taken", started_at=NOW, finished_at=NOW
     )
+    settle()
     session.commit()
     person = as_user("admin").client
     page = person.get(f"/admin/segments/details/?id={segment.id}").text
