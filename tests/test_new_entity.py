@@ -24,6 +24,8 @@ from crm.core.fields import FieldClass, field_of, integer_field, reference_field
 from crm.core.permissions import permissions
 from crm.models.access import User
 from crm.models.parties import Party
+from crm.models.party_merges import references
+from crm.queries import party_merges
 from migrations.env_rules import wanted, without_xmin
 from migrations.install import install
 from tests.conftest import FreshClient, sign_in
@@ -66,6 +68,8 @@ def parking_permit(own_database, monkeypatch):
         yield ParkingPermit
     finally:
         forget(ParkingPermit)
+        for known in (references, party_merges._named_by, party_merges._newest):  # read from the declarations once
+            known.cache_clear()
         table.hang(bell)
         with app.app_context():
             db.session.remove()
