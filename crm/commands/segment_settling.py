@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -86,10 +86,14 @@ def settle(wanted: Sequence[Wanted], only: Those, day: dt.date) -> tuple[dict[in
     db.session.execute(text("SELECT set_config('statement_timeout', :most, true), set_config('jit', 'off', true), "
                             "set_config('work_mem', '64MB', true)"), {"most": TIMEOUT})  # fmt: skip
     words = _words(wanted)
-    differ = [(party, word, now, was) for party, *bits in db.session.execute(_compared(words, only, day))
-              for word, now, was in zip(words, bits[::2], bits[1::2], strict=True)]  # fmt: skip
-    came = _written(words, [(party, word, now & ~was) for party, word, now, was in differ], _come)
-    gone = _written(words, [(party, word, was & ~now) for party, word, now, was in differ], _go)
+    coming, going = [], []
+    for party, *bits in db.session.execute(_compared(words, only, day)):
+        for word, now, was in zip(words, bits[::2], bits[1::2], strict=True):
+            if now & ~was:
+                coming.append((party, word, now & ~was))
+            if was & ~now:
+                going.append((party, word, was & ~now))
+    came, gone = _written(words, coming, _come), _written(words, going, _go)
     db.session.expire_all()
     return came, gone
 
@@ -126,10 +130,9 @@ def _compared(words: dict[int, list[Wanted]], only: Those, day: dt.date) -> Sele
 
 
 def _written(
-    words: dict[int, list[Wanted]], found: Iterable[tuple[int, int, int]], write: Callable[[Any, Any], Any]
+    words: dict[int, list[Wanted]], rows: Sequence[tuple[int, int, int]], write: Callable[[Any, Any], Any]
 ) -> dict[int, int]:
     """Write what those bits of words say of customers. Answers of each segment how many it was."""
-    rows = [row for row in found if row[2]]
     if not rows:
         return {}
     kinds = {"party_id": BigInteger, "word": Integer, "bits": BigInteger}
