@@ -46,7 +46,7 @@ from crm.queries.scope import belongs_to, related_face, row_scope, visible
 
 PAGE_SIZE = 50
 DEEPEST_ROW = 10_000  # `page=` reaches this far; beyond it a cursor is the way
-COUNTED_EXACTLY = 2_000
+COUNTED_EXACTLY = 1_000
 FAR_MORE = 20_000
 ESTIMATE_KEPT = 60  # seconds
 
