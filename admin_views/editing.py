@@ -93,7 +93,6 @@ class EditRoutes:
             flash(f"{title_of(self.face, record)} is archived: restore it before you change it.", "warning")
             return redirect(url_for(".details_view", id=record.id), 303)
         form, groups = self.edit_form(), self._rows(record)
-        details.fill(form, self.face, record)
         errors: Mapping[str, str] = {}
         if request.method == "POST" and inline.MORE not in request.form:
             try:
@@ -108,6 +107,7 @@ class EditRoutes:
             except Refused as refusal:
                 flash(f"Not saved: {refusal}.", "bad")
                 return redirect(url_for(".details_view", id=record.id), 303)
+        details.fill(form, self.face, record)
         here, title = url_for(".details_view", id=record.id), title_of(self.face, record)
         page = {"title": title, "subtitle": getattr(record, "code", ""),
                 "breadcrumbs": [*self._crumbs("")[:-1], (title, here), ("Edit", None)]}  # fmt: skip
@@ -178,7 +178,7 @@ class EditRoutes:
         sections = [{"title": section.title, "help": section.help,
                      "fields": [described(form._fields[name]) for name in section.fields if name in form._fields]}
                     for section in self.face.about.sections if any(name in form._fields for name in section.fields)]  # fmt: skip
-        inlines = [group.shown(errors) for group in groups or []]
+        inlines = [group.shown(errors) for group in groups or [] if group.offered]
         labels = {name: label for group in inlines for row in group["rows"] for name, label in row["labels"].items()}
         body = render_template(
             "desk/form.html", page=page, sections=[*sections, *(extra or [])], inlines=inlines, also=also or [],

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from flask import url_for
@@ -32,13 +33,19 @@ class Rows:
         self.sent = sent
         seen = fields_of(self.child)
         self.names = [name for name in inline.fields if seen[name] is Access.WRITE]
-        self.there = [] if record is None else self._there()
-        self.too_many = len(self.there) > inline.most
         self.keys = self._sent_keys() if sent is not None else []
 
-    def _there(self) -> list[Any]:
+    @cached_property
+    def there(self) -> list[Any]:
+        """Those that are there: only to draw the form, what was sent is saved without them."""
+        if self.record is None:
+            return []
         statement = belonging(self.face, self.record, self.inline, asking())
         return list(db.session.scalars(statement.limit(self.inline.most + 1)))
+
+    def drawn_again(self) -> None:
+        """Should something of it be refused, the form shows those that were there before."""
+        _ = self.there
 
     def _sent_keys(self) -> list[str]:
         shape = re.compile(rf"({self.inline.relation}-[0-9]{{1,4}})-\w+")
@@ -47,7 +54,7 @@ class Rows:
 
     @property
     def offered(self) -> bool:
-        return bool(self.names) and not self.too_many and (bool(self.there) or may(self.child, "create"))
+        return len(self.there) <= self.inline.most and (bool(self.there) or may(self.child, "create"))
 
     def read(self) -> list[Row]:
         """What was sent, without what wasn't changed. Raises WrongInput for more than the form may hold."""
@@ -127,9 +134,9 @@ class Rows:
 
 
 def rows_of(face: Face, record: Any, sent: MultiDict[str, str] | None) -> list[Rows]:
-    """Every kind of record that the face's form holds and the person may see there."""
+    """Every kind of record that the face's form holds and of which the person may set something there."""
     made = [Rows(face, record, inline, sent) for inline in face.about.inline]
-    return [one for one in made if one.offered]
+    return [one for one in made if one.names]
 
 
 def save_all(groups: list[Rows], record: Any) -> None:
@@ -137,7 +144,10 @@ def save_all(groups: list[Rows], record: Any) -> None:
     errors: dict[str, str] = {}
     for group in groups:
         try:
-            save(group.face, record, group.inline, group.read(), asking())
+            rows = group.read()
+            if not all(row.is_idle for row in rows):
+                group.drawn_again()
+            save(group.face, record, group.inline, rows, asking())
         except WrongInput as fault:
             errors |= fault.errors
     if errors:

@@ -12,7 +12,7 @@ from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import Select, Text, bindparam, delete, func, select, text, update
 from sqlalchemy.orm import joinedload, undefer
 
 from crm.commands.delivered_roles import BANDS, DELIVERED
@@ -201,12 +201,9 @@ def hash_token(token: str) -> str:
 def session_user(token: str) -> User | None:
     """Whose session this is, while it lasts; notes at most once a minute that it was seen."""
     now = dt.datetime.now(dt.UTC)
-    # Session, user and rights in one question: every page begins with it.
-    whole = _with_rights(joinedload(UserSession.user))
-    session = db.session.scalars(select(UserSession).options(whole).where(
-        UserSession.token_hash == hash_token(token), UserSession.ended_at.is_(None), UserSession.expires_at > now,
-    )).unique().one_or_none()  # fmt: skip
-    if session is None or not session.user.active:
+    given = {"hash": hash_token(token)}
+    session = db.session.scalars(_held_by(UserSession, "token_hash"), given).unique().one_or_none()
+    if session is None or session.ended_at is not None or session.expires_at <= now or not session.user.active:
         return None
     if session.seen_at < now - SEEN_EVERY:
         db.session.execute(update(UserSession).where(UserSession.id == session.id)
@@ -214,9 +211,13 @@ def session_user(token: str) -> User | None:
     return session.user
 
 
-def _with_rights(user: Any) -> Any:
-    """The user with what the roles say, and how these are called."""
-    return user.options(undefer(User.rights), joinedload(User.roles).load_only(Role.name, Role.label))
+@cache  # every page begins with it: to put it together takes as long as to ask it
+def _held_by(entity: Any, column: str) -> Select[Any]:
+    """The session or key with this hash, its user, what the roles say, and how these are called: in one question."""
+    user = joinedload(entity.user).options(
+        undefer(User.rights), joinedload(User.roles).load_only(Role.name, Role.label)
+    )
+    return select(entity).options(user).where(getattr(entity, column) == bindparam("hash", type_=Text))
 
 
 def end_session(token: str) -> None:
@@ -278,11 +279,10 @@ def key_for(secret: str) -> ApiKey | None:
     if not re.fullmatch(r"cdk_[\w-]{20,80}", secret):
         return None
     now = dt.datetime.now(dt.UTC)
-    # Key, user and rights in one question: a look-up by API costs little else.
-    whole = _with_rights(joinedload(ApiKey.user))
-    key = db.session.scalars(select(ApiKey).options(whole).where(
-        ApiKey.key_hash == hash_token(secret), ApiKey.revoked_at.is_(None))).unique().one_or_none()  # fmt: skip
-    if key is None or not key.user.active or (key.expires_at is not None and key.expires_at <= now):
+    key = db.session.scalars(_held_by(ApiKey, "key_hash"), {"hash": hash_token(secret)}).unique().one_or_none()
+    if key is None or key.revoked_at is not None or not key.user.active:
+        return None
+    if key.expires_at is not None and key.expires_at <= now:
         return None
     if key.last_used_at is None or key.last_used_at < now - SEEN_EVERY:
         db.session.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -133,13 +133,12 @@ def create(face: Face, values: Mapping[str, Any], by: Actor) -> Any:
 def update(face: Face, record: Any, values: Mapping[str, Any], by: Actor) -> None:
     """Change what differs. Raises Refused for what is archived, WrongInput, and StaleDataError when somebody else was
     faster."""
-    own = type(record)
-    locked = db.session.scalar(select(own.xmin).where(own.id == record.id).with_for_update())
-    if locked != record.xmin:
-        raise StaleDataError(f"{face.name} {record.id} was changed meanwhile")
     _refuse_archived(face, record)
     changes = {name: value for name, value in values.items()
                if face.field(name).text(face.value(record, name)) != face.field(name).text(value)}  # fmt: skip
+    columns = inspect(face.entity).column_attrs
+    if not any(name in face.fields and face.fields[name].attribute in columns for name in changes):
+        _hold(record)  # a change of its own finds out by itself
     _check(face, record, changes, by)
     try:
         # Also the assignments are inside: what the database refuses must not stay in the session.
@@ -149,6 +148,13 @@ def update(face: Face, record: Any, values: Mapping[str, Any], by: Actor) -> Non
             _follow(face)
     except IntegrityError as fault:
         raise _explained(face, fault, values) from None
+
+
+def _hold(record: Any) -> None:
+    """Lock the row for what is written beside it; StaleDataError when somebody was faster."""
+    own = type(record)
+    if db.session.scalar(select(own.xmin).where(own.id == record.id).with_for_update()) != record.xmin:
+        raise StaleDataError(f"{own.__tablename__} {record.id} was changed meanwhile")
 
 
 def _check(face: Face, record: Any, values: Mapping[str, Any], by: Actor) -> None:

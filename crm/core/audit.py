@@ -12,10 +12,9 @@ import secrets
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
 
-from sqlalchemy import event, text
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.orm import Session, SessionTransaction
 
 from crm.core.entity import DeclarationError, Entity, entities
 from crm.core.triggers import NEVER_ROW_BY_ROW, SETTINGS
@@ -34,6 +33,7 @@ _NOBODY = Acting(via="system", request_id="")
 _acting: ContextVar[Acting] = ContextVar("acting", default=_NOBODY)
 _HAND_OVER = text("SELECT set_config('crm.actor', :actor, true), set_config('crm.via', :via, true), "
                   "set_config('crm.request', :request, true)")  # fmt: skip
+_TOLD = "told"  # whom a connection last named to the database
 
 
 def acting() -> Acting:
@@ -53,19 +53,29 @@ def acting_as(who: Acting) -> Iterator[None]:
 def act(session: Session, who: Acting) -> None:
     """From here to the end of the surrounding `acting_as`, and in the transaction that has begun already."""
     _acting.set(who)
-    hand_over(session)
+    hand_over(session.connection())
 
 
-def hand_over(connection: Any) -> None:
+def hand_over(connection: Connection) -> None:
     """Tell the database who acts, until the end of this transaction."""
     who = _acting.get()
     actor = "" if who.user_id is None else str(who.user_id)
     connection.execute(_HAND_OVER, {"actor": actor, "via": who.via, "request": who.request_id})
+    connection.info[_TOLD] = who
 
 
 @event.listens_for(Session, "after_begin")
-def _on_begin(_session: Session, _transaction: Any, connection: Any) -> None:
-    hand_over(connection)
+def _on_begin(_session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    """A savepoint needn't be told again who acts."""
+    if not transaction.nested or connection.info.get(_TOLD) != _acting.get():
+        hand_over(connection)
+
+
+@event.listens_for(Engine, "rollback_savepoint")
+def _on_undone(connection: Connection, _name: str, _context: None) -> None:
+    """What the database was told inside is undone with the savepoint."""
+    if not connection.invalidated:  # a cut line has nothing left to undo
+        connection.info.pop(_TOLD, None)
 
 
 def audited_columns(entity: type[Entity]) -> list[tuple[str, bool]]:

@@ -292,3 +292,25 @@ def test_the_command_says_what_it_found(home: Own, inside: Flask, tamper: Callab
     assert words.exit_code == 1
     assert "NOT as it was sealed, after 7 good entries" in words.stdout
     assert run(home.servers, "audit", "verify", "--known", "12").exit_code == 1
+
+
+def test_a_savepoint_is_of_whoever_acts_now_also_after_another_was_undone(session: object) -> None:
+    """The database is told once for a transaction; what it was told inside of what was undone counts for nothing."""
+    party = Party(name="Acme")
+    with acting_as(Acting(via="first")):
+        db.session.add(party)
+        db.session.commit()
+        with db.session.begin_nested():
+            party.industry = "Steel"
+        undone = db.session.begin_nested()
+        with acting_as(Acting(via="second")), db.session.begin_nested():
+            party.industry = "Retail"
+        undone.rollback()
+        with acting_as(Acting(via="second")), db.session.begin_nested():
+            party.industry = "Energy"
+        with db.session.begin_nested():
+            party.industry = "Mining"
+    entries = db.session.scalars(select(AuditEntry).where(AuditEntry.entity == "party", AuditEntry.record_id == party.id)
+                                 .order_by(AuditEntry.id))  # fmt: skip
+    assert [(one.via, one.changes.get("industry", ["", ""])[1]) for one in entries] == [
+        ("first", ""), ("first", "Steel"), ("second", "Energy"), ("first", "Mining")]  # fmt: skip

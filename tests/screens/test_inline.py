@@ -92,6 +92,24 @@ def test_rows_are_changed_added_and_removed_together(admin: Any) -> None:
     assert names(record) == sorted({"Anna", "Bob", "Cid", "Dora"} - {gone})
 
 
+def test_where_one_row_is_refused_all_are_shown_as_they_were_sent(admin: Any) -> None:
+    record = make(CUSTOMER)
+    for name in ("Ann", "Bob"):
+        make(CONTACT, party_id=record.id, name=name)
+    db.session.commit()
+    form = opened(admin, record)
+    answer = save(
+        admin, record, form | {"contacts-0-_remove": "1", "contacts-1-email": "nonsense", "contacts-9-name": "Dora"}
+    )
+    assert answer.status_code == 422
+    sent = _inputs(without_blanks(answer.text))
+    assert {sent["contacts-0-_id"], sent["contacts-1-_id"]} == {form["contacts-0-_id"], form["contacts-1-_id"]}
+    assert "contacts-9-_id" not in sent
+    assert 'value="Dora"' in answer.text
+    assert 'value="nonsense"' in answer.text
+    assert names(record) == ["Ann", "Bob"]
+
+
 def test_without_a_script_a_button_gives_another_row(admin: Any) -> None:
     record = make(CUSTOMER)
     answer = save(
