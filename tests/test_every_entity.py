@@ -8,7 +8,6 @@ import json
 import re
 from contextlib import contextmanager
 
-import html5lib
 import pytest
 from markupsafe import escape
 from python_calamine import CalamineWorkbook
@@ -28,6 +27,7 @@ from crm.queries.operators import WITH_PERIOD, WITHOUT_VALUE
 from crm.queries.scope import row_scope
 from tests.conftest import Person
 from tests.factories import as_form, form_value, form_values, make, newest, sample
+from tests.wellformed import inputs
 
 FACES = [face for face in all_faces() if face.about.screen]
 WRITABLE = [face for face in FACES if face.about.create]
@@ -374,9 +374,8 @@ def _audit(record) -> list[AuditEntry]:
 
 
 def _hidden(page_text: str) -> dict[str, str]:
-    tree = html5lib.parse(page_text, namespaceHTMLElements=False)
-    return {field.get("name"): field.get("value", "") for field in tree.iter("input")
-            if field.get("type") == "hidden" and field.get("name", "").startswith("_")}  # fmt: skip
+    return {field["name"]: field.get("value", "") for field in inputs(page_text)
+            if field.get("type") == "hidden" and field["name"].startswith("_")}  # fmt: skip
 
 
 def _faults(answer) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from html import unescape
 
 import html5lib
 from werkzeug.test import TestResponse
@@ -16,6 +17,7 @@ _VOID = frozenset(
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
 )
 _CLASS = re.compile(r"\sclass=\"([^\"]*)\"")
+_ATTRIBUTE = re.compile(r"([\w:-]+)(?:=\"([^\"]*)\")?")
 _strictly: set[tuple[str, str]] = set()
 
 
@@ -39,6 +41,12 @@ def _faults(tags: list[tuple[str, str, str]]) -> list[str]:
             open_tags.append(tag)
     found = [f"<{tag}> is never closed" for tag in open_tags]
     return found + [f"id “{name}” stands there {times} times" for name, times in ids.items() if times > 1]
+
+
+def inputs(html: str) -> list[dict[str, str]]:
+    """The attributes of each `<input>`; a strict parser takes forty times as long for them."""
+    return [{one: unescape(value) for one, value in _ATTRIBUTE.findall(attributes)}
+            for closing, name, attributes in _TAG.findall(html) if name == "input"]  # fmt: skip
 
 
 def check(answer: TestResponse, method: str) -> None:

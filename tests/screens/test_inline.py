@@ -7,7 +7,6 @@ import re
 from dataclasses import replace
 from typing import Any
 
-import html5lib
 import pytest
 from sqlalchemy import func, select
 
@@ -18,6 +17,7 @@ from crm.models.parties import Address, Contact, Party
 from tests.conftest import Own, sign_in
 from tests.factories import make
 from tests.test_every_entity import _hidden
+from tests.wellformed import inputs
 
 CUSTOMER, CONTACT = face_named("customer"), face_named("contact")
 
@@ -39,8 +39,7 @@ def opened(person: Any, record: Any) -> dict[str, str]:
 
 
 def _inputs(page: str) -> dict[str, str]:
-    tree = html5lib.parse(page, namespaceHTMLElements=False)
-    return {one.get("name"): one.get("value", "") for one in tree.iter("input") if one.get("type") == "hidden"}
+    return {one["name"]: one.get("value", "") for one in inputs(page) if one.get("type") == "hidden"}
 
 
 def save(person: Any, record: Any, data: dict[str, Any]) -> Any:
