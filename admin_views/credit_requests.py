@@ -30,6 +30,7 @@ from crm.queries.scope import row_scope
 SHOWN, PAYMENTS = 50, 5
 # What is told of a request in the queue, and of its account as it is today.
 ASKED, TODAY = ("amount",), ("credit_limit", "used", "oldest_due_on", "standing")
+KEYS = (("Approve this request", "a"), ("Refuse this request", "r"), ("Later: the next request", "s"))
 THEN_AND_NOW = (("limit_then", "credit_limit"), ("exposure_then", "used"))
 
 
@@ -61,7 +62,8 @@ class CreditRequestView(EntityView):
         verbs = [verb for verb in ("approve", "refuse") if may(self.face, verb)]
         here = self._desk_url(pairs, after)
         return render_template(
-            "desk/credit_desk.html", page={"title": "Approver’s desk", "breadcrumbs": self._crumbs("Approver’s desk")},
+            "desk/credit_desk.html",
+            page={"title": "Approver’s desk", "breadcrumbs": self._crumbs("Approver’s desk"), "own_keys": KEYS if verbs else ()},
             number=number, mine=mine, more=number - len(rows), list_url=f"{url_for('.index_view')}?{urlencode(pending)}",
             columns=self._labels(), rows=[self._row(one, pairs, at == place) for at, one in enumerate(rows)],
             panel=self._panel(rows[place]) if rows else None, verbs=verbs, lent=self._lent() if verbs else [], hand_over_url=self._hand_over_url(), action_url=url_for(".action_view"),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crm.commands.demo import all_records, has_demo, load_part, load_story_of_demo
+from crm.commands.demo import all_records, has_demo, load_part, load_story_of_demo, load_what_follows
 from crm.commands.demo_catalogue import load_catalogue
-from crm.commands.demo_segments import load_segments
 from crm.core.command import Refused
 from crm.core.jobs import Job, Step
 
@@ -28,5 +27,5 @@ def load(job: Job) -> Iterator[Step]:
         load_part(done + 1, last, customers=customers, seed=seed)
         done = last
         yield Step(done=done, total=total, checkpoint={"done": done}, result={"customers": min(done, customers)})
-    load_segments()  # by what the figures say now
+    load_what_follows()
     yield Step(done=done, total=total)

@@ -77,7 +77,7 @@ def _decide(
     approving = verdict is Verdict.APPROVED
     db.session.flush()
     them = among(CreditRequest.id, ids)
-    db.session.execute(select(CreditRequest.id).where(them).order_by(CreditRequest.id).with_for_update())
+    db.session.execute(select(CreditRequest.id).where(them).order_by(CreditRequest.id).with_for_update(key_share=True))
     told = judged(them, by, "approve" if approving else "refuse", even_stale=even_stale, together=True)
     why_not = db.session.execute(select(told.c.id, told.c.why).where(told.c.why.is_not(None)))
     refused: dict[int, str] = {row.id: row.why for row in why_not}

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, exists, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Text
 
+from crm.commands.demo_accounts import load_requests
 from crm.commands.demo_catalogue import load_catalogue
 from crm.commands.demo_dealings import load_dealings
 from crm.commands.demo_segments import load_segments
@@ -67,8 +68,14 @@ def refuse(customers: int, on: Any = db.session) -> None:
 def load_story_of_demo() -> int:
     """The hand-made part; answers how many parties. Flushes."""
     number = load_story(_owners(db.session))
-    load_segments()
+    load_what_follows()
     return number
+
+
+def load_what_follows() -> None:
+    """What goes by the figures of those that are there: segments, and requests for more credit. Flushes."""
+    load_segments()
+    load_requests()
 
 
 def load_part(first: int, last: int, *, customers: int, seed: int, dealings: bool = True, on: Any = db.session) -> int:

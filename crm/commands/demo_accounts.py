@@ -3,7 +3,11 @@ demo customers at once; allocations are written with what they allocate, as trig
 
 from __future__ import annotations
 
+from sqlalchemy import text
+
 from crm.commands.demo_sql import THEM, choice, roll
+from crm.core.entity import db
+from crm.core.figures import settle
 
 CLUB = "Drivers' Club"
 # In this order they are filled.
@@ -51,7 +55,7 @@ WITH {THEM}, people AS (
 ), picked AS MATERIALIZED (
   SELECT them.*, 5000 * (1 + {roll(320, 12, "n")}) AS credit_limit, {choice(321, net_30=60, net_15=20, net_60=20)} AS terms,
          {roll(322, 5, "n")} AS invoices, {roll(323, 4, "n")} AS unpaid, ids[1 + {roll(324, "many", "n")}] AS asker,
-         ids[1 + ({roll(324, "many", "n")} + 1) % many] AS decider, ids[1 + {roll(325, "many", "n")}] AS later_asker
+         ids[1 + ({roll(324, "many", "n")} + 1) % many] AS decider
     FROM (SELECT them.*, n AS i FROM them) AS them CROSS JOIN people
    WHERE org AND lifecycle IN ('active', 'inactive') AND {roll(326, 5, "n")} < 2
 ), made AS (
@@ -69,10 +73,6 @@ WITH {THEM}, people AS (
                                created_at, updated_at)
   SELECT asked.id, account_id, asked.requested_by_id, decider, 1, true, 'approved', asked.amount, 'Good references', born, born
     FROM asked JOIN held USING (account_id)
-), waiting AS (
-  INSERT INTO credit_request (account_id, amount, requested_by_id, reason, created_at, updated_at)
-  SELECT account_id, credit_limit * 2, later_asker, 'Wants to buy more', now() - interval '1 day' * {roll(329, 20, "n")}, now()
-    FROM held WHERE {roll(330, 8, "n")} = 0
 ), billed AS (
   INSERT INTO invoice (account_id, number, issued_on, due_on, amount, currency, exchange_rate, created_at, updated_at)
   SELECT account_id, 'DEMO-' || lpad(n::text, 7, '0') || '-' || k, day, day + split_part(terms, '_', 2)::int,
@@ -91,3 +91,23 @@ WITH {THEM}, people AS (
 )
 INSERT INTO payment_allocation (payment_id, invoice_id, amount) SELECT id, invoice_id, amount FROM paid
 """  # noqa: S608
+
+# Of those whose limit is known by now, so that the request keeps how the account stood.
+_WAITING = f"""
+WITH people AS (
+  SELECT array_agg(id ORDER BY id) AS ids, count(*)::int AS many FROM app_user HAVING count(*) > 1
+)
+INSERT INTO credit_request (account_id, amount, requested_by_id, reason, created_at, updated_at)
+SELECT a.id, f.credit_limit * 2, ids[1 + {roll(325, "many", "a.id")}], 'Wants to buy more', now() - interval '1 day' * {roll(329, 20, "a.id")},
+       now()
+  FROM credit_account a JOIN credit_account_figures f USING (id) JOIN party p ON p.id = a.party_id CROSS JOIN people
+ WHERE p.account_number BETWEEN 'DEMO-0' AND 'DEMO-9~' AND f.credit_limit > 0 AND {roll(330, 8, "a.id")} = 0
+   AND NOT EXISTS (SELECT FROM credit_request q WHERE q.account_id = a.id AND q.status = 'pending')
+ ORDER BY a.id LIMIT 5000
+"""  # noqa: S608
+
+
+def load_requests() -> None:
+    """Some customers ask for more. Flushes."""
+    settle()
+    db.session.execute(text(_WAITING), {"seed": 0})

@@ -100,7 +100,7 @@ def _locked(ids: Sequence[int]) -> list[Party]:
     """The parties in the order given, locked in that of their numbers: whoever enters something for them waits, and then
     finds where it belongs."""
     wanted = list(dict.fromkeys(ids))
-    found = {party.id: party for party in lock_in_order(Party, wanted)}
+    found = {party.id: party for party in lock_in_order(Party, wanted, alone=True)}
     if missing := [number for number in wanted if number not in found]:
         raise Refused(f"there is no record {missing[0]}")
     for number, survivor in merged_among(wanted).items():

@@ -34,7 +34,7 @@ def unmerge(made: Merge, *, by: User | None, assign: Mapping[str, Sequence[int]]
     if made.state is not MergeState.MADE:
         raise Refused(f"it is {made.state.label.lower()}")
     chain = chain_of(made.kept_party_id)
-    lock_in_order(Party, [*chain, made.merged_party_id])
+    lock_in_order(Party, [*chain, made.merged_party_id], alone=True)
     _as_it_is(made)
     if made.state is not MergeState.MADE:
         raise Refused(f"it is {made.state.label.lower()}")

@@ -133,10 +133,12 @@ def command_named(face: Face, verb: str) -> Command | None:
     return next((made for made in commands_of(face) if made.verb == verb), None)
 
 
-def lock_in_order(entity: type[Entity], ids: Iterable[int], *conditions: Any) -> list[Any]:
-    """The rows, locked in the order of their ids: the one order everybody uses, so that nobody deadlocks."""
+def lock_in_order(entity: type[Entity], ids: Iterable[int], *conditions: Any, alone: bool = False) -> list[Any]:
+    """The rows, locked in the order of their ids: the one order everybody uses, so that nobody deadlocks. Others may go on
+    entering rows that name them, as a transfer to an account that has a command of its own; `alone`: they wait as well."""
     statement = select(entity).where(among(entity.id, sorted(set(ids))), *conditions).order_by(entity.id)
-    return list(db.session.scalars(statement.with_for_update(of=entity).execution_options(populate_existing=True)))
+    locked = statement.with_for_update(of=entity, key_share=not alone)
+    return list(db.session.scalars(locked.execution_options(populate_existing=True)))
 
 
 def among(column: Any, ids: Iterable[int]) -> Any:
@@ -182,7 +184,7 @@ def perform_set(made: Command, ids: Iterable[int], *, by: Any, values: Mapping[s
         return {outcome.id: outcome.reason for outcome in outcomes if not outcome.done}
     db.session.flush()
     statement = select(made.entity.id).where(among(made.entity.id, wanted), *where).order_by(made.entity.id)
-    found = list(db.session.scalars(statement.with_for_update(of=made.entity)))
+    found = list(db.session.scalars(statement.with_for_update(of=made.entity, key_share=True)))
     refused = dict.fromkeys(set(wanted) - set(found), NOT_THERE)
     if found:
         refused |= made.set_form(found, by=by, **values)

@@ -19,6 +19,7 @@ from crm.core.entity import entities, face_named
 from crm.core.jobs import Job, JobState
 from crm.core.permissions import SYSTEM
 from crm.models.access import Role, User
+from crm.models.credit_requests import CreditRequest
 from crm.models.parties import Address, Contact, Kind, Party, Status
 from crm.models.party_duplicates import DuplicateCandidate
 from crm.models.party_faces import Customer, Partner, Vendor
@@ -193,6 +194,9 @@ def test_the_story_fills_every_screen_of_the_business(loaded: Any) -> None:
         and not loaded.scalar(select(func.count()).select_from(entity))
     ]  # fmt: skip
     assert not empty, ", ".join(empty)
+    asked = CreditRequest.reason == "Wants to buy more"
+    assert loaded.scalar(select(func.count()).where(asked, CreditRequest.amount == CreditRequest.limit_then * 2)) > 3
+    assert not loaded.scalar(select(func.count()).where(asked, CreditRequest.amount != CreditRequest.limit_then * 2))
 
 
 def test_those_of_the_story_who_were_entered_twice_are_found_by_the_search(session: Any) -> None:
