@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from flask import request, url_for
@@ -22,6 +23,7 @@ from crm.importing.mapping import suggest
 from crm.importing.plan import OVERWRITE, RULES, Plan, missing
 from crm.importing.profiles import may_share, profiles_of
 from crm.importing.reading import Table
+from crm.importing.reconciling import PLACES, Total, totals_of
 from crm.importing.report import SAMPLE
 from crm.importing.start import asked_already
 from crm.importing.targets import DOT, landings
@@ -278,8 +280,28 @@ def progress_context(record: Import, face: Face) -> dict[str, Any]:
     return {
         "file": file_of(record, record.rows),
         "job": shown,
+        "added_up": added_up(record, face),
         "status_url": url_for("imports.status_view", id=record.id),
     }
+
+
+def added_up(record: Import, face: Face) -> dict[str, Any] | None:
+    """The file against the records, field by field; None before the end of an import."""
+    totals = totals_of(record, face, asking())
+    rows = [{"label": face.field(total.field).label, **_told(total),
+             "cells": [{"number": f"{values:,}", "sum": f"{Decimal(sums):,f}" if sums is not None else None}
+                       for values, sums in zip(total.values, total.sums or (None,) * 3, strict=True)]}
+            for total in totals]  # fmt: skip
+    differ = len([total for total in totals if total.differs])
+    text = f"{differ} of {len(totals)} columns differ" if differ else f"all {len(totals)} columns agree"
+    left = " but for the rows that were not taken" if any(total.is_left_out for total in totals) else ""
+    return {"rows": rows, "text": text + left, "places": PLACES} if rows else None
+
+
+def _told(total: Total) -> dict[str, str]:
+    if total.differs:
+        return {"word": "Differ", "tone": "warning"}
+    return {"word": "Some left out", "tone": "neutral"} if total.is_left_out else {"word": "Agree", "tone": "good"}
 
 
 def job_shown(job: Job) -> dict[str, Any]:

@@ -86,9 +86,7 @@ class UndoRoutes:
         if record.undo_job is None:
             flash(f"Not undone: {why_not(record)}.", "info")
             return redirect(url_for(".progress_view", id=record.id), 303)
-        under_way = "Undoing the import" if record.undo_job.is_open else "The undo came to no end"
-        title = "The import was undone" if record.undone_at is not None else under_way
-        page = {"title": title, "breadcrumbs": self._crumbs(record.file_name)}
+        page = {"title": "Undo of an import", "breadcrumbs": self._crumbs(record.file_name)}
         return render_template("desk/import_progress.html", page=page, step=0, **undo_context(record, face))
 
     @expose("/undo-status/")

@@ -18,6 +18,7 @@ from crm.core.transaction import run_in_transaction
 from crm.importing.files import FileRefused, ReadOptions
 from crm.importing.loading import OUTCOMES
 from crm.importing.plan import Plan, PlanRefused
+from crm.importing.reconciling import PLACES, totals_of
 from crm.importing.start import AlreadyImported, import_file
 from crm.importing.undo_looking import kept_by, look_at_undo
 from crm.importing.undoing import Insisted, Left, ask_undo, is_archived, why_not
@@ -255,6 +256,15 @@ def _end(job: Job, import_id: int, say: Callable[[str], None]) -> int:
     counts = {name: getattr(record, f"rows_{name}") or 0 for name in OUTCOMES}
     if record.remarks:
         say(record.remarks)
+    totals = totals_of(record, _face(record.entity), None)
+    if totals:
+        told = [total for total in totals if total.differs or total.is_left_out]
+        say(f"The file against the records: {len(totals) - len(told)} of {len(totals)} columns agree.")
+        for total in told:
+            figures = (
+                f"{place.lower()} {figure}" for place, figure in zip(PLACES, total.sums or total.values, strict=True)
+            )
+            say(f"  {total.field}: {', '.join(figures)}")
     if record.refused_name:
         say(f"Rows that were not taken: /admin/imports/refused/?id={import_id}")
     if job.state is not JobState.DONE:

@@ -48,6 +48,10 @@ SCHEMAS: dict[str, Any] = {
             "progress": {"type": ["object", "null"]},
             "error": {"type": ["string", "null"]},
             "remarks": {"type": "array", "items": {"type": "string"}},
+            "added_up": {"type": "array", "description": "Of each column how many values there are (`values`), and the sums of numbers "
+                         "(`sums`): in the file, in the rows that were taken, in the records of those rows at the end", "items": {
+                "type": "object", "properties": {"field": {"type": "string"}, "values": {"type": "array", "items": _COUNT},
+                                                 "sums": {"type": ["array", "null"], "items": {"type": "string"}}}}},
             "findings": {"type": ["object", "null"], "description": "Of a dry run: counts, the first rows, remarks"},
             "plan": {"type": "object"},
             "refused": {"type": ["string", "null"], "description": "Where the rows lie that were not taken"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import types
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import IO, Any, get_args, get_origin, get_type_hints
 
 from flask import Response, request, send_file, url_for
@@ -21,6 +22,7 @@ from crm.core.jobs import cancel
 from crm.importing import access, start
 from crm.importing.files import MIB, FileRefused, ReadOptions
 from crm.importing.plan import ROW_BY_ROW, Plan, PlanRefused
+from crm.importing.reconciling import totals_of
 from crm.importing.report import refused_file
 from crm.importing.storage import UPLOAD_LIMIT, forget
 from crm.models.imports import Duplicates, Import, Outcome
@@ -257,6 +259,7 @@ def _document(record: Import, face: Face, status: int = 200) -> Response:
         "progress": {"done": job.done, "total": job.total, "message": job.message} if job and job.is_open else None,
         "error": job.error if job else None,
         "remarks": (record.remarks or "").splitlines(),
+        "added_up": [asdict(total) for total in totals_of(record, face, actor())],
         "findings": record.checked,
         "plan": {name: value for name, value in record.plan.items() if name in get_type_hints(Plan)},
         "refused": f"{path}/refused" if job and not job.is_open and (record.rows_refused or record.rows_ambiguous) else None,

@@ -59,7 +59,7 @@ class Entity(Model):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True, sort_order=-10)
     created_at: Mapped[dt.datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now(), sort_order=90,
-        info={"field": Field(kind="datetime", label="Created", editable=False)})  # fmt: skip
+        info={"field": Field(kind="datetime", label="Created", editable=False, original=True)})  # fmt: skip
     updated_at: Mapped[dt.datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now(), sort_order=91,
         info={"field": Field(kind="datetime", label="Last changed", editable=False)})  # fmt: skip

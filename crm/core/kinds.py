@@ -70,8 +70,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 FAMILY = {
     "text": "text", "long_text": "text", "email": "text", "phone": "text", "url": "text", "code": "text",
-    "country": "choice", "language": "choice", "currency": "choice", "time_zone": "choice",
-    "choice": "choice",
+    "country": "choice", "language": "choice", "currency": "choice", "time_zone": "choice", "choice": "choice",
     "choices": "list", "tags": "list",
     "money": "number", "decimal": "number", "integer": "number",
     "date": "date", "datetime": "date", "boolean": "boolean", "reference": "reference", "json": "json",
@@ -144,6 +143,7 @@ class Field:
     derived: bool = False
     figure: bool = False  # kept by crm.core.figures
     audited: bool = True
+    original: bool = False  # set by nobody, but a file from another system may say it of a new record
     linked: Callable[[], Any] | None = None  # (numbers of ours, value) in other rows: to filter by, shown nowhere
     of: str = ""  # says something about another field: shown only where that has a value
 

@@ -42,7 +42,9 @@ class Link:
             by_owner = self._by_owner(*owner, rights, system=system)
             ways, keys = ways + by_owner[0], keys + by_owner[1]
         ways += [self._by_number("#?" if self.by == NUMBER else "#")] if self.by in ("", NUMBER) else []
-        reached = f"({rights.linkable(self.face)}) AND {rules_of(self.face).matched_with}"
+        # Who wrote something may have left since.
+        matched = "true" if self.landing.field.original else rules_of(self.face).matched_with
+        reached = f"({rights.linkable(self.face)}) AND {matched}"
         found = " UNION ALL ".join(
             f"SELECT given.value, CAST(NULL AS bigint[]) AS rows, {rank} AS rank, {self.table}.id, {name_of_record(self.face)} AS who "
             f"FROM given {join} WHERE {reached}"

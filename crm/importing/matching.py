@@ -14,6 +14,7 @@ from sqlalchemy import inspect
 
 from crm.core.entity import Face
 from crm.core.permissions import Actor, accesses
+from crm.importing.aside import without_one
 from crm.importing.keys import EXTERNAL, NUMBER, fence, keys_of, usable
 from crm.importing.rules import rules_of
 from crm.importing.targets import Landing, embedded_entity, own_landings
@@ -229,7 +230,7 @@ class Ladder:
         if not self.leads_on:
             return None
         return f"""
-            UPDATE import_row r SET data = r.data - '{column}'
+            UPDATE import_row r SET data = {without_one(column)}
             FROM (SELECT r.id FROM import_row r CROSS JOIN LATERAL (
                       SELECT * FROM {self._table} WHERE {self._table}.{column} = r.data->>'{column}' OFFSET 0) {self._table}
                   WHERE {scope} AND {OPEN} AND r.record_id <> {self._table}.id AND r.record_id = {self._meant}) m

@@ -293,7 +293,8 @@ def _converter(landing: Landing, style: str | None, *, is_key: bool) -> Callable
     if kind in DATES:
         if kind == "date":
             return lambda raw: declared.parse(as_datetime(raw, style or "ymd").date())
-        return lambda raw: declared.parse(as_datetime(raw, style or "ymd"))
+        moment = lambda raw: declared.parse(as_datetime(raw, style or "ymd"))  # noqa: E731
+        return (lambda raw: _past(moment(raw))) if declared.original else moment
     if kind == "boolean":
         return lambda raw: declared.parse(as_yes_no(raw))
     if kind == "choice":
@@ -304,6 +305,12 @@ def _converter(landing: Landing, style: str | None, *, is_key: bool) -> Callable
         return lambda raw: declared.parse(_as_key(one_line(raw)))
     joint = ", " if landing.embed is not None else " "
     return lambda raw: declared.parse(one_line(raw, joint))
+
+
+def _past(moment: dt.datetime) -> dt.datetime:
+    if moment > dt.datetime.now(dt.UTC):
+        raise ValueError("lies in the future")
+    return moment
 
 
 def _as_key(text: str) -> str:

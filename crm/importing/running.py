@@ -18,6 +18,7 @@ from crm.core.jobs import Step
 from crm.importing.loading import Loader, totals
 from crm.importing.plan import Plan
 from crm.importing.reading import Table, open_table
+from crm.importing.reconciling import add_up
 from crm.importing.report import cells_to_mend, count_remarks, like_known, sample_rows, write_annotated, write_refused
 from crm.importing.rights import Rights
 from crm.importing.rows import RowReader
@@ -119,6 +120,7 @@ def _finish(work: _Work, counts: Counter[str], remarks: Counter[str]) -> Step:
     record.refused_name = write_refused(connection, work.import_id, work.table, work.path.parent)
     record.remarks = "\n".join(count_remarks(connection, work.import_id, work.face, remarks)) or None
     record.rows = result["rows"]
+    record.added_up = add_up(connection, work.import_id, work.face, work.plan)
     clear(connection, work.import_id)
     db.session.flush()
     return Step(

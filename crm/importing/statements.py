@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql
 
 from crm.core.entity import Embed, Entity, Face
 from crm.importing import matching
+from crm.importing.aside import without, without_one
 from crm.importing.keys import EXTERNAL, keys_of
 from crm.importing.plan import FILL, Plan
 from crm.importing.rules import rules_of
@@ -102,7 +103,8 @@ class Statements:
         self._sets_owner = sets_owner and "owner_id" in face.entity.__table__.c
         self.own = self._own_columns(mapped, [face.fields[name].attribute for name in plan.brought()])
         given = {landing.field.attribute for landing in mapped if landing.embed is None}
-        self._updatable = [name for name in self.own if name not in self.rules.only_new or name in given]
+        once = {landing.field.attribute for landing in mapped if landing.field.original}
+        self._updatable = [name for name in self.own if name not in once | (self.rules.only_new - given)]
         self._derived = {
             name: rule for name, rule in self.rules.derived.items() if name not in given and name in self.own
         }
@@ -235,7 +237,7 @@ class Statements:
     def settle_taken(self, scope: str, column: str, policy: Duplicates) -> str:
         """What becomes of them: skipped, refused, or (another one is wanted) taken without the number."""
         if policy is Duplicates.CREATE:
-            action = f"data = r.data - '{column}', field = '{column}', reason = t.reason"
+            action = f"data = {without_one(column)}, field = '{column}', reason = t.reason"
         elif policy is Duplicates.SKIP:
             action = "outcome = 'skipped', reason = t.reason"
         else:
@@ -267,7 +269,7 @@ class Statements:
         joins = " ".join(part.join(f"{self.table}.id") for part in self.parts)
         kept = " || ".join(self._kept(landing) for landing in self._ruled)
         return f"""
-            UPDATE import_row r SET data = r.data - m.kept
+            UPDATE import_row r SET data = {without("m.kept")}
             FROM (SELECT r.id, {kept} AS kept FROM import_row r JOIN {self.each()} {joins} WHERE {scope} AND {OPEN}) m
             WHERE {scope} AND r.id = m.id"""
 

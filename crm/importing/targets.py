@@ -59,10 +59,9 @@ class Landing:
     @property
     def is_suggested(self) -> bool:
         """Whether a header may mean this without more ado: what is remarked of a record that comes with the row, and whom it
-        names besides, is seldom what a column of its row says."""
-        return not self.is_brought or not (
-            self.field.kind in ("long_text", "tags") or (self.is_link and not self.field.required)
-        )
+        names besides, is seldom what a column of its row says; when it was made elsewhere is to be kept on wish."""
+        seldom = self.field.kind in ("long_text", "tags") or (self.is_link and not self.field.required)
+        return not self.field.original and not (self.is_brought and seldom)
 
     def target(self) -> Target:
         options = tuple(label for _, label in self.field.options()) if self.field.kind == "choice" else ()
@@ -153,6 +152,10 @@ def _own_landings(face: Face) -> list[Landing]:
         for name in embed.fields:
             field = face.field(embed.prefix + name)
             found[field.name] = Landing(field.name, replace(field, attribute=name), group, embed)
+    for field in face.fields.values():
+        # What a ledger holds is entered here and now.
+        if field.original and face.entity.only_changes is None:
+            found[field.name] = Landing(field.name, field, "Source", noun=noun)
     found[EXTERNAL] = Landing(EXTERNAL, _EXTERNAL, "Source", noun=noun)
     found[NUMBER] = Landing(NUMBER, replace(face.fields[NUMBER], label="Number here"), "Source", noun=noun)
     found |= {
@@ -175,4 +178,4 @@ def template(face: Face, actor: Actor) -> list[str]:
     if face.entity is Party:
         usual = ("name", "email", "phone", "industry", "website", "address", "status")
         return [name for name in usual if name in names]
-    return [name for name in names if DOT not in name]
+    return [name for name in names if DOT not in name and not face.field(name).original]

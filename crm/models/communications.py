@@ -194,7 +194,7 @@ class Task(Entity):
     due_at: Mapped[dt.datetime | None] = datetime_field(label="Due")
     remind_at: Mapped[dt.datetime | None] = datetime_field(label="Remind")
     description: Mapped[str | None] = long_text_field(field_class=FieldClass.PERSONAL, label="Details")
-    created_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False,
+    created_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False, original=True,
                                                         column={"default": lambda: acting().user_id})  # fmt: skip
     done_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Done")
     done_by_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False)

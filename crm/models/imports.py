@@ -118,6 +118,8 @@ class Import(Entity):
     sha256: Mapped[str] = mapped_column(Text)
     plan: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     checked: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    # The totals of the file beside those of the records, as crm.importing.reconciling has them.
+    added_up: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
     # What an undo would do, as it was found out last, by whom and when; no values of records.
     undo_looked: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 

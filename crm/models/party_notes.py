@@ -32,7 +32,7 @@ class Note(Entity):
     party_id: Mapped[int] = reference_field("party", table="party", label="About", required=True)
     text: Mapped[str] = long_text_field(required=True, field_class=FieldClass.PERSONAL, label="Note", markdown=True,
         help="Markdown: **bold**, *italic*, - list, [text](https://address)")  # fmt: skip
-    author_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False,
+    author_id: Mapped[int | None] = reference_field("user", table="app_user", editable=False, original=True,
                                                     column={"default": lambda: acting().user_id})  # fmt: skip
     pinned_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Pinned")
     edited_at: Mapped[dt.datetime | None] = datetime_field(editable=False, label="Edited", audited=False)

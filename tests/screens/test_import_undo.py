@@ -144,7 +144,7 @@ def test_of_a_large_import_a_job_looks_what_its_undo_would_do(app, as_user, monk
     finish(app, number)
     with app.app_context():
         assert db.session.get_one(Import, number).undo_looked is None
-    assert "The import was undone" in person.client.get(address).text
+    assert "Undo of an import" in person.client.get(address).text
 
 
 def look(app, number: int) -> None:

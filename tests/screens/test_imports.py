@@ -121,6 +121,7 @@ def test_from_the_upload_to_the_report(app, as_user):
         page = person.client.get(address)
         assert page.status_code == 200, address
         assert "customers.csv" in page.text
+    assert re.search(r"all [56] columns agree<", page.text)
 
 
 def test_the_template_has_the_header_that_was_promised(as_user):
