@@ -135,8 +135,8 @@ WITH due AS MATERIALIZED (
     FROM due d JOIN sales_order o ON o.id = d.order_id JOIN loyalty_terms t ON t.id = d.terms_id
 )
 UPDATE order_earning e SET entered = e.points, entries = e.entries + 1 FROM due WHERE due.id = e.id""")
-# What expired of an order's points is gone already, also where a merge had taken them on: no others are taken instead.
-_LAPSE = text("""
+# The lots of what orders earned that is to be taken back, also where merges have taken them on: each is of one order.
+_OWN_LOTS = """
 WITH RECURSIVE lot AS (
   SELECT e.id AS line, n.id FROM order_earning e JOIN loyalty_account a ON a.program_id = e.program_id
     JOIN point_entry n ON n.order_id = e.order_id AND n.account_id = a.id AND n.kind = 'earn'
@@ -145,12 +145,30 @@ WITH RECURSIVE lot AS (
   SELECT lot.line, n.id FROM lot JOIN point_allocation i ON i.lot_id = lot.id
     JOIN point_entry t ON t.id = i.point_entry_id AND t.kind = 'merge' AND t.points < 0
     JOIN point_entry n ON n.source = t.source || chr(58) || i.lot_id
-), gone AS (
+)"""
+# What expired of an order's points is gone already: no others are taken instead.
+_LAPSE = text(f"""{_OWN_LOTS}, gone AS (
   SELECT lot.line, sum(i.points) AS points FROM lot JOIN point_allocation i ON i.lot_id = lot.id
     JOIN point_entry t ON t.id = i.point_entry_id AND t.kind = 'expire' GROUP BY lot.line
 )
-UPDATE order_earning e SET lapsed = gone.points FROM gone WHERE gone.line = e.id AND e.lapsed <> gone.points""")
-_TAKE_POINTS = text("""
+UPDATE order_earning e SET lapsed = gone.points FROM gone WHERE gone.line = e.id AND e.lapsed <> gone.points""")  # noqa: S608
+# First what is left of the order's own points. Of others only when there are none: they are of other orders, which may be
+# returned as well, and then would have to show what expired of them.
+_TAKE_OWN = text(f"""{_OWN_LOTS}, due AS (
+  SELECT e.*, o.id AS lot, e.entered - e.points - e.lapsed AS need, o.remaining::int AS there,
+         (sum(o.remaining) OVER (PARTITION BY e.id ORDER BY o.id) - o.remaining)::int AS before, row_number() OVER (PARTITION BY e.id ORDER BY o.id) AS nth
+    FROM lot JOIN order_earning e ON e.id = lot.line JOIN point_lot o ON o.id = lot.id AND o.account_id = e.account_id
+   WHERE e.entered > e.points + e.lapsed
+), taken AS MATERIALIZED (
+  SELECT due.*, least(need - before, there) AS takes FROM due WHERE need > before ORDER BY lot
+), made AS (
+  INSERT INTO point_entry (account_id, kind, points, source, order_id, reverses_id, by_id, reason)
+  SELECT d.account_id, 'reverse', -d.takes, concat_ws(chr(58), 'order', d.order_id, d.program_id, d.entries + d.nth), d.order_id, d.lot, :by,
+         'Returned, cancelled or changed' FROM taken d
+)
+UPDATE order_earning e SET entered = e.entered - t.takes, entries = e.entries + t.times
+  FROM (SELECT id, sum(takes) AS takes, count(*) AS times FROM taken GROUP BY id) t WHERE t.id = e.id""")  # noqa: S608
+_TAKE_OTHERS = text("""
 WITH due AS (
   SELECT e.*, e.entered - e.points - e.lapsed AS need, s.points AS there,
          sum(e.entered - e.points - e.lapsed) OVER (PARTITION BY e.account_id ORDER BY e.id) - (e.entered - e.points - e.lapsed) AS before
@@ -217,7 +235,9 @@ def _enter(accounts: list[int], by: int | None) -> None:
     db.session.execute(_GIVE_CASH, given)
     figures.settle()  # what may be taken is what there is by now
     db.session.execute(_LAPSE, given)
-    db.session.execute(_TAKE_POINTS, given)
+    db.session.execute(_TAKE_OWN, given)
+    figures.settle()
+    db.session.execute(_TAKE_OTHERS, given)
     db.session.execute(_TAKE_CASH, given)
     figures.settle()
     db.session.expire_all()

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from crm.commands.communications import refuse_archived
 from crm.commands.ledger_entries import enter
+from crm.commands.party_merge_accounts import lead_on
 from crm.core.command import Refused
 from crm.core.days import today
 from crm.core.entity import db
@@ -43,10 +44,13 @@ def refuse_unless_open(account: LoyaltyAccount) -> None:
 def enter_points(
     account: LoyaltyAccount, kind: PointKind, points: int, *, source: str, by: User | None, **more: Any
 ) -> PointEntry:
+    """Enter points; what comes to a membership that was merged goes on to the one that is left. Raises Refused."""
     entry = PointEntry(
         account_id=account.id, kind=kind, points=points, source=source, by_id=by.id if by else None, **more
     )
     enter(entry, twice="it counts already", says=_TOO_MUCH)
+    if points > 0:
+        lead_on([account.id], by=entry.by_id)
     return entry
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text
 from crm.commands.communications import refuse_archived
 from crm.commands.ledger_entries import enter
 from crm.commands.loyalty_entries import enter_points, next_source, refuse_unless_open
+from crm.commands.party_merge_accounts import lead_on
 from crm.core import figures
 from crm.core.command import Refused, command
 from crm.core.entity import db, face_named
@@ -47,6 +48,7 @@ def transfer(account: LoyaltyAccount, *, by: User, to: int | None, points: int, 
     taken = enter_points(account, PointKind.TRANSFER, -points, source=source, by=by, reason=reason)
     given = {"account": other.id, "source": source, "reason": reason, "by": by.id, "taken": taken.id}
     db.session.execute(_GIVE, given)
+    lead_on([other.id], by=by.id)
 
 
 @command(LoyaltyAccount, "Pay out cashback", icon="banknote", tone="warning", asks={"amount": _AMOUNT, "reason": _REASON},

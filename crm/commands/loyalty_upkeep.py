@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import func, select, text
 
+from crm.commands.party_merge_accounts import lead_on
 from crm.core import figures
 from crm.core.command import among
 from crm.core.days import today
@@ -100,4 +101,5 @@ def _void_some() -> int:
     db.session.scalars(select(LoyaltyAccount.id).where(among(LoyaltyAccount.id, accounts)).order_by(LoyaltyAccount.id)
                        .with_for_update(key_share=True)).all()  # fmt: skip
     db.session.execute(_VOID, {"ids": ids})
+    lead_on(accounts, by=None)
     return len(ids)

@@ -3,13 +3,17 @@ which keep every lot's expiry; a credit account is closed with what is owed on i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm.attributes import flag_modified
 
+from crm.core.command import among
 from crm.core.entity import db
+from crm.models.loyalty_accounts import LoyaltyAccount
+from crm.models.loyalty_choices import Membership
 from crm.models.party_merges import Merge
 
 _PAIRS = text("""
@@ -25,18 +29,28 @@ INSERT INTO point_entry (account_id, kind, points, expires_on, source, reason, b
 SELECT :account, 'merge', given.points, e.expires_on, CAST(:source AS text) || chr(58) || e.id, CAST(:reason AS text), CAST(:by AS bigint)
   FROM unnest(CAST(:lots AS bigint[]), CAST(:points AS int[])) given (lot, points) JOIN point_entry e ON e.id = given.lot
  ORDER BY e.id""")
+# What a merge took from a membership, at once and of what came back to it later.
+_TOOK = "t.account_id = :merged AND t.kind = 'merge' AND t.points < 0 AND (t.source = :source OR starts_with(t.source, :source || chr(58)))"
+_TAKEN = text(f"SELECT -coalesce(sum(t.points), 0) FROM point_entry t WHERE {_TOOK}")  # noqa: S608
 # Where what was taken from a lot is now: what is left of the lot made of it, and what later merges and their undoing made of
 # that. What the undoing of an earlier merge took out has gone home.
-_NOW = text("""
+_NOW = text(f"""
 WITH RECURSIVE made AS (
-  SELECT e.id, e.account_id, a.lot_id AS origin FROM point_allocation a
+  SELECT e.id, e.account_id FROM point_allocation a
     JOIN point_entry t ON t.id = a.point_entry_id JOIN point_entry e ON e.source = t.source || chr(58) || a.lot_id
-   WHERE t.source = :source
+   WHERE {_TOOK}
   UNION
-  SELECT e.id, e.account_id, m.origin FROM made m JOIN point_allocation a ON a.lot_id = m.id
+  SELECT e.id, e.account_id FROM made m JOIN point_allocation a ON a.lot_id = m.id
     JOIN point_entry t ON t.id = a.point_entry_id AND t.kind = 'merge' AND t.points < 0 AND CAST(split_part(t.source, chr(58), 2) AS bigint) > :made
     JOIN point_entry e ON e.source = t.source || chr(58) || a.lot_id
-) SELECT m.id, m.account_id, m.origin, o.remaining::int AS remaining FROM made m JOIN point_lot o ON o.id = m.id ORDER BY m.id""")
+) SELECT m.id, m.account_id, o.remaining::int AS remaining FROM made m JOIN point_lot o ON o.id = m.id ORDER BY m.id""")  # noqa: S608
+# The merge that closed a membership, and the one to which its points went.
+_CLOSED_BY = text("""
+WITH RECURSIVE merged AS (
+  SELECT m.* FROM loyalty_account a JOIN merge m ON m.kept_party_id = a.party_id AND m.state = 'made' WHERE a.id = :account
+  UNION ALL SELECT m.* FROM merged b JOIN merge m ON m.kept_party_id = b.merged_party_id AND m.state = 'made'
+) SELECT m.id, CAST(j ->> 'kept' AS bigint) AS kept FROM merged m CROSS JOIN LATERAL jsonb_array_elements(m.snapshot -> 'joined') j
+ WHERE CAST(j ->> 'merged' AS bigint) = :account""")
 _CASH = text("SELECT coalesce(sum(amount), 0) FROM cashback_entry WHERE account_id = :account")
 _PAY = text("INSERT INTO cashback_entry (account_id, kind, amount, source, reason, by_id) "
             "VALUES (:account, 'adjust', :amount, :source, :reason, :by)")  # fmt: skip
@@ -52,7 +66,7 @@ def join(made: Merge, *, by: int | None) -> tuple[list[dict[str, Any]], list[int
     who = {"kept": made.kept_party_id, "merged": made.merged_party_id}
     joined = []
     for merged, kept in db.session.execute(_PAIRS, who).all():
-        joined.append({"merged": merged, "kept": kept, "points": _points(made, merged, kept, by),
+        joined.append({"merged": merged, "kept": kept, "points": _points(_source(made.id, merged), merged, kept, _into(made), by),
                        "cashback": str(_cashback(f"merge:{made.id}:{merged}", merged, kept, None, _into(made), by))})  # fmt: skip
         db.session.execute(
             text("UPDATE loyalty_account SET state = 'ended', ended_on = CURRENT_DATE WHERE id = :id"), {"id": merged}
@@ -64,11 +78,33 @@ def _into(made: Merge) -> str:
     return f"Merge {made.id}: {made.merged_party.code} into {made.kept_party.code}"
 
 
-def _points(made: Merge, merged: int, kept: int, by: int | None) -> int:
+def _source(made: int, merged: int) -> str:
+    return f"merge:{made}:{merged}"
+
+
+def lead_on(accounts: Iterable[int], *, by: int | None) -> None:
+    """What came to memberships that a merge has closed, or closes at this moment, goes on to the one that is left."""
+    found = (
+        select(LoyaltyAccount.id, LoyaltyAccount.state)
+        .where(among(LoyaltyAccount.id, accounts))
+        .order_by(LoyaltyAccount.id)
+    )
+    # Whoever merges holds them: afterwards it is told whether they are closed.
+    rows = db.session.execute(found.with_for_update(key_share=True)).all()
+    for account in (row.id for row in rows if row.state is Membership.ENDED):
+        closed = db.session.execute(_CLOSED_BY, {"account": account}).one_or_none()
+        if closed is None:
+            continue  # it was ended by hand: its points stay in the books
+        newest = db.session.scalar(text("SELECT max(id) FROM point_entry WHERE account_id = :id"), {"id": account})
+        if _points(f"{_source(closed.id, account)}:{newest}", account, closed.kept, "The membership was merged", by):
+            lead_on([closed.kept], by=by)
+
+
+def _points(source: str, merged: int, kept: int, reason: str, by: int | None) -> int:
     lots = db.session.execute(_LOTS, {"account": merged}).all()
     total = sum(lot.remaining for lot in lots)
     if total:
-        told = {"source": f"merge:{made.id}:{merged}", "reason": _into(made), "by": by}
+        told = {"source": source, "reason": reason, "by": by}
         db.session.execute(_TAKE, told | {"account": merged, "points": -total, "lot": None})
         db.session.execute(_GIVE, told | {"account": kept, "lots": [lot.id for lot in lots], "points": [lot.remaining for lot in lots]})  # fmt: skip
     return total
@@ -106,7 +142,7 @@ def part(made: Merge, later: list[Merge], *, by: int | None) -> list[str]:
     """Give back what is still there, from wherever later merges took it; answers in words what isn't there any more."""
     lacking = []
     for one in made.snapshot.get("joined", ()):
-        gone = one["points"] - _give_back_points(made, one["merged"], by)
+        gone = _give_back_points(made, one["merged"], by)
         if gone:
             lacking.append(f"{gone:,} points were used since")
         lacking += _give_back_cashback(made, one, later, by)
@@ -117,13 +153,15 @@ def part(made: Merge, later: list[Merge], *, by: int | None) -> list[str]:
 
 
 def _give_back_points(made: Merge, merged: int, by: int | None) -> int:
-    given = 0
-    for lot in db.session.execute(_NOW, {"source": f"merge:{made.id}:{merged}", "made": made.id}).all():
+    """Answers how many aren't there any more."""
+    asked = {"source": _source(made.id, merged), "merged": merged, "made": made.id}
+    gone: int = db.session.scalar(_TAKEN, asked) or 0
+    for lot in db.session.execute(_NOW, asked).all():
         told = {"source": f"unmerge:{made.id}:{lot.id}", "reason": f"{_into(made)} was undone", "by": by}
         db.session.execute(_TAKE, told | {"account": lot.account_id, "points": -lot.remaining, "lot": lot.id})
         db.session.execute(_GIVE, told | {"account": merged, "lots": [lot.id], "points": [lot.remaining]})
-        given += lot.remaining
-    return given
+        gone -= lot.remaining
+    return gone
 
 
 def _give_back_cashback(made: Merge, one: dict[str, Any], later: list[Merge], by: int | None) -> list[str]:
