@@ -9,7 +9,6 @@ from sqlalchemy import func, select, text
 from crm.commands.communications import refuse_archived
 from crm.commands.ledger_entries import enter
 from crm.commands.loyalty_entries import enter_points, next_source, refuse_unless_open
-from crm.commands.party_merge_accounts import lead_on
 from crm.core import figures
 from crm.core.command import Refused, command
 from crm.core.entity import db, face_named
@@ -20,6 +19,7 @@ from crm.models.credit_figures import InvoiceFigures
 from crm.models.credit_invoices import Invoice, Payment
 from crm.models.loyalty_accounts import CashbackEntry, LoyaltyAccount
 from crm.models.loyalty_choices import CashbackKind, Membership, PointKind
+from crm.models.parties import Party
 from crm.queries.scope import find
 
 _REASON = field_of("long_text", required=True, field_class=FieldClass.PERSONAL)
@@ -43,12 +43,21 @@ def transfer(account: LoyaltyAccount, *, by: User, to: int | None, points: int, 
         raise Refused("that is no membership of this program that you may see")
     if other.id == account.id:
         raise Refused("that is the membership itself")
+    _let_no_merge_close(other)
     refuse_unless_open(other)
     source = next_source(account, "transfer")
     taken = enter_points(account, PointKind.TRANSFER, -points, source=source, by=by, reason=reason)
     given = {"account": other.id, "source": source, "reason": reason, "by": by.id, "taken": taken.id}
     db.session.execute(_GIVE, given)
-    lead_on([other.id], by=by.id)
+
+
+def _let_no_merge_close(account: LoyaltyAccount) -> None:
+    """Whoever merges holds the customer: wait for that, and keep it away meanwhile. Others may go on transferring."""
+    held = None
+    while held != account.party_id:
+        held = account.party_id
+        db.session.execute(select(Party.id).where(Party.id == held).with_for_update(read=True, key_share=True))
+        db.session.refresh(account)
 
 
 @command(LoyaltyAccount, "Pay out cashback", icon="banknote", tone="warning", asks={"amount": _AMOUNT, "reason": _REASON},

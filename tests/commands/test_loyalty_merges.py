@@ -161,7 +161,7 @@ def test_what_is_given_back_while_the_member_is_merged_is_not_lost(own_database:
             until_somebody_waits(own_database)
             db.session.commit()
             assert waiting[0].result(60) == [""]
-            waiting[1].result(60)
+            assert waiting[1].result(60) == ["the membership is ended"]
         db.session.remove()
         assert owner_sql("SELECT id, points FROM loyalty_account_sums WHERE id <> 3 ORDER BY id")[1] == (2, 0)
         assert owner_sql("SELECT sum(points) FROM loyalty_account_sums") == [(300,)]
