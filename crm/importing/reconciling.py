@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -52,9 +53,9 @@ def add_up(connection: Connection, import_id: int, face: Face, plan: Plan) -> li
         return []
     table = face.entity.__tablename__
     asked = [
-        part for landing in counted for only in ("true", _TAKEN) for part in _parts(landing, said(landing.key), only)
+        part for landing in counted for only in ("true", _TAKEN) for part in _parts(landing, said, landing.key, only)
     ]
-    here = [part for landing in counted for part in _parts(landing, f"e.{landing.field.attribute}", "true")]
+    here = [part for landing in counted for part in _parts(landing, "e.{}".format, landing.field.attribute, "true")]
     rows = f"FROM import_row r WHERE r.import_id = {import_id:d} AND r.step = ''"
     of_file = iter(connection.execute(text(f"SELECT {', '.join(asked)} {rows}")).one())
     of_records = iter(connection.execute(text(
@@ -82,8 +83,12 @@ def _is_number(landing: Landing) -> bool:
     return landing.field.family == "number" and landing.field.grouped
 
 
-def _parts(landing: Landing, value: str, only: str) -> list[str]:
-    """SQL: how many values there are, and of numbers their sum, written in one way whatever it is made of."""
+def _parts(landing: Landing, value_of: Callable[[str], str], name: str, only: str) -> list[str]:
+    """SQL: how many values there are, and of numbers their sum, written in one way whatever it is made of. A phone that has no
+    international form is there as it was given."""
+    value = value_of(name)
+    if landing.field.keeps_given:
+        value = f"coalesce({value}, {value_of(f'{name}_given')})"
     counted = [f"count({value}) FILTER (WHERE {only})"]
     if _is_number(landing):
         counted.append(f"trim_scale(coalesce(sum(CAST({value} AS numeric)) FILTER (WHERE {only}), 0))")

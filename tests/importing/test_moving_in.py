@@ -88,12 +88,18 @@ def test_the_file_is_added_up_against_the_records(bring, session):
 
 def test_what_comes_in_whole_agrees_and_tells_nobody_what_he_may_not_see(bring, session):
     face = face_named("customer")
-    record = bring(
-        "name,email,revenue\nAnn,ann@x.org,1000.10\n",
-        columns={"name": "name", "email": "email", "revenue": "annual_revenue"},
+    record = bring("name,email,revenue,tel\nAnn,ann@x.org,1000.10,345-840-9409\n",
+                   columns={"name": "name", "email": "email", "revenue": "annual_revenue", "tel": "phone"})  # fmt: skip
+    assert {total.field: total.values for total in totals_of(record, face, None)}["phone"] == (1, 1, 1), (
+        "kept as written"
     )
     assert not any(total.is_left_out or total.differs for total in totals_of(record, face, None))
     person, _ = create_user(email="r@example.com", role="service_advisor", password="correct horse battery staple")
     seen = {name for name, access in accesses(person, face).items() if access.shows}
     assert "annual_revenue" not in seen
-    assert {total.field for total in totals_of(record, face, person)} == {"name", "email", "annual_revenue"} & seen
+    assert {total.field for total in totals_of(record, face, person)} == {
+        "name",
+        "email",
+        "annual_revenue",
+        "phone",
+    } & seen
