@@ -139,6 +139,8 @@ def undo_context(record: Import, face: Face) -> dict[str, Any]:
         "undo_url": url_for("imports.undo_view", id=record.id) if again else None, "undo_label": "Undo the rest",
         "report_url": url_for("imports.progress_view", id=record.id),
     }  # fmt: skip
+    if not job.is_open and job.total and job.total > sum(result.get(name, 0) for name in cards):
+        shown["note"] = shown["note"] or "Addresses and others that go with a record were looked at, too."
     return {"file": pages.file_of(record, record.rows), "job": shown, "left": shown_left(left),
             "more": max(0, result.get("kept", 0) - len(left)), "status_url": url_for("imports.undo_status_view", id=record.id)}  # fmt: skip
 
