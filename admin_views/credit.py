@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import io
 from typing import Any
 
@@ -11,32 +10,30 @@ from flask import Response, abort, render_template, url_for
 from flask_admin import expose
 
 from admin_views.cells import asking, fields_of, render, title_of
+from admin_views.credit_reviews import CreditReviews
 from admin_views.credit_statements import CreditStatements
 from admin_views.lists import may
 from crm.commands.exports import note
-from crm.core.days import today
 from crm.core.entity import face_named
 from crm.core.fields import field_of
 from crm.core.spreadsheets import neutral
 from crm.queries.ageing import BUCKETS, Line, ageing, ageing_total
 from crm.queries.organisation import company_currency
-from crm.queries.waiting import SOON
 
 MOST = 200
 DUNNING = "code,party,overdue,oldest_due_on,late,reminder,reminded_on"
 _CREDIT, _OUTSTANDING = "Not allocated", "Outstanding"
 
 
-class CreditAccountView(CreditStatements):
+class CreditAccountView(CreditReviews, CreditStatements):
     """Credit accounts."""
 
-    rights = CreditStatements.rights | {"ageing_view": "read", "ageing_file_view": "export"}
+    rights = CreditStatements.rights | CreditReviews.rights | {"ageing_view": "read", "ageing_file_view": "export"}
 
     def list_extras(self) -> dict[str, Any]:
-        due: dict[str, Any] = {"flt_state_eq": "open", "flt_next_review_on_le": str(today() + dt.timedelta(days=SOON))}
         late: dict[str, Any] = {"flt_late_not_empty": 1, "columns": DUNNING}
         found = [{"label": "Dunning", "url": url_for(".index_view", **late), "icon": "bell"},
-                 {"label": "Reviews due", "url": url_for(".index_view", **due), "icon": "calendar"}]  # fmt: skip
+                 {"label": "Reviews", "url": self._reviews_url(self._query().parameters()), "icon": "calendar"}]  # fmt: skip
         if self._sees_amounts():
             found.insert(0, {"label": "Ageing", "url": url_for(".ageing_view"), "icon": "chart-column"})
         return {"secondary": found}

@@ -66,7 +66,8 @@ class CreditRequestView(EntityView):
             page={"title": "Approver’s desk", "breadcrumbs": self._crumbs("Approver’s desk"), "own_keys": KEYS if verbs else ()},
             number=number, mine=mine, more=number - len(rows), list_url=f"{url_for('.index_view')}?{urlencode(pending)}",
             columns=self._labels(), rows=[self._row(one, pairs, at == place) for at, one in enumerate(rows)],
-            panel=self._panel(rows[place]) if rows else None, verbs=verbs, lent=self._lent() if verbs else [], hand_over_url=self._hand_over_url(), action_url=url_for(".action_view"),
+            panel=self._panel(rows[place]) if rows else None, verbs=verbs, lent=self._lent() if verbs else [], hand_over_url=self._hand_over_url(),
+            reviews_url=url_for(endpoint(accounts, "reviews_view")) if may(accounts := face_named("credit_account"), "review") else None, action_url=url_for(".action_view"),
             next_url=self._desk_url(pairs, after) if after else None, before_url=self._desk_url(pairs, before) if before else None,
             ask_urls={verb: url_for(".action_view", action=verb, rowid=ids[place], next=here) for verb in verbs if rows},
             all_urls={verb: f"{url_for('.action_view', action=verb, all=1)}&{urlencode(pending)}" for verb in verbs}, pairs=pending)  # fmt: skip

@@ -87,8 +87,8 @@ def _may_fill() -> bool:
 
 
 def _waits(one: Waiting) -> dict[str, Any]:
-    """A line that leads to exactly the list that it counts."""
-    url = f"{url_for(endpoint(one.face, 'index_view'))}?{urlencode(one.pairs)}"
+    """A line that leads to exactly the list that it counts, or to a page that shows them."""
+    url = f"{url_for(endpoint(one.face, one.wait.shown_by))}?{urlencode(one.pairs)}"
     late = f"{_up_to(one.late)}{'+' if one.number > MOST >= one.late else ''} late" if one.late else ""
     return {"label": one.wait.label, "url": url, "number": _up_to(one.number), "late": late, "icon": one.face.about.icon,
             "tone": "bad" if one.late else one.wait.tone}  # fmt: skip

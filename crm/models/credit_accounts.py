@@ -39,7 +39,7 @@ class CreditAccount(Entity):
                  "next_review_on"),
         search=("code",), sort=("created_at", "credit_limit", "outstanding"),
         filters=("party", "state", "standing", "terms", "credit_limit", "outstanding", "used", "available", "overdue", "oldest_due_on",
-                 "reminder", "late", "reminded_on", "last_review_on", "next_review_on", "approved_on", "created_at"),
+                 "reminder", "late", "reminded_on", "last_review_on", "next_review_on", "approved_on", "approved_by", "created_at"),
         within=("party", "owner"), related=("invoices", "payments", "requests", "holds", "reminders"),
         unfolds=("standing", "standing_reason", "credit_limit", "used", "available", "outstanding", "overdue", "oldest_due_on", "terms",
                  "last_review_on"),
@@ -49,7 +49,7 @@ class CreditAccount(Entity):
         ),
         detail=(
             Section("Account", ("code", "party", "state", "standing", "standing_reason", "terms", "special_conditions")),
-            Section("Limit", ("credit_limit", "approved_on", "used", "available")),
+            Section("Limit", ("credit_limit", "approved_on", "approved_by", "used", "available")),
             Section("Owed", ("outstanding", "open_invoices", "overdue", "oldest_due_on", "unallocated", "last_paid_on")),
             Section("Reminders", ("late", "reminder", "reminded_on")),
             Section("Review", ("last_review_on", "next_review_on", "review_months")),

@@ -34,12 +34,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm.core.fields import Choice, FieldClass, choice_field, date_field, field_of, integer_field, money_field
 from crm.core.figures import Edge, OfRecord, Only, Source, Summed
 from crm.core.ledgers import OpenLots
-from crm.models import credit_requests as _requests  # noqa: F401
+from crm.models.access import User
 from crm.models.credit_accounts import CreditAccount, CreditHold
-from crm.models.credit_choices import AccountState, Ageing, InvoiceState, Reminder, Standing
+from crm.models.credit_choices import AccountState, Ageing, InvoiceState, Reminder, Standing, Verdict
 from crm.models.credit_invoices import MONEY
 from crm.models.credit_policy import ABOVE, OVERDUE, counted, says
 from crm.models.credit_reminders import CreditReminder
+from crm.models.credit_requests import CreditDecision
 from crm.models.party_figures import CustomerFigures
 
 
@@ -229,6 +230,12 @@ CreditAccountFigures.moves("standing", field_of("choice", choices=Standing, labe
     Standing, case(*((condition, standing.value) for condition, standing, _ in _RULES), else_="good")))  # fmt: skip
 CreditAccountFigures.moves("standing_reason", field_of("text", label="Because"), case(
     *((condition, why) for condition, _, why in _RULES), else_=None))  # fmt: skip
+_last_approval = (
+    select(User.name).join(CreditDecision, CreditDecision.decided_by_id == User.id)
+    .where(CreditDecision.account_id == CreditAccountFigures.id, CreditDecision.final, CreditDecision.verdict == Verdict.APPROVED)
+    .order_by(CreditDecision.id.desc()).limit(1).correlate(CreditAccountFigures).scalar_subquery()
+)  # fmt: skip
+CreditAccountFigures.moves("approved_by", field_of("text", label="Limit approved by"), _last_approval)
 
 # Whom to remind: by how late the oldest is, whether that was done, and when any was last.
 _late = _TODAY - _oldest

@@ -22,7 +22,8 @@ Asked = tuple[tuple[str, str], ...]
 @dataclass(frozen=True)
 class Wait:
     """Records of a face that wait: `asked` is the query of their list, in which `{me}`, `{today}` and `{soon}` stand for
-    the person and for days; `late` narrows it to those that should be done by now. `needs` is the right to deal with them.
+    the person and for days; `late` narrows it to those that should be done by now. `needs` is the right to deal with them;
+    `shown_by` is the page that shows them, if not the list.
     """
 
     face: str
@@ -31,6 +32,7 @@ class Wait:
     asked: Asked
     late: Asked = ()
     needs: str = "read"
+    shown_by: str = "index_view"
 
 
 WAITS = (
@@ -47,7 +49,7 @@ WAITS = (
          (("owner_eq", "{me}"), ("stage_in", ",".join(OPEN)), ("close_on_le", "{soon}")), (("close_on_lt", "{today}"),)),
     Wait("credit_request", "Credit requests to decide", "warning", (("status_eq", "pending"),), needs="approve"),
     Wait("credit_account", "Credit reviews due soon", "warning", (("state_eq", "open"), ("next_review_on_le", "{soon}")),
-         (("next_review_on_lt", "{today}"),), "review"),
+         (("next_review_on_lt", "{today}"),), "review", "reviews_view"),
     Wait("order", "Orders held for credit", "bad", (("state_eq", "pending"), ("credit_eq", "held")), needs="release"),
     Wait("credit_release", "Releases to review", "warning", (("reviewed_at_empty", "1"),), needs="review"),
     Wait("duplicate_candidate", "Possible duplicates", "neutral", (("state_eq", "open"),), needs="different"),

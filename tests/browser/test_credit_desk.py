@@ -81,3 +81,16 @@ def test_on_a_phone_the_verbs_stay_at_hand(approver: Tab) -> None:
         assert box["height"] >= 44
         assert box["y"] + box["height"] <= 600, "above the lower edge, without scrolling"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_calendar_of_reviews_is_walked_by_keys_and_fits_a_phone(approver: Tab) -> None:
+    page = approver.page
+    for width, height in ((1280, 800), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto(approver.address + "/admin/credit-accounts/reviews/?on=2031-12-31")
+        shown = page.get_by_role("region").get_by_role("heading", level=2).last
+        for key, called in (("j", "January 2032"), ("k", "December 2031"), ("w", "1 Dec 2031 – 7 Dec 2031"), ("j", "8 Dec 2031 – 14 Dec 2031"),
+                            ("m", "December 2031")):  # fmt: skip
+            page.keyboard.press(key)
+            expect(shown).to_have_text(called)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
