@@ -206,14 +206,15 @@ def described(field: DeclaredField) -> dict[str, Any]:
     declared = field.declared
     return {"errors": list(field.errors), "html": row(
         field(), name=declared.name, label=declared.label, kind=declared.kind, ident=field.id, help=_help(declared),
-        required=declared.required or declared.required_on_screen, wide=declared.wide, errors=field.errors)}  # fmt: skip
+        required=declared.required or declared.required_on_screen, wide=declared.wide, only_for=declared.only_for,
+        errors=field.errors)}  # fmt: skip
 
 
 def row(control: Markup, *, name: str, label: str, kind: str, ident: str, help: str = "", required: bool = False,
-        wide: bool = False, errors: Sequence[str] = ()) -> Markup:  # fmt: skip
+        wide: bool = False, only_for: tuple[str, str] | None = None, errors: Sequence[str] = ()) -> Markup:  # fmt: skip
     """A control with what it is called, what is wrong with it and what helps with it. Put together in Python, and what is
     the same for everybody once: a customer has eighty of them, and templates took a third of the page's time for them."""
-    before, after, said = _around(name, label, kind, ident, help, required, wide, bool(errors))
+    before, after, said = _around(name, label, kind, ident, help, required, wide, only_for, bool(errors))
     wrong = [html('<p class="field-error" id="%s-error%s">%s<span>%s</span></p>', ident, number if number > 1 else "", icon("circle-alert"),
                   sentence) for number, sentence in enumerate(errors, 1)]  # fmt: skip
     return html("%s%s%s%s%s</div>\n", before, control, after, Markup("").join(wrong), said)
@@ -224,10 +225,11 @@ _MUST = Markup('<span class="must" title="Required" aria-hidden="true">*</span><
 
 @lru_cache(maxsize=4096)
 def _around(name: str, label: str, kind: str, ident: str, help: str, required: bool, wide: bool,
-            bad: bool) -> tuple[Markup, Markup, Markup]:  # fmt: skip
+            only_for: tuple[str, str] | None, bad: bool) -> tuple[Markup, Markup, Markup]:  # fmt: skip
     tick, group = kind == "boolean", kind == "choices"
     classes = "field" + " field-wide" * wide + " field-tick" * tick + " field-bad" * bad
-    start = html('<div class="%s" data-field="%s">', classes, name)
+    only = html(' data-only-for="%s" data-only-value="%s"', *only_for) if only_for and not bad else Markup("")
+    start = html('<div class="%s" data-field="%s"%s>', classes, name, only)
     said = html('<p class="field-help" id="%s-help">%s</p>', ident, help) if help else Markup("")
     if tick:
         return html('%s<span class="tick">', start), html('<label for="%s">%s</label></span>', ident, label), said

@@ -71,9 +71,8 @@ OPERATORS: dict[str, tuple[str, ...]] = {
 FAMILY = {
     "text": "text", "long_text": "text", "email": "text", "phone": "text", "url": "text", "code": "text",
     "country": "choice", "language": "choice", "currency": "choice", "time_zone": "choice", "choice": "choice",
-    "choices": "list", "tags": "list",
-    "money": "number", "decimal": "number", "integer": "number",
-    "date": "date", "datetime": "date", "boolean": "boolean", "reference": "reference", "json": "json",
+    "choices": "list", "tags": "list", "json": "json", "money": "number", "decimal": "number", "integer": "number",
+    "date": "date", "datetime": "date", "boolean": "boolean", "reference": "reference",
 }  # fmt: skip
 
 
@@ -145,6 +144,7 @@ class Field:
     audited: bool = True
     original: bool = False  # set by nobody, but a file from another system may say it of a new record
     linked: Callable[[], Any] | None = None  # (numbers of ours, value) in other rows: to filter by, shown nowhere
+    only_for: tuple[str, str] | None = None  # (field, value): empty, it is hidden in forms of another value
     of: str = ""  # says something about another field: shown only where that has a value
 
     @property

@@ -82,6 +82,8 @@ from crm.models.party_choices import (
 )
 from crm.models.party_quality import SCORE
 
+PERSON, COMPANY = (("kind", str(kind.value)) for kind in (Kind.INDIVIDUAL, Kind.ORGANIZATION))
+
 
 class Party(Entity):
     """A person or organisation: customer, vendor, partner, dealer, or several of these at once."""
@@ -100,11 +102,17 @@ class Party(Entity):
     kind: Mapped[Kind] = choice_field(Kind, column={"server_default": "individual"})
     type: Mapped[PartyType | None] = choice_field(PartyType, synonyms=("customer type", "category"))
     roles: Mapped[list[str]] = choices_field(PartyRole, wide=True, column={"server_default": text("'{}'")})
-    first_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL, synonyms=("given name", "forename"))
-    middle_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL)
-    last_name: Mapped[str | None] = text_field(field_class=FieldClass.PERSONAL, synonyms=("surname", "family name"))
-    gender: Mapped[Gender | None] = choice_field(Gender, field_class=FieldClass.PERSONAL, synonyms=("sex",))
-    date_of_birth: Mapped[dt.date | None] = date_field(field_class=FieldClass.PERSONAL,
+    first_name: Mapped[str | None] = text_field(
+        only_for=PERSON, field_class=FieldClass.PERSONAL, synonyms=("given name", "forename")
+    )
+    middle_name: Mapped[str | None] = text_field(only_for=PERSON, field_class=FieldClass.PERSONAL)
+    last_name: Mapped[str | None] = text_field(
+        only_for=PERSON, field_class=FieldClass.PERSONAL, synonyms=("surname", "family name")
+    )
+    gender: Mapped[Gender | None] = choice_field(
+        Gender, only_for=PERSON, field_class=FieldClass.PERSONAL, synonyms=("sex",)
+    )
+    date_of_birth: Mapped[dt.date | None] = date_field(only_for=PERSON, field_class=FieldClass.PERSONAL,
         synonyms=("birthday", "birth date", "dob"))  # fmt: skip
     language: Mapped[str | None] = language_field(label="Preferred language")
     # A small WebP without metadata; only its time is a field, so lists and the audit don't carry the picture.
@@ -180,9 +188,9 @@ class Party(Entity):
     tax_id_key: Mapped[str | None] = mapped_column(
         Text, Computed("upper(regexp_replace(tax_id, '[^[:alnum:]]', '', 'g'))", persisted=True), index=True
     )
-    annual_revenue: Mapped[Decimal | None] = money_field(synonyms=("revenue", "turnover"), minimum=0)
-    annual_revenue_currency: Mapped[str | None] = currency_field(label="Currency of the revenue")
-    employees: Mapped[int | None] = integer_field(label="Number of employees", minimum=0,
+    annual_revenue: Mapped[Decimal | None] = money_field(only_for=COMPANY, synonyms=("revenue", "turnover"), minimum=0)
+    annual_revenue_currency: Mapped[str | None] = currency_field(only_for=COMPANY, label="Currency of the revenue")
+    employees: Mapped[int | None] = integer_field(only_for=COMPANY, label="Number of employees", minimum=0,
                                                   synonyms=("employees", "headcount", "staff"))  # fmt: skip
 
     preferred_payment_method: Mapped[PaymentMethod | None] = choice_field(PaymentMethod)
@@ -201,8 +209,10 @@ class Party(Entity):
     service_channel: Mapped[ServiceChannel | None] = choice_field(ServiceChannel, label="Preferred service channel")
     special_needs: Mapped[str | None] = long_text_field(field_class=FieldClass.SPECIAL,
                                                         help="Accessibility and other considerations")  # fmt: skip
-    income_level: Mapped[IncomeLevel | None] = choice_field(IncomeLevel, field_class=FieldClass.PERSONAL)
-    life_stage: Mapped[LifeStage | None] = choice_field(LifeStage, field_class=FieldClass.PERSONAL)
+    income_level: Mapped[IncomeLevel | None] = choice_field(
+        IncomeLevel, only_for=PERSON, field_class=FieldClass.PERSONAL
+    )
+    life_stage: Mapped[LifeStage | None] = choice_field(LifeStage, only_for=PERSON, field_class=FieldClass.PERSONAL)
 
     data_quality: Mapped[int] = declare("integer", SmallInteger, Computed(SCORE, persisted=True), label="Data quality",
         editable=False, help="0 to 100; the page says what is missing", column={"nullable": False})  # fmt: skip

@@ -241,6 +241,21 @@ def test_a_value_is_changed_in_the_list(tab: Tab, site: Site) -> None:
     expect(cell.get_by_role("link", name="quentin@example.com")).to_be_visible()
 
 
+def test_a_company_s_form_has_no_day_of_birth_unless_there_is_one(tab: Tab, site: Site) -> None:
+    page = tab.open("/admin/customers/new/")
+    born, staff, kind = page.locator("#date_of_birth"), page.locator("#employees"), page.locator("#kind")
+    kind.select_option("individual")
+    expect(born).to_be_visible()
+    expect(staff).to_be_hidden()
+    kind.select_option("organization")
+    expect(born).to_be_hidden()
+    expect(page.locator("#first_name")).to_be_hidden()
+    staff.fill("12")
+    kind.select_option("individual")
+    expect(born).to_be_visible()
+    expect(staff).to_be_visible()
+
+
 def test_contacts_are_written_in_the_customer_s_form(tab: Tab, site: Site) -> None:
     [number] = people(site, "Inline Inga")
     page = tab.open(f"/admin/customers/edit/?id={number}")

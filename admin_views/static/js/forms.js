@@ -1,8 +1,21 @@
-/* Forms: unsaved changes, no double sending, the summary of errors, the list of sections. */
+/* Forms: fields of some kinds of record alone, unsaved changes, no double sending, the summary of errors, the list of sections. */
 export function wakeForms(root) {
   root.querySelector("[data-error-summary]")?.focus();
   for (const form of root.querySelectorAll("form[data-dirty]")) watch(form);
+  for (const field of root.querySelectorAll("[data-only-for]")) onlyFor(field);
   wakeSpy(root);
+}
+
+/* A field that is of no use for this kind of record stays away, unless it holds something. */
+function onlyFor(field) {
+  const kind = field.closest("form").elements[field.dataset.onlyFor];
+  if (!kind) return;
+  const values = [...field.querySelectorAll("[name]")];
+  const show = () => {
+    field.hidden = kind.value !== "" && kind.value !== field.dataset.onlyValue && values.every((one) => one.value === "");
+  };
+  kind.addEventListener("change", show);
+  show();
 }
 
 function state(form) {
