@@ -250,6 +250,8 @@ def test_a_company_s_form_has_no_day_of_birth_unless_there_is_one(tab: Tab, site
     kind.select_option("organization")
     expect(born).to_be_hidden()
     expect(page.locator("#first_name")).to_be_hidden()
+    expect(page.get_by_role("heading", name="Demographics")).to_be_hidden()
+    expect(page.get_by_role("link", name="Demographics")).to_be_hidden()
     staff.fill("12")
     kind.select_option("individual")
     expect(born).to_be_visible()

@@ -13,6 +13,11 @@ function onlyFor(field) {
   const values = [...field.querySelectorAll("[name]")];
   const show = () => {
     field.hidden = kind.value !== "" && kind.value !== field.dataset.onlyValue && values.every((one) => one.value === "");
+    const section = field.closest("[data-section]");
+    if (section === null) return;
+    section.hidden = section.querySelector("[data-field]:not([hidden])") === null;
+    const link = document.querySelector(`[data-spy][href="#${section.id}"]`);
+    if (link) link.hidden = section.hidden;
   };
   kind.addEventListener("change", show);
   show();
