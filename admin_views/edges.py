@@ -8,7 +8,7 @@ from flask import Flask, Response, g, jsonify, redirect, render_template, reques
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
@@ -37,6 +37,7 @@ ERRORS = {
     413: ("Too large", "What was sent is larger than allowed here."),
     422: ("That can't be read", "Something in the address or the form isn't right."),
     500: ("Something broke", "It is our fault, it was written down, and nothing was half done. Try again."),
+    503: ("Just a moment", "The database can’t be reached just now. What was sent may be done or not, never half: look, and try again."),
 }  # fmt: skip
 
 
@@ -125,4 +126,16 @@ def _add_errors(app: Flask) -> None:
             return (
                 api.problem_response(api.Problem(409, said)) if request.path.startswith("/api/v1/") else page(409, said)
             )
+        if isinstance(cause, OperationalError | InterfaceError):
+            return away()
         return api.problem_response(fault) if request.path.startswith("/api/v1/") else page(500)
+
+    def away() -> Any:
+        """It is started again, or has too much to do."""
+        db.session.rollback()
+        if request.path.startswith("/api/v1/"):
+            return api.problem_response(api.Problem(503, ERRORS[503][1], headers={"Retry-After": "2"}))
+        try:
+            return page(503)
+        except DBAPIError:  # the page asks who is signed in
+            return Response(ERRORS[503][1], 503, mimetype="text/plain")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Index, text
-from sqlalchemy.orm import Mapped, backref, relationship
+from sqlalchemy import ColumnElement, Index, ScalarSelect, case, func, or_, select, text
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, backref, relationship
 
 from crm.core.entity import About, Entity, Section
 from crm.core.fields import (
@@ -122,6 +123,20 @@ class CreditHold(Entity):
                 only="(NEW.oldest_due_on, NEW.outstanding, NEW.credit_limit) IS DISTINCT FROM "
                      "(OLD.oldest_due_on, OLD.outstanding, OLD.credit_limit)",
                 body="\nBEGIN\n  PERFORM credit_hold_by_rule(NEW.id);\n  RETURN NULL;\nEND"),
+    )  # fmt: skip
+
+
+ON_HOLD = "The account is on hold"
+
+
+def why_held(account: ColumnElement[int] | InstrumentedAttribute[int], *scopes: HoldScope) -> ScalarSelect[Any]:
+    """Why an account is held today in one of these scopes, or in any; null where it isn't. A rule tells which one it is."""
+    holds = (CreditHold.account_id == account, CreditHold.released_at.is_(None),
+             or_(CreditHold.until.is_(None), CreditHold.until >= func.current_date()))  # fmt: skip
+    return (
+        select(case((CreditHold.rule.in_([OVERDUE, ABOVE]), CreditHold.reason), else_=ON_HOLD))
+        .where(*holds, *([CreditHold.scope.in_(scopes)] if scopes else []))
+        .order_by(CreditHold.source, CreditHold.id).limit(1).scalar_subquery()
     )  # fmt: skip
 
 

@@ -23,7 +23,6 @@ from sqlalchemy import (
     column,
     func,
     literal,
-    or_,
     select,
     table,
     text,
@@ -35,10 +34,10 @@ from crm.core.fields import Choice, FieldClass, choice_field, date_field, field_
 from crm.core.figures import Edge, OfRecord, Only, Source, Summed
 from crm.core.ledgers import OpenLots
 from crm.models.access import User
-from crm.models.credit_accounts import CreditAccount, CreditHold
+from crm.models.credit_accounts import CreditAccount, why_held
 from crm.models.credit_choices import AccountState, Ageing, InvoiceState, Reminder, Standing, Verdict
 from crm.models.credit_invoices import MONEY
-from crm.models.credit_policy import ABOVE, OVERDUE, counted, says
+from crm.models.credit_policy import counted, says
 from crm.models.credit_reminders import CreditReminder
 from crm.models.credit_requests import CreditDecision
 from crm.models.party_figures import CustomerFigures
@@ -204,12 +203,7 @@ _used = case((says("over_group"), func.credit_used(CreditAccountFigures.id)), el
 _available = case((says("over_group"), func.credit_room(CreditAccountFigures.id)), else_=_limit - _used)
 _open = select(literal(1)).where(InvoiceFigures.account_id == CreditAccountFigures.id, InvoiceFigures.open_worth > 0,
                                  InvoiceFigures.due_on < _TODAY)  # fmt: skip
-_held = (
-    select(case((CreditHold.rule.in_([OVERDUE, ABOVE]), CreditHold.reason), else_="On hold"))
-    .where(CreditHold.account_id == CreditAccountFigures.id, CreditHold.released_at.is_(None),
-           or_(CreditHold.until.is_(None), CreditHold.until >= _TODAY))
-    .order_by(CreditHold.source, CreditHold.id).limit(1).correlate(CreditAccountFigures).scalar_subquery()
-)  # fmt: skip
+_held = why_held(CreditAccountFigures.id).correlate(CreditAccountFigures)
 # The first that fits says how the account stands, and why.
 _RULES = (
     (_held.is_not(None), Standing.BLOCKED, _held),

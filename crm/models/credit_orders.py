@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
-from sqlalchemy import Index, text
+from sqlalchemy import Index, literal_column, text
 from sqlalchemy.orm import Mapped, backref, relationship
 
 from crm.core.entity import About, Entity, Section
@@ -20,7 +20,9 @@ from crm.core.rules import rule
 from crm.core.triggers import Trigger
 from crm.models import credit_figures as _figures  # noqa: F401 - declares what is asked here
 from crm.models.access import User
-from crm.models.credit_policy import ABOVE, OVERDUE
+from crm.models.credit_accounts import why_held
+from crm.models.credit_choices import HoldScope
+from crm.models.credit_policy import in_sql
 from crm.models.sales_orders import Order
 
 OVER = "More than the credit that is available"
@@ -28,9 +30,7 @@ REFUSED = "can’t take it: the order is more than the credit that is available"
 # Why an account (its number stands for {account}) gets nothing more whatever the amount, and the room that is left besides an
 # order; all of one moment, or an invoice that comes between would count neither as order nor as owed.
 STANDS = f"""SELECT
-  (SELECT CASE WHEN h.rule IN ('{OVERDUE}', '{ABOVE}') THEN h.reason ELSE 'The account is on hold' END FROM credit_hold h
-    WHERE h.account_id = f.id AND h.released_at IS NULL AND h.scope IN ('all', 'orders') AND (h.until IS NULL OR h.until >= CURRENT_DATE)
-    ORDER BY h.source, h.id LIMIT 1) AS why,
+  {in_sql(why_held(literal_column("f.id"), HoldScope.ALL, HoldScope.ORDERS))} AS why,
   credit_room(f.id, {{besides}}) AS room FROM credit_account_figures f WHERE f.id = {{account}}"""
 # Holds an account and those above it whose limits count as well, so that of two orders the second sees the first.
 LOCKED = (

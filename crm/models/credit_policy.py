@@ -120,13 +120,17 @@ def counted(invoices: Any, pending: Any, completed: Any, payments: Any) -> Colum
     return sum(others, first)
 
 
+def in_sql(expression: ColumnElement[Any]) -> str:
+    """As text, for a function or a trigger."""
+    return str(expression.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
+
+
 # In the database: also the check of an order reckons by these. All of what one answers is of one moment.
 
 _GROUP = "(SELECT over_group FROM credit_policy)"
 _LASTS = (f"r.kind = '{RelationKind.PARENT.value}' AND (r.valid_from IS NULL OR r.valid_from <= CURRENT_DATE) "
           "AND (r.valid_until IS NULL OR r.valid_until >= CURRENT_DATE)")  # fmt: skip
-_USED = str(counted(*(literal_column(f"part.{name}") for name in ("invoices", "pending", "completed", "payments")))
-            .compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))  # fmt: skip
+_USED = in_sql(counted(*(literal_column(f"part.{name}") for name in ("invoices", "pending", "completed", "payments"))))
 
 # The accounts into whose limits whatever is bought on this one must fit: itself, and those above it that have a limit.
 _CAPS = f"""

@@ -166,7 +166,7 @@ class _Pages(FPDF):
         told, letter = self.told, self.letter
         total = FontFace(fill_color=_SHADE, color=_INK)
         self._write(8, _INK)
-        with self.table(col_widths=(20, 44, 30, 20, 22, 22, 24), text_align=_ALIGNED, line_height=4.4, padding=(1.1, 1),
+        with self.table(col_widths=(24, 36, 30, 24, 22, 22, 24), text_align=_ALIGNED, line_height=4.4, padding=(1.1, 1),
                         borders_layout="HORIZONTAL_LINES", headings_style=FontFace(color=_FAINT)) as table:  # fmt: skip
             table.row([letter.word(name) for name in COLUMNS])
             table.row(

@@ -301,7 +301,7 @@ def test_a_hold_blocks_until_it_is_released(account: Any) -> None:
     settle()
     assert account.standing == "good"
     assert told(hold, account, by, scope="all", reason="Cheque bounced", until=None) == ""
-    assert (account.standing, account.standing_reason) == ("blocked", "On hold")
+    assert (account.standing, account.standing_reason) == ("blocked", "The account is on hold")
     assert told(release, account.holds[0], by, reason="Paid") == ""
     assert (account.standing, account.standing_reason) == ("good", None)
 

@@ -1,4 +1,5 @@
-"""The whole house, killed at random while it imports and undoes: nothing is lost or doubled, and all ends by itself.
+"""The whole house, killed at random while it imports and undoes, and while many decide on credit: nothing is lost or doubled, and
+all ends by itself.
 
 Part of `make soak`: each round kills twice, and a worker that was killed is missed after some twenty seconds.
 """
@@ -6,6 +7,7 @@ Part of `make soak`: each round kills twice, and a worker that was killed is mis
 from __future__ import annotations
 
 import contextlib
+import http.client
 import io
 import json
 import os
@@ -14,16 +16,21 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from crm.commands import access
+from crm.commands.batch import ask_for_all
 from crm.config import PROJECT_ROOT
 from crm.core.audit import Acting, acting_as
 from crm.core.entity import db, face_named
@@ -31,6 +38,7 @@ from crm.core.figures import differences
 from crm.core.jobs import Job, JobState
 from crm.importing.start import draft, start
 from crm.importing.undoing import ask_undo
+from crm.models.access import User
 from crm.models.imports import Duplicates, Import
 from crm.servers import ServersDown, attach
 from tests.homes import settings_in, temporary_folder
@@ -200,3 +208,94 @@ def test_kills_at_any_moment_lose_and_double_nothing(house: House, soak_round: i
     print(
         f"round {soak_round}: {first} killed, import ended after {took:.0f} s; {second} killed, undo ended after {back:.0f} s"
     )
+
+
+APPROVERS, BY_HAND, BY_JOB = 16, 60, 3_000
+# Every third by hand needs two who approve; the job's are another approver's, apart from the ones he asked for himself.
+ASKED = """
+WITH made AS (INSERT INTO party (name, roles) SELECT :mark || lpad(n::text, 5, '0'), ARRAY['end_customer'] FROM generate_series(1, :many) n RETURNING id, name),
+held AS (INSERT INTO credit_account (party_id) SELECT id FROM made RETURNING id, party_id)
+INSERT INTO credit_request (account_id, amount, requested_by_id)
+SELECT held.id, CASE WHEN n > :by_hand THEN 1000 + n WHEN n % 3 = 0 THEN 200000 + n ELSE n END, (CAST(:people AS bigint[]))[1 + n % :approvers]
+  FROM held JOIN made ON made.id = held.party_id CROSS JOIN LATERAL (SELECT right(made.name, 5)::int) AS numbered (n) ORDER BY n
+"""
+
+
+@pytest.mark.timeout(600)
+def test_approvers_whose_servers_are_killed_decide_each_request_once(house: House, soak_round: int) -> None:
+    random.seed(soak_round)
+    mark = f"credit{soak_round}-{time.time_ns()}-"
+
+    def begin() -> tuple[list[int], list[str]]:
+        people = [
+            access.create_user(email=f"{mark}{number}@example.com", role="credit_approver")[0]
+            for number in range(APPROVERS)
+        ]
+        keys = [access.create_key(name="till", user=one, scopes=access.scope_names())[1] for one in people]
+        known = {
+            "mark": mark,
+            "many": BY_HAND + BY_JOB,
+            "by_hand": BY_HAND,
+            "approvers": APPROVERS,
+            "people": [one.id for one in people],
+        }
+        db.session.execute(text(ASKED), known)
+        return [one.id for one in people], keys
+
+    people, keys = house.ask(begin)
+    among = "FROM credit_request q JOIN credit_account a ON a.id = q.account_id JOIN party p ON p.id = a.party_id WHERE p.name LIKE :some"
+    found = house.value(f"SELECT array_agg(q.id) {among} AND (q.amount <= 1000 OR q.amount > 200000)", some=f"{mark}%")
+    assert len(found) == BY_HAND
+    until = time.monotonic() + 4 * ENDS_WITHIN
+
+    def decide(key: str) -> None:
+        rng = random.Random(key)
+        for number in rng.sample(found, len(found)):
+            while (code := _approve(house, number, key)) not in (200, 409):
+                # Nobody there, too many, or no database just now: once more, whatever became of it.
+                assert code in (0, 429, 503), code
+                assert time.monotonic() < until
+                time.sleep(rng.uniform(0.1, 0.5))
+
+    def begin_job() -> int:
+        by = db.session.get_one(User, people[0])
+        return ask_for_all(face_named("credit_request"), "approve",
+                           [("flt_status_eq", "pending"), ("flt_amount_between", f"1001,{1000 + BY_HAND + BY_JOB}")], {"reason": "Good"}, by=by).id  # fmt: skip
+
+    with ThreadPoolExecutor(APPROVERS) as pool:
+        work = [pool.submit(decide, key) for key in keys]
+        job = house.ask(begin_job)
+        for victim in ("worker", "web", "postgres", *random.sample(VICTIMS, 2)):
+            wait(work, timeout=random.uniform(1, 6))
+            house.kill(victim)
+        for one in work:
+            one.result()
+    to_its_end(house, job, None)
+    own = len([n for n in range(BY_HAND + 1, BY_HAND + BY_JOB + 1) if n % APPROVERS == 0])
+    two, some = BY_HAND // 3, f"{mark}%"
+    decided = among.replace("FROM", "FROM credit_decision d JOIN").replace("q JOIN", "q ON q.id = d.request_id JOIN")
+    assert house.value(f"SELECT count(*) {decided}", some=some) == BY_HAND + two + BY_JOB - own
+    assert house.value(f"SELECT count(*) {decided} AND d.decided_by_id = q.requested_by_id", some=some) == 0
+    assert house.value(f"SELECT count(*) {among} AND q.status = 'approved'", some=some) == BY_HAND + BY_JOB - own
+    limits = among.replace("WHERE", "JOIN credit_account_figures f ON f.id = a.id WHERE")
+    assert (
+        house.value(
+            f"SELECT count(*) {limits} AND f.credit_limit = CASE WHEN q.status = 'approved' THEN q.amount ELSE 0 END",
+            some=some,
+        )
+        == BY_HAND + BY_JOB
+    )
+    assert house.ask(lambda: list(differences(db.session.connection()))) == []
+
+
+def _approve(house: House, number: int, key: str) -> int:
+    """The status of the answer; 0 where none came."""
+    asked = urllib.request.Request(f"http://127.0.0.1:{house.settings.port}/api/v1/credit-requests/{number}/approve",
+                                   data=b'{"reason": "Good"}', headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"})  # fmt: skip
+    try:
+        with urllib.request.urlopen(asked, timeout=20) as answer:  # noqa: S310 - our own address
+            return int(answer.status)
+    except urllib.error.HTTPError as fault:
+        return fault.code
+    except (OSError, http.client.HTTPException):
+        return 0
