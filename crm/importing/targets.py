@@ -64,7 +64,8 @@ class Landing:
         return not self.field.original and not (self.is_brought and seldom)
 
     def target(self) -> Target:
-        options = tuple(label for _, label in self.field.options()) if self.field.kind == "choice" else ()
+        # As a person reads them, and as they are kept and exported.
+        options = tuple(word for option in self.field.options() for word in option) if self.field.kind == "choice" else ()
         synonyms = self.field.synonyms
         if self.is_link:
             names = dict.fromkeys(word.replace("_", " ") for word in (self.field.name, self.field.refers_to))

@@ -8,14 +8,18 @@ from sqlalchemy import select
 from crm.commands.access import create_user
 from crm.commands.privacy import check_identity, complete
 from crm.core.command import Refused, perform
-from crm.core.entity import db
+from crm.core.entity import db, face_named
 from crm.importing import rights
+from crm.importing.plan import PlanRefused
 from crm.importing.storage import uploads
 from crm.models.imports import Duplicates
 from crm.models.parties import Party
-from crm.models.privacy import PrivacyRequest
+from crm.models.privacy import Consent, PrivacyRequest
 from crm.models.privacy_choices import RequestKind
 from crm.models.privacy_suppressions import Suppression
+from tests.factories import make
+from tests.importing.conftest import counts
+from tests.importing.test_linked_files import refused
 
 
 def test_no_file_brings_back_who_was_erased_and_nothing_readable_is_kept_of_them(bring, session):
@@ -49,3 +53,15 @@ def test_who_imports_into_own_records_brings_few_at_once(bring, session, monkeyp
     with pytest.raises(Refused, match="split it, or ask a manager"):
         bring("name,email\nCy,c@x.org\nDan,d@x.org\nEve,e@x.org\n", by=rep.id)
     assert session.query(Party).count() == 2
+
+
+def test_nobody_agreed_to_anything_without_evidence(bring, session):
+    code = make(face_named("customer")).code
+    db.session.commit()
+    head, row = "party,purpose,state,source", f"{code},marketing,given,form"
+    record = bring(f"{head},evidence\n{row},\n{row},  \n{row},NULL\n{row},Signed form 12\n", "consents")
+    assert counts(record) == {"created": 1, "refused": 3}
+    assert {(line["_field"], line["_error"]) for line in refused(record)} == {("evidence", "Evidence: is empty")}
+    assert [consent.evidence for consent in db.session.query(Consent)] == ["Signed form 12"]
+    with pytest.raises(PlanRefused, match="Evidence"):
+        bring(f"{head}\n{row}\n", "consents")
