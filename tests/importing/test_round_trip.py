@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import func, select
 
 from crm.commands.access import create_user
-from crm.core.entity import Face, all_faces, db, face_named
+from crm.core.entity import Face, all_faces, db
 from crm.core.jobs import JobState
 from crm.core.spreadsheets import plain
 from crm.importing.running import run_import
