@@ -6,8 +6,9 @@ import csv
 import datetime as dt
 import io
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Response, abort, flash, redirect, render_template, url_for
+from flask import Response, abort, flash, redirect, render_template, request, url_for
 from flask_admin import expose
 
 from admin_views.cells import asking, fields_of, title_of
@@ -18,10 +19,14 @@ from crm.core.days import today
 from crm.core.entity import face_named
 from crm.core.spreadsheets import neutral
 from crm.models.loyalty_accounts import LoyaltyAccount
+from crm.models.loyalty_programs import LoyaltyProgram
 from crm.queries.loyalty_check import counted
-from crm.queries.loyalty_liability import Liability, liability
+from crm.queries.loyalty_liability import Liability, expiring, liability
+from crm.queries.loyalty_tiers import MOST, WORDS, tiers_to_come
 
 MONTHS = 12  # of the chart; what expires later stands in one bar
+AHEAD = (30, 7, 90)  # days that one may look ahead, the usual first
+SHOWN = 200
 
 
 class LoyaltyAccountView(LoyaltyStatements):
@@ -30,6 +35,7 @@ class LoyaltyAccountView(LoyaltyStatements):
     rights = LoyaltyStatements.rights | {
         "liability_view": "read",
         "liability_file_view": "export",
+        "coming_view": "read",
         "check_view": "read",
     }
 
@@ -57,7 +63,37 @@ class LoyaltyAccountView(LoyaltyStatements):
     def list_extras(self) -> dict[str, Any]:
         if not fields_of(self.face)["points"].shows:
             return {}
-        return {"secondary": [{"label": "Liability", "url": url_for(".liability_view"), "icon": "chart-column"}]}
+        return {"secondary": [{"label": "Coming up", "url": url_for(".coming_view"), "icon": "calendar-clock"},
+                              {"label": "Liability", "url": url_for(".liability_view"), "icon": "chart-column"}]}  # fmt: skip
+
+    @expose("/coming/")
+    def coming_view(self) -> Any:
+        """Who drops or rises, and what expires, before it happens."""
+        fields = fields_of(self.face)
+        if not (fields["points"].shows and fields["tier"].shows):
+            abort(403)
+        days = next((number for number in AHEAD if str(number) == request.args.get("days")), AHEAD[0])
+        day, seen = today() + dt.timedelta(days=days), asking()
+        programs = face_named("loyalty_program")
+        lost = ((expiring(seen, since=None, until=today() - dt.timedelta(days=1)), "Tonight", {"next_expiry_on_lt": today()}),
+                (expiring(seen, since=today(), until=day), f"By {day:%d %B}", {"next_expiry_on_ge": today(), "next_expiry_on_le": day}))  # fmt: skip
+        return render_template(
+            "desk/loyalty_coming.html", page={"title": "Coming up", "breadcrumbs": self._crumbs("Coming up")}, ahead=AHEAD, days=days,
+            day=day, lost=[{"program": title_of(programs, one.program), "when": when, "members": one.members, "lots": one.lots,
+                            "points": one.points, "url": self._list_of(one.program, asked)}
+                           for of, when, asked in lost for one in of],
+            tiers=[{"program": title_of(programs, program), "all": everybody, "looked_at": MOST, "grace": program.grace_days,
+                    "measure": program.tier_measure.label, "more": max(len(found) - SHOWN, 0),
+                    "counts": [(WORDS[what], number) for what in WORDS if (number := sum(one.what == what for one in found))],
+                    "rows": [{"code": one.account.code, "url": url_for(".details_view", id=one.account.id), "what": WORDS[one.what],
+                              "tone": {"drops": "bad", "short": "warning", "rises": "good"}[one.what], "tier": one.tier, "to": one.to,
+                              "value": one.value, "day": one.day} for one in found[:SHOWN]]}
+                   for program, found, everybody in tiers_to_come(seen, days_ahead=days)])  # fmt: skip
+
+    def _list_of(self, program: LoyaltyProgram, asked: dict[str, dt.date]) -> str:
+        """The list of the members of a program to whom this applies."""
+        days = {f"flt_{name}": str(day) for name, day in asked.items()}
+        return f"{url_for('.index_view')}?{urlencode({'flt_program_eq': program.id, **days})}"
 
     @expose("/liability/")
     def liability_view(self) -> Any:

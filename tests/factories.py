@@ -22,7 +22,9 @@ from crm.models.imports import Export, Import
 from crm.models.loyalty_accounts import CashbackEntry, PointAllocation, PointEntry
 from crm.models.loyalty_choices import ProgramKind
 from crm.models.loyalty_programs import LoyaltyProgram
+from crm.models.loyalty_rewards import Referral
 from crm.models.organisation import Organisation
+from crm.models.parties import Party
 from crm.models.sales_orders import OrderLine, ReturnLine
 
 _counter = itertools.count(1)
@@ -93,6 +95,10 @@ def form_values(face: Face) -> dict[str, Any]:
         values |= {"account": invoice.account_id, "currency": invoice.currency, "kind": "credit_note"}
     if "main" in values:
         values["main"] = False  # only one is
+    if "referral_code" in values:
+        values["referral_code"] = db.session.get_one(
+            Party, values.get("referrer") or make(face_named("customer")).id
+        ).referral_code
     if "survey" in values:
         values["score"] = 3  # lies on each scale
     if "may_publish" in values:
@@ -167,6 +173,8 @@ def make(face: Face, **given: Any) -> Any:
         values["kinds"] = [kind.value for kind in ProgramKind]
     if entity is CheckIn:
         values["own_days"] = 30
+    if entity is Referral and not {"referrer_id", "referral_code"} & given.keys():
+        values["referrer_id"] = make(face_named("customer")).id
     if entity in (Import, Export):
         values["entity"] = "customer"  # the name of a face, kept as text
     if entity is ExternalId and "record" not in given:

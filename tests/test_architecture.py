@@ -274,7 +274,7 @@ def test_every_template_is_sent_without_inline_code(app: Flask, session: Any, as
                       f"/admin/customers/related/?id={first.id}&relation=contacts",
                       f"/admin/customers/relations/?id={first.id}", f"/admin/customers/notes/?id={first.id}",
                       f"/admin/customers/details/?id={first.id}&tab=activities&q={NASTY[:9]}",
-                      f"/admin/customers/timeline/?id={first.id}", "/admin/deals/board/", "/admin/duplicates/decide/", "/admin/credit-accounts/ageing/", "/admin/credit-accounts/reviews/", f"/admin/credit-accounts/statement/?id={other.id}", "/admin/loyalty-accounts/liability/", f"/admin/loyalty-accounts/statement/?id={member.id}",
+                      f"/admin/customers/timeline/?id={first.id}", "/admin/deals/board/", "/admin/duplicates/decide/", "/admin/credit-accounts/ageing/", "/admin/credit-accounts/reviews/", f"/admin/credit-accounts/statement/?id={other.id}", "/admin/loyalty-accounts/liability/", "/admin/loyalty-accounts/coming/", f"/admin/loyalty-accounts/statement/?id={member.id}",
                       "/admin/credit-requests/decide/",
                       f"/admin/customers/edit/?id={second.id}", "/admin/jobs/", "/admin/imports/",
                       f"/admin/segments/rule/?id={segment.id}", f"/admin/segments/details/?id={segment.id}&tab=versions",

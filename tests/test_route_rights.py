@@ -47,7 +47,7 @@ ALSO = {"relations_view": "relation.read", "relate": "relation.create", "notes_v
 SHUT = {"ajax_lookup", "ajax_update"}
 # These look at one record, which may be out of reach, or have nothing of the kind.
 WITHOUT_RECORD = {"index_view", "create_view", "export", "export_form", "lookup_view", "filters_view",
-                  "columns_view", "views_view", "board_view", "decide_view", "ageing_view", "ageing_file_view", "reviews_view", "liability_view", "liability_file_view"}  # fmt: skip
+                  "columns_view", "views_view", "board_view", "decide_view", "ageing_view", "ageing_file_view", "reviews_view", "liability_view", "liability_file_view", "coming_view"}  # fmt: skip
 # A statement tells the amounts of all entries.
 STATEMENT = {"statement_view", "statement_file_view", "check_view"}
 STATED = {"credit_account": [("credit_account", "outstanding"), ("invoice", "amount"), ("payment", "amount")],

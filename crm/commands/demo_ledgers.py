@@ -131,7 +131,7 @@ def _club(people: Mapping[str, Party], programs: Mapping[str, LoyaltyProgram], n
     for name, points in (("Anna Hoffmann", 500), ("Inês Carvalho", 250)):
         _add(PointEntry, account_id=accounts[name].id, kind="bonus", points=points, expires_on=_day(now, 690),
              source=f"demo:referral:{accounts[name].id}", reason="Brought a friend" if points == 500 else "Came as a friend")  # fmt: skip
-    _add(Referral, referrer_id=anna.id, referred_id=friend.id, program_id=programs[FRIENDS].id, channel="whatsapp", state="rewarded",
+    _add(Referral, referrer_id=anna.id, referred_id=friend.id, program_id=programs[FRIENDS].id, channel="whatsapp",
          referred_on=_day(now, -52), referrer_bonus=500, referred_bonus=250, rewarded_at=now - dt.timedelta(days=30))  # fmt: skip
     _add(Referral, referrer_id=anna.id, name="A colleague of Anna's", program_id=programs[FRIENDS].id, channel="email",
          referred_on=_day(now, -4))  # fmt: skip

@@ -1,4 +1,4 @@
-"""Referrals: both sides get their bonus, once, when the customer who came first buys."""
+"""Referrals: who came by whose code; both sides get their bonus, once, when the customer who came first buys."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import datetime as dt
 from sqlalchemy import select, text
 
 from crm.commands.communications import refuse_archived
+from crm.commands.ledger_entries import enter
 from crm.commands.loyalty_entries import enter_points, expiry_of, terms_of
-from crm.core.command import Refused, command, perform
+from crm.core.command import Refused, command, lock_in_order, perform
 from crm.core.entity import db
+from crm.core.fields import field_of
 from crm.core.transaction import run_in_transaction
 from crm.models.access import User
+from crm.models.communication_choices import Channel
 from crm.models.loyalty_accounts import LoyaltyAccount
 from crm.models.loyalty_choices import Membership, PointKind, ProgramKind, ReferralState
 from crm.models.loyalty_programs import LoyaltyProgram
 from crm.models.loyalty_rewards import Referral
+from crm.models.parties import Party
 
 CHUNK = 500
 
@@ -30,6 +34,26 @@ SELECT r.id FROM referral r JOIN customer_figures f ON f.id = r.referred_id
    AND 2 = (SELECT count(*) FROM loyalty_account a WHERE a.program_id = r.program_id AND a.state = 'active'
             AND a.party_id IN (r.referrer_id, r.referred_id))
  ORDER BY r.id LIMIT :limit""")
+
+
+@command(Party, "Came by a code", icon="users", faces=("customer", "end_customer"),
+         asks={"code": field_of("text", required=True, max_length=32, label="Referral code", help="Of who referred them"),
+               "channel": field_of("choice", choices=Channel)},
+         applies=lambda party: party.archived_at is None)  # fmt: skip
+def came_by(party: Party, *, by: User, code: str, channel: Channel | None) -> None:
+    """Note who referred this customer, by the code they told: both get their bonus when this one has bought."""
+    refuse_archived(party)
+    brought = Referral(referral_code=code, referred_id=party.id, channel=channel)
+    enter(
+        brought,
+        twice="that is noted already",
+        says={"referral_code": "that is nobody's code, or their own: look at it again"},
+    )
+    same = select(Referral.id).where(
+        Referral.referred_id == party.id, Referral.referrer_id == brought.referrer_id, Referral.id != brought.id
+    )
+    if db.session.scalar(select(same.exists())):
+        raise Refused("it is noted already that they referred this customer")
 
 
 @command(
@@ -63,10 +87,13 @@ def reward(referral: Referral, *, by: User | None) -> None:
         "referrer": (referral.referrer_id, terms.referrer_bonus),
         "referred": (referral.referred_id, terms.referred_bonus),
     }
+    open_ = (LoyaltyAccount.program_id == program.id, LoyaltyAccount.state == Membership.ACTIVE)
+    sides = select(LoyaltyAccount.id).where(
+        LoyaltyAccount.party_id.in_([party_id for party_id, _ in given.values()]), *open_
+    )
+    members = {one.party_id: one for one in lock_in_order(LoyaltyAccount, db.session.scalars(sides), *open_)}
     for side, (party_id, points) in given.items():
-        account = db.session.scalars(select(LoyaltyAccount).where(
-            LoyaltyAccount.party_id == party_id, LoyaltyAccount.program_id == referral.program_id,
-            LoyaltyAccount.state == Membership.ACTIVE)).first()  # fmt: skip
+        account = members.get(party_id)
         if account is None:
             raise Refused(f"the {side} is no member of the program")
         if points:
@@ -80,7 +107,7 @@ def reward(referral: Referral, *, by: User | None) -> None:
                 reason="Referral",
             )
     referral.referrer_bonus, referral.referred_bonus = terms.referrer_bonus, terms.referred_bonus
-    referral.state, referral.rewarded_at = ReferralState.REWARDED, dt.datetime.now(dt.UTC)
+    referral.rewarded_at = dt.datetime.now(dt.UTC)
     db.session.flush()
 
 

@@ -65,7 +65,9 @@ class Landing:
 
     def target(self) -> Target:
         # As a person reads them, and as they are kept and exported.
-        options = tuple(word for option in self.field.options() for word in option) if self.field.kind == "choice" else ()
+        options = (
+            tuple(word for option in self.field.options() for word in option) if self.field.kind == "choice" else ()
+        )
         synonyms = self.field.synonyms
         if self.is_link:
             names = dict.fromkeys(word.replace("_", " ") for word in (self.field.name, self.field.refers_to))

@@ -55,11 +55,12 @@ class LoyaltyAccount(Entity):
         within=("party", "owner"), related=("point_entries", "earnings", "redemptions", "point_requests", "cashback_entries"),
         unfolds=("program", "tier", "benefits", "points", "next_expiry_on", "expiring", "rewards_held", "cashback"),
         sections=(
-            Section("Membership", ("party", "program", "number", "joined_on", "valid_until", "notes")),
+            Section("Membership", ("party", "program", "number", "joined_on", "valid_until", "referral_code", "notes")),
             Section("Fee", ("fee_charged_on", "fee_paid_on", "fee_due_on")),
         ),
         detail=(
-            Section("Membership", ("code", "party", "program", "number", "state", "joined_on", "valid_until", "ended_on", "notes")),
+            Section("Membership", ("code", "party", "program", "number", "state", "joined_on", "valid_until", "ended_on", "referral_code",
+                                   "notes")),
             Section("Points", ("points", "earned", "redeemed", "expired", "next_expiry_on", "expiring", "rewards_held", "cashback")),
             Section("Tier", ("tier", "benefits", "tier_since", "tier_below_since", "tier_locked")),
             Section("Invitation and terms", ("invited_at", "invitation_accepted_at", "terms", "terms_accepted_at")),
@@ -80,6 +81,9 @@ class LoyaltyAccount(Entity):
     joined_on: Mapped[dt.date] = date_field(label="Member since", column={"server_default": func.current_date()})
     valid_until: Mapped[dt.date | None] = date_field()
     ended_on: Mapped[dt.date | None] = date_field(editable=False, label="Ended")
+    referral_code: Mapped[str | None] = text_field(
+        max_length=32, label="Came by the code", help="Of who referred them; makes a referral"
+    )
     tier_id: Mapped[int | None] = reference_field("loyalty_tier", table="loyalty_tier", editable=False)
     tier_since: Mapped[dt.date | None] = date_field(editable=False)
     tier_below_since: Mapped[dt.date | None] = date_field(

@@ -81,6 +81,7 @@ from crm.models.party_choices import (
     shows,
 )
 from crm.models.party_quality import SCORE
+from crm.models.referral_codes import CODE
 
 PERSON, COMPANY = (("kind", str(kind.value)) for kind in (Kind.INDIVIDUAL, Kind.ORGANIZATION))
 
@@ -128,7 +129,8 @@ class Party(Entity):
     team_id: Mapped[int | None] = reference_field(
         "team", table="team", help="Whose people reach it, besides its manager's"
     )
-    referral_code: Mapped[str | None] = text_field(max_length=32, editable=False, column={"unique": True})
+    referral_code: Mapped[str] = declare("text", Text, Computed(CODE, persisted=True), editable=False, help="For whom they bring",
+                                         column={"unique": True, "nullable": False})  # fmt: skip
 
     lifecycle: Mapped[Lifecycle] = choice_field(Lifecycle, editable=False, column={"server_default": "active"})
     block_state: Mapped[BlockState] = choice_field(BlockState, editable=False, column={"server_default": "none"})

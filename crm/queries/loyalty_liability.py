@@ -56,3 +56,27 @@ def liability(actor: Actor) -> list[Liability]:
     )
     return [Liability(program, when.date() if when else None, members, int(points), worth or Decimal(0))
             for program, when, members, points, worth in rows]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Expiring:
+    """Lots of a program whose last day lies in a time, by members and points."""
+
+    program: LoyaltyProgram
+    members: int
+    lots: int
+    points: int
+
+
+def expiring(actor: Actor, *, since: dt.date | None, until: dt.date) -> list[Expiring]:
+    """What the members that the actor sees lose if they don't spend it, by program: points that expire in these days, both
+    included; without a first one all whose day is over by the last."""
+    seen = visible(face_named("loyalty_account"), actor).with_only_columns(LoyaltyAccount.id).order_by(None)
+    lots = PointEntryFigures
+    rows = db.session.execute(
+        select(LoyaltyProgram, func.count(LoyaltyAccount.id.distinct()), func.count(), func.sum(lots.remaining))
+        .join(LoyaltyAccount, LoyaltyAccount.program_id == LoyaltyProgram.id).join(lots, lots.account_id == LoyaltyAccount.id)
+        .where(lots.remaining > 0, lots.expires_on <= until, lots.expires_on >= (since or dt.date.min), LoyaltyAccount.id.in_(seen))
+        .group_by(LoyaltyProgram.id).order_by(LoyaltyProgram.main.desc(), LoyaltyProgram.name)
+    )  # fmt: skip
+    return [Expiring(program, members, number, int(points)) for program, members, number, points in rows]

@@ -25,21 +25,26 @@ _OF = {
     POINTS: "SELECT e.id, e.created_at, e.kind, e.order_id, e.expires_on, e.points::numeric AS worth FROM point_entry e",
     CASHBACK: "SELECT e.id, e.created_at, e.kind, e.order_id, NULL::date AS expires_on, e.amount AS worth FROM cashback_entry e",
 }
-_BEFORE = "SELECT coalesce(sum(e.worth), 0) FROM ({of} WHERE e.account_id = :account AND e.created_at < CAST(:since AS date)) e"
-_WITHIN = """
-SELECT e.created_at::date AS day, e.kind, coalesce(o.code, '') AS number, e.expires_on, e.worth
+# All as of one moment, so that it adds up while others enter: the balance before, each entry, and of points what was left of
+# each lot at the end of the last day, by when it expires.
+_TOLD = """
+SELECT 'before' AS part, NULL::date AS day, NULL AS kind, NULL AS number, NULL::date AS expires_on, coalesce(sum(e.worth), 0) AS worth,
+       NULL::timestamptz AS at, NULL::bigint AS id
+  FROM ({of} WHERE e.account_id = :account AND e.created_at < CAST(:since AS date)) e
+UNION ALL
+SELECT 'entry', e.created_at::date, e.kind, coalesce(o.code, ''), e.expires_on, e.worth, e.created_at, e.id
   FROM ({of} WHERE e.account_id = :account AND e.created_at >= CAST(:since AS date) AND e.created_at < CAST(:until AS date) + 1) e
-  LEFT JOIN sales_order o ON o.id = e.order_id ORDER BY e.created_at, e.id"""
-# What was left of each lot at the end of the last day.
-_EXPIRES = text("""
+  LEFT JOIN sales_order o ON o.id = e.order_id
+{expires} ORDER BY at NULLS FIRST, id"""
+_EXPIRES = """UNION ALL
 SELECT CASE WHEN expires_on IS NULL THEN 'never' WHEN expires_on < CAST(:until AS date) THEN 'gone'
-            WHEN expires_on <= CAST(:until AS date) + 30 THEN 'soon' ELSE 'later' END AS expires, sum(remaining)
+            WHEN expires_on <= CAST(:until AS date) + 30 THEN 'soon' ELSE 'later' END, NULL, NULL, NULL, NULL, sum(remaining), NULL, NULL
   FROM (SELECT l.expires_on, l.points - coalesce((
             SELECT sum(a.points) FROM point_allocation a JOIN point_entry t ON t.id = a.point_entry_id
              WHERE a.lot_id = l.id AND t.created_at < CAST(:until AS date) + 1), 0) AS remaining
           FROM point_entry l WHERE l.account_id = :account AND l.points > 0 AND l.reverses_id IS NULL
            AND l.created_at < CAST(:until AS date) + 1) o
- GROUP BY 1""")
+ GROUP BY 1"""
 EXPIRES = ("gone", "soon", "later", "never")
 
 
@@ -74,15 +79,22 @@ class MemberLetter(Letter):
 
 def loyalty_statement(account: LoyaltyAccount, since: dt.date, until: dt.date, *, of: str = POINTS) -> MemberStatement:
     """The statement of points, or of cashback, of a membership that the caller may see."""
-    asked = {"account": account.id, "since": since, "until": until}
-    before, within = (text(sql.format(of=_OF[of])) for sql in (_BEFORE, _WITHIN))
-    opening = balance = Decimal(db.session.execute(before, {"account": account.id, "since": since}).scalar_one())
-    entries = []
-    for day, kind, number, expires_on, worth in db.session.execute(within, asked):
-        balance += worth
-        entries.append(
-            Entry(day, kind, number, expires_on, worth, None, max(worth, Decimal(0)), max(-worth, Decimal(0)), balance)
-        )
-    found = {name: Decimal(worth) for name, worth in db.session.execute(_EXPIRES, asked)} if of == POINTS else {}
-    expires = tuple((name, found.get(name, Decimal(0))) for name in EXPIRES) if of == POINTS else ()
+    sql = text(_TOLD.format(of=_OF[of], expires=_EXPIRES if of == POINTS else ""))
+    opening = balance = Decimal(0)
+    entries, found = [], dict.fromkeys(EXPIRES if of == POINTS else (), Decimal(0))
+    for part, day, kind, number, expires_on, worth, _, _ in db.session.execute(
+        sql, {"account": account.id, "since": since, "until": until}
+    ):
+        if part == "before":
+            opening = balance = Decimal(worth)
+        elif part == "entry":
+            balance += worth
+            entries.append(
+                Entry(
+                    day, kind, number, expires_on, worth, None, max(worth, Decimal(0)), max(-worth, Decimal(0)), balance
+                )
+            )
+        else:
+            found[part] = Decimal(worth)
+    expires = tuple(found.items())
     return MemberStatement(account, since, until, opening, tuple(entries), balance, {}, Decimal(0), expires)

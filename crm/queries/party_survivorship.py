@@ -22,13 +22,13 @@ from crm.models.party_relations import Relation
 
 UNION = 0  # instead of a record's number: what any of them has
 # No two parties have the same: what the other had goes to the one that is merged, under which it is still found.
-UNIQUE = ("account_number", "referral_code")
+UNIQUE = ("account_number",)
 # What is kept beside a field and goes with it.
 _TOGETHER = {
     "photo_at": ("photo",), "block_state": ("block_reason", "blocked_at", "blocked_until"), "price_from": ("price_to",),
     "annual_revenue": ("annual_revenue_currency",), "stage": ("sub_stage",),
 }  # fmt: skip
-_ALSO = ("lifecycle", "block_state", "customer_since", "photo_at", "referral_code")  # besides what a form sets
+_ALSO = ("lifecycle", "block_state", "customer_since", "photo_at")  # besides what a form sets
 # How to reach and serve them changes: what was said last counts. Who they are doesn't: the record that is kept knows it.
 _NEWEST = (
     "email",

@@ -102,6 +102,6 @@ def test_both_sides_get_their_bonus_when_who_came_first_buys_and_only_one_brings
         0,
         20,
         "rewarded",
-        "invited",
+        "customer",
     )
     assert told(reward, other, by) == "somebody has the bonus for this customer already"

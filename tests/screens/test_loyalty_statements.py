@@ -6,14 +6,16 @@ import csv
 import datetime as dt
 import io
 import random
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from crm.core.days import today
-from crm.core.entity import face_named
+from crm.core.entity import db, face_named
 from crm.core.figures import settle
+from crm.models.loyalty_accounts import LoyaltyAccount
 from crm.queries.loyalty_check import counted
 from crm.queries.loyalty_statement import loyalty_statement
 from crm.queries.loyalty_statement_texts import TEXTS
@@ -53,6 +55,32 @@ def test_opening_and_entries_make_what_is_left_of_the_lots(session: Any, soak_ro
         assert told.closing == balance == sum(worth for _, worth in told.expires)
     assert counted(account).agrees
     assert balance == there == account.points
+
+
+def test_it_adds_up_while_others_enter(own_database: Any, owner_sql: Any) -> None:
+    owner_sql("INSERT INTO party (name, roles) VALUES ('P', ARRAY['end_customer'])")
+    owner_sql("INSERT INTO loyalty_program (name, kinds, currency) VALUES ('L', ARRAY['points'], 'EUR')")
+    owner_sql("INSERT INTO loyalty_account (party_id, program_id) VALUES (1, 1)")
+
+    def enter(number: int) -> None:
+        owner_sql("INSERT INTO point_entry (account_id, kind, points, source, expires_on) "
+                  f"VALUES (1, 'earn', 10, 'in {number}', CURRENT_DATE + {number})")  # fmt: skip
+        owner_sql(
+            f"INSERT INTO point_entry (account_id, kind, points, source) VALUES (1, 'redeem', -7, 'out {number}')"
+        )
+
+    with own_database.app.app_context(), ThreadPoolExecutor(1) as pool:
+        account, done = (
+            db.session.get_one(LoyaltyAccount, 1),
+            pool.submit(lambda: [enter(number) for number in range(100)]),
+        )
+        told = []
+        while not (told and done.done()):
+            told.append(loyalty_statement(account, today(), today()))
+            db.session.commit()
+        assert all(one.closing == sum(worth for _, worth in one.expires) for one in told)
+        assert loyalty_statement(account, today(), today()).closing == 300
+        db.session.remove()
 
 
 def test_a_member_reads_it_in_their_language(session: Any, as_user: Any) -> None:
