@@ -31,6 +31,13 @@ class TierMeasure(Choice):
     SPENT = "spent", "Amount spent"
 
 
+class TierPeriod(Choice):
+    """Which months count for a tier."""
+
+    ROLLING = "rolling", "The last months"
+    CALENDAR = "calendar", "Calendar periods"
+
+
 class Membership(Choice):
     """Where a membership stands."""
 

@@ -24,7 +24,7 @@ from crm.core.fields import (
 )  # fmt: skip
 from crm.core.rules import fits_currency, in_order, rule, with_currency
 from crm.core.triggers import Trigger
-from crm.models.loyalty_choices import EarnsWhen, ProgramKind, ProgramState, RewardKind, TierMeasure
+from crm.models.loyalty_choices import EarnsWhen, ProgramKind, ProgramState, RewardKind, TierMeasure, TierPeriod
 from crm.models.products import Product, ProductCategory
 from crm.models.segments import Segment
 
@@ -40,7 +40,7 @@ class LoyaltyProgram(Entity):
             Section("Program", ("name", "kinds", "state", "main", "valid_from", "valid_until", "currency", "notes")),
             Section("Who may join", ("eligibility", "segment", "minimum_purchase", "fee", "fee_months", "by_invitation", "terms_first"),
                     "Asked of those who join from today on; whoever was a member earlier is taken over."),
-            Section("Tiers", ("tier_measure", "tier_months", "grace_days"),
+            Section("Tiers", ("tier_measure", "tier_months", "tier_period", "grace_days"),
                     "What a tier is reached by, over how many months, and how long one stays after falling short."),
             Section("Points", ("hold_hours", "alone_up_to"),
                     "How long points stay held for what wasn't given, and how many one person may adjust alone."),
@@ -78,6 +78,8 @@ class LoyaltyProgram(Entity):
     )
     tier_months: Mapped[int] = integer_field(minimum=1, maximum=120, label="Tiers count over (months)",
                                              column={"server_default": text("12")})  # fmt: skip
+    tier_period: Mapped[TierPeriod] = choice_field(TierPeriod, label="Of which months", column={"server_default": "rolling"},
+        help="With calendar periods, such as years, a tier is kept to the end of the one after it was earned in")  # fmt: skip
     grace_days: Mapped[int] = integer_field(minimum=0, maximum=3650, column={"server_default": text("30")})
     hold_hours: Mapped[int] = integer_field(minimum=1, maximum=8760, label="Points are held for (hours)",
                                             column={"server_default": text("72")})  # fmt: skip

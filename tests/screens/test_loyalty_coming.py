@@ -13,6 +13,7 @@ from crm.commands.loyalty_tiers import climb
 from crm.core.days import today
 from crm.core.entity import db, face_named
 from crm.core.figures import settle
+from crm.models.loyalty_programs import LoyaltyTier
 from crm.queries.loyalty_tiers import tiers_to_come
 from tests.commands.test_ledgers import lot, person
 from tests.factories import make
@@ -71,6 +72,56 @@ def test_who_drops_is_told_before_and_drops_then(session: Any) -> None:
         "Gold",
         "Gold",
     ]
+
+
+def test_with_calendar_periods_a_tier_is_kept_to_the_end_of_the_next_one(session: Any) -> None:
+    program = club()
+    program.tier_period = "calendar"
+    year = today().year
+    begins, ends = dt.date(year, 1, 1), dt.date(year + 1, 1, 1)
+    ago = (today() - begins).days + 5  # in the days before this period
+    last, both, this = (
+        member(program, 450, ago, "Gold"),
+        member(program, 300, ago, "Gold"),
+        member(program, 450, 0, "Gold"),
+    )
+    make(face_named("point_entry"), account_id=both.id, points=300, expires_on=None)
+    settle()
+    ids = [one.id for one in (last, both, this)]
+
+    def after(day: dt.date) -> list[str | None]:
+        with session.begin_nested() as tried:
+            climb(ids, day=day)
+            found = [session.get(LoyaltyTier, one.tier_id).name if one.tier_id else None for one in (last, both, this)]
+            tried.rollback()
+        return found
+
+    short = ["Gold", "Gold", "Gold"]
+    assert after(today()) == short, "300 and 300 in two years are no 400, but the time of grace runs first"
+    assert both.tier_below_since is None
+    climb(ids)
+    assert (last.tier_below_since, both.tier_below_since, this.tier_below_since) == (None, today(), None)
+    assert after(ends - dt.timedelta(days=1)) == ["Gold", "Silver", "Gold"] or (ends - today()).days <= 10
+    assert after(ends + dt.timedelta(days=9))[0] == "Gold"
+    assert after(ends + dt.timedelta(days=10)) == [None, "Silver", "Gold"]
+    assert after(dt.date(year + 2, 1, 11)) == [None, None, None]
+    [(_, found, _)] = tiers_to_come(person("admin", "Ann"), days_ahead=(ends - today()).days + 20)
+    assert [(one.account, one.what, one.to, one.day) for one in found if one.account is last] == [
+        (last, "drops", "None", ends + dt.timedelta(days=10))]  # fmt: skip
+
+
+def test_what_an_order_gave_counts_on_its_day_and_so_does_its_return(session: Any) -> None:
+    program = club()
+    account = member(program, 120, 20, None)
+    old = make(face_named("order"), customer_id=account.party_id, currency="EUR",
+               ordered_at=dt.datetime.combine(today() - dt.timedelta(days=800), dt.time(12), dt.UTC))  # fmt: skip
+    for kind, points in (("earn", 900), ("reverse", -100)):
+        make(
+            face_named("point_entry"), account_id=account.id, order_id=old.id, kind=kind, points=points, expires_on=None
+        )
+    settle()
+    assert climb([account.id]) == 1
+    assert account.tier.name == "Silver", "neither the points of long ago nor what was taken back of them"
 
 
 def test_the_page_leads_to_those_it_tells_of(session: Any, as_user: Any) -> None:
