@@ -10,22 +10,24 @@ from urllib.parse import urlencode
 
 from flask import Response, abort, flash, redirect, render_template, request, url_for
 from flask_admin import expose
+from sqlalchemy import select
 
 from admin_views.cells import asking, fields_of, title_of
 from admin_views.lists import may
 from admin_views.loyalty_statements import LoyaltyStatements
 from crm.commands.exports import note
 from crm.core.days import today
-from crm.core.entity import face_named
+from crm.core.entity import db, face_named
 from crm.core.spreadsheets import neutral
 from crm.models.loyalty_accounts import LoyaltyAccount
 from crm.models.loyalty_programs import LoyaltyProgram
+from crm.models.parties import Party
 from crm.queries.loyalty_check import counted
 from crm.queries.loyalty_liability import Liability, expiring, liability
 from crm.queries.loyalty_tiers import MOST, WORDS, tiers_to_come
 
 MONTHS = 12  # of the chart; what expires later stands in one bar
-AHEAD = (30, 7, 90)  # days that one may look ahead, the usual first
+AHEAD, USUAL = (7, 30, 90), 30  # days that one may look ahead
 SHOWN = 200
 
 
@@ -72,11 +74,19 @@ class LoyaltyAccountView(LoyaltyStatements):
         fields = fields_of(self.face)
         if not (fields["points"].shows and fields["tier"].shows):
             abort(403)
-        days = next((number for number in AHEAD if str(number) == request.args.get("days")), AHEAD[0])
+        days = next((number for number in AHEAD if str(number) == request.args.get("days")), USUAL)
         day, seen = today() + dt.timedelta(days=days), asking()
         programs = face_named("loyalty_program")
         lost = ((expiring(seen, since=None, until=today() - dt.timedelta(days=1)), "Tonight", {"next_expiry_on_lt": today()}),
                 (expiring(seen, since=today(), until=day), f"By {day:%d %B}", {"next_expiry_on_ge": today(), "next_expiry_on_le": day}))  # fmt: skip
+        moves, customers = tiers_to_come(seen, days_ahead=days), face_named("customer")
+        shown = (
+            [one.account.party_id for _, found, _ in moves for one in found[:SHOWN]] if fields["party"].shows else []
+        )
+        names = {
+            party.id: title_of(customers, party)
+            for party in db.session.scalars(select(Party).where(Party.id.in_(shown)))
+        }
         return render_template(
             "desk/loyalty_coming.html", page={"title": "Coming up", "breadcrumbs": self._crumbs("Coming up")}, ahead=AHEAD, days=days,
             day=day, lost=[{"program": title_of(programs, one.program), "when": when, "members": one.members, "lots": one.lots,
@@ -85,10 +95,10 @@ class LoyaltyAccountView(LoyaltyStatements):
             tiers=[{"program": title_of(programs, program), "all": everybody, "looked_at": MOST, "grace": program.grace_days,
                     "measure": program.tier_measure.label, "more": max(len(found) - SHOWN, 0),
                     "counts": [(WORDS[what], number) for what in WORDS if (number := sum(one.what == what for one in found))],
-                    "rows": [{"code": one.account.code, "url": url_for(".details_view", id=one.account.id), "what": WORDS[one.what],
+                    "rows": [{"name": names.get(one.account.party_id), "code": one.account.code, "url": url_for(".details_view", id=one.account.id), "what": WORDS[one.what],
                               "tone": {"drops": "bad", "short": "warning", "rises": "good"}[one.what], "tier": one.tier, "to": one.to,
                               "value": one.value, "day": one.day} for one in found[:SHOWN]]}
-                   for program, found, everybody in tiers_to_come(seen, days_ahead=days)])  # fmt: skip
+                   for program, found, everybody in moves])  # fmt: skip
 
     def _list_of(self, program: LoyaltyProgram, asked: dict[str, dt.date]) -> str:
         """The list of the members of a program to whom this applies."""

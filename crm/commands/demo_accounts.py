@@ -15,19 +15,23 @@ TABLES = ("loyalty_account", "point_entry", "point_allocation", "credit_account"
           "payment", "payment_allocation")  # fmt: skip
 
 # Nothing in these statements comes from outside: they are put together from the constants of this module.
-# Who redeems takes half of the lot that expires first.
+# Who redeems takes half of the lot that expires first. Tiers are those of the last year's points; some are about to lose theirs.
+YEAR_AGO = "now() - interval '12 months'"
 MEMBERS = f"""
 WITH {THEM}, club AS (
   SELECT id FROM loyalty_program WHERE name = :club
 ), picked AS MATERIALIZED (
-  SELECT them.*, club.id AS program_id, 40 + {roll(300, 2500, "n")} AS first_lot, {roll(301, 900, "n")} AS second_lot,
-         {roll(302, 3, "n")} = 0 AS redeems, born::date AS joined
-    FROM them CROSS JOIN club WHERE lifecycle IN ('active', 'inactive') AND NOT org AND {roll(303, 5, "n")} < 3
+  SELECT p.*, CASE WHEN {roll(306, 20, "n")} = 0 OR born + since * 0.3 >= {YEAR_AGO} THEN first_lot ELSE 0 END
+              + CASE WHEN born + since * 0.8 >= {YEAR_AGO} THEN second_lot ELSE 0 END AS reached
+    FROM (SELECT them.*, club.id AS program_id, 40 + {roll(300, 2500, "n")} AS first_lot,
+                 {roll(301, 900, "n")} * CASE WHEN {roll(307, 100, "n")} = 0 THEN 30 WHEN {roll(308, 20, "n")} = 0 THEN 8 ELSE 1 END AS second_lot,
+                 {roll(302, 3, "n")} = 0 AS redeems, born::date AS joined
+            FROM them CROSS JOIN club WHERE lifecycle IN ('active', 'inactive') AND NOT org AND {roll(303, 5, "n")} < 3) p
 ), made AS (
   INSERT INTO loyalty_account (party_id, program_id, tier_id, joined_on, tier_since, created_at, updated_at)
   SELECT party_id, p.program_id, t.id, joined, joined, born, born
-    FROM picked p JOIN loyalty_tier t ON t.program_id = p.program_id
-     AND t.rank = CASE WHEN first_lot > 2450 THEN 4 WHEN first_lot > 2300 THEN 3 WHEN first_lot > 1500 THEN 2 ELSE 1 END
+    FROM picked p CROSS JOIN LATERAL (
+      SELECT t.id FROM loyalty_tier t WHERE t.program_id = p.program_id AND t.enter_at <= reached ORDER BY t.enter_at DESC LIMIT 1) t
   RETURNING id, party_id
 ), held AS MATERIALIZED (
   SELECT made.id AS account_id, picked.* FROM made JOIN picked USING (party_id)

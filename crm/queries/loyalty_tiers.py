@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import select, text
+from sqlalchemy.orm import lazyload
 
 from crm.core.days import today
 from crm.core.entity import db, face_named
@@ -135,7 +136,8 @@ def _to_come(
     ids = list(db.session.scalars(wanted))
     names, grace, found = ["None", *(tier.name for tier in tiers)], dt.timedelta(days=program.grace_days), []
     for start in range(0, min(len(ids), MOST), CHUNK):
-        members = db.session.scalars(select(LoyaltyAccount).where(LoyaltyAccount.id.in_(ids[start : start + CHUNK])))
+        some = select(LoyaltyAccount).where(LoyaltyAccount.id.in_(ids[start : start + CHUNK]))
+        members = db.session.scalars(some.options(lazyload("*")))
         for one in places(program, tiers, members, day):
             if one.after.level > one.before.level:
                 what, to, when = "rises", one.after.level, today()

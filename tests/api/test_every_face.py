@@ -59,7 +59,10 @@ def sample(field: Field, program: Any) -> Any:
 
 
 def fitting(face: Face, body: dict[str, Any], program: Any) -> dict[str, Any]:
-    """The document, with what must fit together: a line comes back with a return of its own order."""
+    """The document, with what must fit together: a line comes back with a return of its own order, a code is somebody's."""
+    if "referral_code" in body:
+        customer = body.get("referrer") or made(face_named("customer"), program)
+        return body | {"referral_code": program.get(f"/customers/{customer}")["referral_code"]}
     if face.name == "payment" and "invoice" in body:
         invoice = program.get(f"/invoices/{body['invoice']}")
         return body | {"account": invoice["account"]["id"], "currency": invoice["currency"], "kind": "payment"}
