@@ -15,7 +15,7 @@ from crm.core.command import commands_of
 from crm.core.entity import Face, face_named
 from crm.core.fields import Field
 from crm.core.permissions import PICK, allowed
-from crm.queries.listing import COUNTED_EXACTLY, BadQuery, Filter, ListQuery, Page, read_query
+from crm.queries.listing import FAR_MORE, BadQuery, Filter, ListQuery, Page, read_query
 from crm.queries.operators import WITHOUT_VALUE, operator_word
 from crm.queries.saved_views import views_of
 from crm.queries.scope import find
@@ -116,8 +116,8 @@ def counted(number: int, exact: bool, *, more: str = "more than", about: str = "
     """How many: an estimate to two places, as it must not look counted."""
     if exact:
         return f"{number:,}"
-    if number == COUNTED_EXACTLY + 1:
-        return f"{more} {COUNTED_EXACTLY:,}"
+    if number <= FAR_MORE + 1:  # one more than the bound up to which it was counted
+        return f"{more} {number - 1:,}"
     return f"{about} {round(number, -max(0, len(str(number)) - 2)):,}"
 
 

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -24,7 +25,7 @@ SIZES = (("", 1440, 900), ("-phone", 390, 844))
 THEMES = ("light", "dark")
 COLOURS = 128  # few, so that a picture stays small
 NARROWED = "/admin/customers/?flt_language_eq=de&flt_status_eq=active&sort=name"
-FLEET = "Nordlicht"  # of the story that comes with the demo data
+FLEET = "Nordlicht Logistik GmbH"  # of the story that comes with the demo data
 NOW = int(time.time()) % 9_999  # another one each time: what is the same changes nothing
 PEOPLE = """Firma;Mail;Telefon;Ort;Land
 Bäckerei Huber;huber@example.org;+49 89 1234567;München;Deutschland
@@ -110,7 +111,7 @@ def the_rights(page: Page) -> None:
 
 def _named(page: Page, plural: str, name: str, tab: str = "") -> None:
     """The page of the first record that is called so; with an address of its own for a tab."""
-    page.goto(f"/admin/{plural}/?search={name}")
+    page.goto(f"/admin/{plural}/?search={quote(name)}")
     page.locator("[data-row] .cell-name a").first.click()
     page.wait_for_url("**/details/**")
     if tab:

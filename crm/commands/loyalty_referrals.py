@@ -39,7 +39,7 @@ SELECT r.id FROM referral r JOIN customer_figures f ON f.id = r.referred_id
 @command(Party, "Came by a code", icon="users", faces=("customer", "end_customer"),
          asks={"code": field_of("text", required=True, max_length=32, label="Referral code", help="Of who referred them"),
                "channel": field_of("choice", choices=Channel)},
-         applies=lambda party: party.archived_at is None)  # fmt: skip
+         applies=lambda party: party.archived_at is None, seldom=True)  # fmt: skip
 def came_by(party: Party, *, by: User, code: str, channel: Channel | None) -> None:
     """Note who referred this customer, by the code they told: both get their bonus when this one has bought."""
     refuse_archived(party)

@@ -50,6 +50,7 @@ class Command:
     set_form: Callable[..., dict[int, str]] | None = None
     suggests: Callable[[Any, Any], dict[str, Any]] | None = None
     trial: Callable[..., dict[str, Any]] | None = None
+    seldom: bool = False
 
     def tries(self, run: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
         """Declare the dry run, for a command that asks for `dry_run`: takes what the command takes, tells what it would do."""
@@ -102,17 +103,19 @@ _commands: dict[tuple[type[Entity], str], Command] = {}
 def command(entity: type[Entity], label: str, *, asks: Mapping[str, Field] | None = None, confirm: str = "",
             tone: str = "neutral", icon: str = "zap", faces: tuple[str, ...] = (),
             applies: Callable[[Any], bool] | None = None,
-            suggests: Callable[[Any, Any], dict[str, Any]] | None = None) -> Callable[[Callable[..., None]], Command]:  # fmt: skip
+            suggests: Callable[[Any, Any], dict[str, Any]] | None = None, seldom: bool = False) -> Callable[[Callable[..., None]], Command]:  # fmt: skip
     """Declare a verb: the function takes the record, `by` (who does it) and the asked values by keyword.
 
     `applies` hides the command on a record where it makes no sense; it is a courtesy, the function still refuses.
-    `suggests` answers, for a record and who asks, values that its form begins with.
+    `suggests` answers, for a record and who asks, values that its form begins with. What is `seldom` wanted stands last.
     """
 
     def declare(run: Callable[..., None]) -> Command:
         verb = run.__name__.rstrip("_")
         asked = {name: _named(declared, name) for name, declared in (asks or {}).items()}
-        made = Command(entity, verb, label, run, asked, confirm, tone, icon, faces, applies, suggests=suggests)
+        made = Command(
+            entity, verb, label, run, asked, confirm, tone, icon, faces, applies, suggests=suggests, seldom=seldom
+        )
         _commands[entity, verb] = made
         return made
 
@@ -124,9 +127,13 @@ def _named(declared: Field, name: str) -> Field:
 
 
 def commands_of(face: Face) -> list[Command]:
-    """The commands a face offers, in order of declaration."""
-    return [made for made in _commands.values()
-            if made.entity is face.entity and (not made.faces or face.name in made.faces)]  # fmt: skip
+    """The commands a face offers, in order of declaration; what is seldom wanted comes last."""
+    found = [
+        made
+        for made in _commands.values()
+        if made.entity is face.entity and (not made.faces or face.name in made.faces)
+    ]
+    return sorted(found, key=lambda made: made.seldom)
 
 
 def command_named(face: Face, verb: str) -> Command | None:

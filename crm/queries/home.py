@@ -12,7 +12,7 @@ from crm.core.entity import db, face_named
 from crm.core.jobs import OPEN, Job
 from crm.core.permissions import Actor, accesses
 from crm.models.parties import Party
-from crm.queries.listing import ListQuery, count, fetch_page, read_query
+from crm.queries.listing import FAR_MORE, ListQuery, count, fetch_page, read_query
 from crm.queries.scope import row_scope
 
 WEEKS = 12
@@ -30,7 +30,8 @@ def customer_counts(actor: Actor) -> dict[str, tuple[int, bool]]:
     may = accesses(actor, face)
     asked = {name: pairs for name, pairs in asked.items() if name not in _BY or may[_BY[name]].shows}
     return {
-        name: count(face, read_query(face, pairs) if pairs else ListQuery(), actor) for name, pairs in asked.items()
+        name: count(face, read_query(face, pairs) if pairs else ListQuery(), actor, most=FAR_MORE)
+        for name, pairs in asked.items()
     }
 
 

@@ -46,7 +46,7 @@ from crm.queries.scope import belongs_to, related_face, row_scope, visible
 
 PAGE_SIZE = 50
 DEEPEST_ROW = 10_000  # `page=` reaches this far; beyond it a cursor is the way
-COUNTED_EXACTLY = 1_000
+COUNTED_EXACTLY = 1_000  # of what was filtered or searched for, where a longer count takes longer than the page
 FAR_MORE = 20_000
 ESTIMATE_KEPT = 60  # seconds
 
@@ -324,9 +324,9 @@ def _as_searched(term: str) -> str:
     return term
 
 
-def count(face: Face, query: ListQuery, actor: Actor, page: Page | None = None) -> tuple[int, bool]:
-    """(how many match, whether that is exact): what a `page` that holds them all says, else counted up to a bound; one
-    more than the bound where there are more, as far from the truth as the planner's guess of several filters may lie.
+def count(face: Face, query: ListQuery, actor: Actor, page: Page | None = None, *, most: int = 0) -> tuple[int, bool]:
+    """(how many match, whether that is exact): what a `page` that holds them all says, else counted up to a bound, `most`;
+    one more than the bound where there are more, as far from the truth as the planner's guess of several filters may lie.
 
     Where the planner is sure that there are far more, its estimate.
     """
@@ -336,9 +336,10 @@ def count(face: Face, query: ListQuery, actor: Actor, page: Page | None = None) 
     estimated = _estimated(face, narrowed, Asking.of(actor), int(time.monotonic() // ESTIMATE_KEPT))
     if estimated > FAR_MORE:
         return estimated, False
-    capped = matching(face, query, actor).with_only_columns(face.entity.id).limit(COUNTED_EXACTLY + 1).subquery()
+    most = most or (COUNTED_EXACTLY if query.filters or query.search else FAR_MORE)
+    capped = matching(face, query, actor).with_only_columns(face.entity.id).limit(most + 1).subquery()
     number = db.session.execute(select(func.count()).select_from(capped)).scalar_one()
-    return number, number <= COUNTED_EXACTLY
+    return number, number <= most
 
 
 def counts_up_to(asked: Iterable[Select[Any]], most: int) -> Select[Any]:

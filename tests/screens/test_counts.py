@@ -87,12 +87,13 @@ def test_where_the_planner_is_sure_of_far_more_nothing_is_counted(
 
 def test_more_than_are_counted_is_said_as_such(session: Any, admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
     add(session, "a", "b", "c")
-    for module in (listing, lists):
-        monkeypatch.setattr(module, "COUNTED_EXACTLY", 2)
+    monkeypatch.setattr(listing, "COUNTED_EXACTLY", 2)
     monkeypatch.setattr(listing, "_estimated", lambda *_: 1)
     face = face_named("customer")
-    found = count(face, read_query(face, []), admin)
+    some = read_query(face, [("flt_status_eq", "active")])
+    found = count(face, some, admin)
     assert (found, lists.counted(*found)) == ((3, False), "more than 2")
+    assert count(face, some, admin, most=3) == count(face, read_query(face, []), admin) == (3, True)
     assert (lists.counted(1234, True), lists.counted(1234567, False)) == ("1,234", "about 1,200,000")
 
 
