@@ -196,7 +196,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         if request.method == "POST" and given.get("confirm") == "1":
             try:
                 values = made.read({name: typed for name, typed in form.given().items() if name in made.asks})
-                return self._perform_all(made, form) if ids is None else self._perform(made, ids, values)
+                return self._perform_all(made, form) if ids is None else self._perform(made, form, ids, values)
             except WrongInput as fault:
                 errors = fault.errors
         return self._ask(made, form, ids, errors)
@@ -210,7 +210,7 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         flash(f"{made.label}: {job.total or 0:,} records are being worked on.", "info")
         return redirect(url_for("jobs.details_view", id=job.id), 303)
 
-    def _perform(self, made: Command, ids: list[int], values: Mapping[str, Any]) -> Any:
+    def _perform(self, made: Command, form: DeskForm, ids: list[int], values: Mapping[str, Any]) -> Any:
         outcomes = perform(
             made,
             ids,
@@ -221,6 +221,9 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
         )
         refused = [outcome for outcome in outcomes if not outcome.done]
         if len(outcomes) == 1:
+            typed = any(values[name] for name, asked in made.asks.items() if asked.kind in ("text", "long_text"))
+            if refused and typed and self._reachable(made, ids[0]) is not None:  # what was typed isn't lost
+                return self._ask(made, form, ids, {"": f"Not done: {refused[0].reason}."})
             return self._one_done(made, outcomes[0])
         done = len(outcomes) - len(refused)
         if not refused:

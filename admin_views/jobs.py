@@ -26,6 +26,7 @@ from crm.models.access import User
 from crm.models.party_merges import Merge, MergeState
 
 SHOWN_REFUSALS = 50
+BESIDE_PROGRESS = ("cancel", "pause", "resume")  # where they come and go with the state
 
 
 class JobView(EntityView):
@@ -51,7 +52,8 @@ class JobView(EntityView):
 
     def detail_extras(self, record: Job) -> dict[str, Any]:
         html = Markup(render_template("desk/_job_status.html", **self._status(record)))  # noqa: S704 - our own template
-        return {"tabs": [Tab("overview", "Overview", html=html)]}
+        others = [item for item in command_items(self.face, record) if item["verb"] not in BESIDE_PROGRESS]
+        return {"tabs": [Tab("overview", "Overview", html=html)], "commands": others}
 
     def _status(self, job: Job) -> dict[str, Any]:
         percent = (
@@ -72,7 +74,7 @@ class JobView(EntityView):
             },
             "log": _log(job), "result": _result(job), "undo_url": _undo_url(job),
             "refused_url": url_for(".refused_view", id=job.id) if items else None,
-            "cancel_url": urls.get("cancel"), "pause_url": urls.get("pause"), "resume_url": urls.get("resume"),
+            **{f"{verb}_url": urls.get(verb) for verb in BESIDE_PROGRESS},
             "status_url": url_for(".status_view", id=job.id), "file_url": _file_url(job),
             "refused": [{"name": f"{noun} {item.record_id}", "reason": item.reason}
                         for item in items],

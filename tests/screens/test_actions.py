@@ -54,3 +54,15 @@ def test_after_the_ticked_rows_the_list_is_as_it_was(admin: Any) -> None:
     again = admin.client.post("/admin/customers/action/", data=values | {"confirm": "1", "reason": "x"})
     assert "it is blocked already" in again.text
     assert 'href="/admin/customers/?flt_industry_eq=mining&amp;sort=name"' in again.text
+
+
+def test_what_was_typed_stays_when_a_command_refuses(admin: Any) -> None:
+    blocked = make(CUSTOMER, name="Miner")
+    asked = {"action": "block", "rowid": str(blocked.id), "confirm": "1", "reason": "Three letters came back"}
+    assert admin.client.post("/admin/customers/action/", data=asked).status_code == 303
+    again = admin.client.post("/admin/customers/action/", data=asked)
+    assert again.status_code == 422
+    assert "Not done: it is blocked already." in again.text
+    assert "Three letters came back" in again.text
+    db.session.expire_all()
+    assert blocked.status == Status.BLOCKED
