@@ -227,7 +227,7 @@ class SegmentView(BuilderRoutes, MemberRoutes, EntityView):
         shown = [{"words": one.words, "when": moment(one.created_at), "by": title_of(users, one.made_by) if one.made_by else "The system",
                   "told": told(one.rule, before.rule if before else None), "first": before is None, "now": one.version == record.rule_version,
                   "url": url_for(".rule_view", id=record.id, version=one.version) if may(self.face, "edit") else None}
-                 for one, before in zip(kept, [*kept[1:], None], strict=True)]  # fmt: skip
+                 for one, before in zip(kept, [*kept[1:], None], strict=False)]  # fmt: skip
         return render_template("desk/_segment_rules.html", versions=shown[:SHOWN],
                                more_url=url_for("segment_versions.index_view", flt_segment_eq=record.id) if shown[SHOWN:] else None)  # fmt: skip
 

@@ -38,6 +38,7 @@ INSERT INTO payment (account_id, amount, currency, exchange_rate) SELECT min(id)
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1200)  # with 100,000 invoices
 def test_the_parts_add_up_to_what_is_outstanding(session: Any, as_user: Any) -> None:
     many = 100_000 if os.environ.get("SOAK_N") else 600
     for statement in _FILL.format(many=many).split(";"):

@@ -16,7 +16,7 @@ from crm.core.entity import face_named
 from crm.core.figures import settle
 from crm.core.jobs import Job, JobState
 from crm.models.segment_choices import Pin, SegmentType
-from crm.models.segments import Segment, SegmentMembership, SegmentRefresh
+from crm.models.segments import Segment, SegmentMembership, SegmentRefresh, SegmentVersion
 from tests.factories import make
 
 CUSTOMER, SEGMENT, MEMBERSHIP, REFRESH = (
@@ -81,6 +81,9 @@ def test_the_page_tells_who_is_in_how_that_came_and_what_is_wrong(session, as_us
     again = person.get(f"/admin/segments/rule/?id={segment.id}&version=1").text
     assert 'rule-words">Industry is “Retail”.' in again
     assert person.get(f"/admin/segments/rule/?id={segment.id}&version=9").status_code == 404
+    session.execute(delete(SegmentVersion).where(SegmentVersion.segment_id == segment.id))
+    session.commit()
+    assert person.get(f"/admin/segments/rules/?id={segment.id}").status_code == 200
 
 
 def test_a_refresh_is_watched_until_it_has_ended(session, as_user):
