@@ -301,9 +301,10 @@ class EntityView(EditRoutes, ExportRoutes, CellRoutes, ViewRoutes, BaseModelView
     def _words(self, number: int) -> str:
         return (self.face.label if number == 1 else self.face.label_plural).lower()
 
-    def _query(self) -> Any:
-        return read_query(self.face, [pair for pair in request.args.items(multi=True) if pair[1] != ""
-                                      or re.search(r"_(not_)?empty$", pair[0])])  # fmt: skip
+    def _query(self, *besides: str) -> Any:
+        """What the address asks of the list; `besides` are parameters that aren't the list's."""
+        return read_query(self.face, [pair for pair in request.args.items(multi=True) if pair[0] not in besides
+                                      and (pair[1] != "" or re.search(r"_(not_)?empty$", pair[0]))])  # fmt: skip
 
     def _list_pairs(self) -> list[tuple[str, str]]:
         """The list's own query among what a batch action was posted with."""

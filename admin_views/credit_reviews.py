@@ -37,7 +37,7 @@ class CreditReviews(EntityView):
         """A month, or a week, of reviews."""
         if not fields_of(self.face)["next_review_on"].shows:
             abort(403)
-        pairs = [pair for pair in self._given() if not pair[0].startswith(_OWN)]
+        pairs = [pair for pair in self._query("on", "span").parameters() if not pair[0].startswith(_OWN)]
         of_all = [pair for pair in pairs if pair[0] != APPROVER]
         found = matching(self.face, read_query(self.face, pairs), asking())
         weekly, now = request.args.get("span") == "week", today()
@@ -65,14 +65,6 @@ class CreditReviews(EntityView):
             approvers=[{"name": name, "number": number, "url": self._reviews_url([*of_all, (APPROVER, name)], first, weekly)}
                        for name, number in approvers(matching(self.face, read_query(self.face, of_all), asking()), max(last, now))]
             if shows_approver else [])  # fmt: skip
-
-    def _given(self) -> Pairs:
-        given = [
-            (name, value)
-            for name, value in request.args.items(multi=True)
-            if value != "" and name not in ("on", "span")
-        ]
-        return read_query(self.face, given).parameters()
 
     def _reviews_url(self, pairs: Pairs, on: dt.date | None = None, weekly: bool = False) -> str:
         shown = [*pairs, *([("on", on.isoformat())] if on else []), *([("span", "week")] if weekly else [])]

@@ -65,7 +65,7 @@ def context(face: Face, record: Any, extras: dict[str, Any], tab: str) -> dict[s
                  "photo_url": extras.get("photo_url"),
                  "primary": edit if can_edit else extras.get("primary")},
         "pills": [*pills, *extras.get("pills", [])], "facts": extras.get("facts", []), "alerts": extras.get("alerts", []),
-        "figures": extras.get("figures", []), "commands": extras.get("commands", command_items(face, record)), "links": extras.get("links", []), "menu": [*extras.get("menu", []), *menu],
+        "figures": extras.get("figures", []), "commands": extras["commands"] if "commands" in extras else command_items(face, record), "links": extras.get("links", []), "menu": [*extras.get("menu", []), *menu],
         "tabs": tabs_of(face, record, extras.get("tabs", []), tab), "page_url": url_for(endpoint(face, "details_view"), id=record.id),
         "sections": [shown for shown in (_section(face, record, section.title, section.fields)
                                          for section in face.about.detail or face.about.sections) if shown["rows"]]

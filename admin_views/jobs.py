@@ -36,7 +36,8 @@ class JobView(EntityView):
 
     @expose("/status/")
     def status_view(self) -> Any:
-        return render_template("desk/_job_status.html", **self._status(self._record("read")))
+        job = self._record("read")
+        return render_template("desk/_job_status.html", **self._status(job, command_items(self.face, job)))
 
     @expose("/refused/")
     def refused_view(self) -> Any:
@@ -51,17 +52,18 @@ class JobView(EntityView):
                         headers={"Content-Disposition": f"attachment; filename={name}"})  # fmt: skip
 
     def detail_extras(self, record: Job) -> dict[str, Any]:
-        html = Markup(render_template("desk/_job_status.html", **self._status(record)))  # noqa: S704 - our own template
-        others = [item for item in command_items(self.face, record) if item["verb"] not in BESIDE_PROGRESS]
+        offered = command_items(self.face, record)
+        html = Markup(render_template("desk/_job_status.html", **self._status(record, offered)))  # noqa: S704 - our own template
+        others = [item for item in offered if item["verb"] not in BESIDE_PROGRESS]
         return {"tabs": [Tab("overview", "Overview", html=html)], "commands": others}
 
-    def _status(self, job: Job) -> dict[str, Any]:
+    def _status(self, job: Job, offered: list[dict[str, Any]]) -> dict[str, Any]:
         percent = (
             min(100, int(100 * job.done / job.total)) if job.total else (100 if job.state is JobState.DONE else None)
         )
         items = refused_items(job.id, SHOWN_REFUSALS)
         noun = face_named(job.args["face"]).label if items else ""
-        urls = {item["verb"]: item["url"] for item in command_items(self.face, job)}
+        urls = {item["verb"]: item["url"] for item in offered}
         return {
             "job": {
                 "open": job.is_open, "state": job.state.label, "tone": job.state.tone, "percent": percent,

@@ -6,7 +6,6 @@ import csv
 import datetime as dt
 import io
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Response, abort, flash, redirect, render_template, request, url_for
 from flask_admin import expose
@@ -102,8 +101,8 @@ class LoyaltyAccountView(LoyaltyStatements):
 
     def _list_of(self, program: LoyaltyProgram, asked: dict[str, dt.date]) -> str:
         """The list of the members of a program to whom this applies."""
-        days = {f"flt_{name}": str(day) for name, day in asked.items()}
-        return f"{url_for('.index_view')}?{urlencode({'flt_program_eq': program.id, **days})}"
+        days: dict[str, Any] = {f"flt_{name}": day for name, day in asked.items()}
+        return url_for(".index_view", flt_program_eq=program.id, **days)
 
     @expose("/liability/")
     def liability_view(self) -> Any:

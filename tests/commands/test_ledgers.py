@@ -317,6 +317,26 @@ def member(session: Any) -> Callable[..., Any]:
     return lambda **given: make(face_named("loyalty_account"), program_id=program.id, **given)
 
 
+def silver_and_gold(program: Any) -> list[Any]:
+    """Two tiers: reached at 100 and 500, kept down to 80 and 400."""
+    return [
+        make(face_named("loyalty_tier"), program_id=program.id, name=name, rank=rank, enter_at=Decimal(enter), leave_below=Decimal(leave))
+        for name, rank, enter, leave in (("Silver", 1, 100, 80), ("Gold", 2, 500, 400))
+    ]  # fmt: skip
+
+
+def members_with_100_points(owner_sql: Any, number: int) -> None:
+    """Customers 1 to `number` of an own database, members of its one program."""
+    owner_sql("INSERT INTO loyalty_program (name, kinds, currency, main) VALUES ('L', ARRAY['points'], 'EUR', true)")
+    owner_sql(
+        f"INSERT INTO party (name, roles) SELECT 'P' || n, ARRAY['end_customer'] FROM generate_series(1, {number}) n"
+    )
+    owner_sql("INSERT INTO loyalty_account (party_id, program_id) SELECT id, 1 FROM party ORDER BY id")
+    owner_sql(
+        "INSERT INTO point_entry (account_id, kind, points, source) SELECT id, 'earn', 100, 's' || id FROM loyalty_account"
+    )
+
+
 def lot(account: Any, points: int, days: int | None) -> Any:
     today = dt.datetime.now(dt.UTC).date()
     made = make(face_named("point_entry"), account_id=account.id, points=points,

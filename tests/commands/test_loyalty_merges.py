@@ -23,7 +23,7 @@ from crm.core.figures import settle
 from crm.core.transaction import run_in_transaction
 from crm.models.access import User
 from crm.queries.figures import wrong_figures
-from tests.commands.test_ledgers import lot, person, told
+from tests.commands.test_ledgers import lot, members_with_100_points, person, told
 from tests.commands.test_loyalty_earning import bought, line_of, work
 from tests.commands.test_parties import until_somebody_waits
 from tests.factories import make
@@ -133,12 +133,7 @@ def test_of_an_order_that_counted_again_its_own_points_go_first(member: Any) -> 
 
 def test_what_is_given_back_while_the_member_is_merged_is_not_lost(own_database: Any, owner_sql: Any) -> None:
     """The merge holds both memberships; whoever voids or transfers meanwhile waits, and finds where the points belong."""
-    owner_sql("INSERT INTO loyalty_program (name, kinds, currency, main) VALUES ('L', ARRAY['points'], 'EUR', true)")
-    owner_sql("INSERT INTO party (name, roles) SELECT 'P' || n, ARRAY['end_customer'] FROM generate_series(1, 3) n")
-    owner_sql("INSERT INTO loyalty_account (party_id, program_id) SELECT id, 1 FROM party")
-    owner_sql(
-        "INSERT INTO point_entry (account_id, kind, points, source) SELECT id, 'earn', 100, 's' || id FROM loyalty_account"
-    )
+    members_with_100_points(owner_sql, 3)
     with own_database.app.app_context():
         by = person("admin", "Ann").id
         db.session.commit()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from crm.core.figures import settle
 from crm.core.transaction import run_in_transaction
 from crm.models.access import User
 from crm.queries.figures import wrong_figures
-from tests.commands.test_ledgers import lot, person, told
+from tests.commands.test_ledgers import lot, person, silver_and_gold, told
 from tests.factories import make
 
 TODAY = dt.datetime.now(dt.UTC).date()
@@ -118,17 +117,7 @@ def test_a_reference_stands_for_one_redemption(member: Any) -> None:
 
 
 def test_tiers_go_up_at_once_and_down_after_grace(program: Any, member: Any) -> None:
-    silver, gold = (
-        make(
-            face_named("loyalty_tier"),
-            program_id=program.id,
-            name=name,
-            rank=rank,
-            enter_at=Decimal(enter),
-            leave_below=Decimal(leave),
-        )
-        for name, rank, enter, leave in (("Silver", 1, 100, 80), ("Gold", 2, 500, 400))
-    )
+    silver, gold = silver_and_gold(program)
     account, locked = member(), member()
     for one in (account, locked):
         lot(one, 520, None)

@@ -17,18 +17,11 @@ from crm.models.access import User
 from crm.models.loyalty_accounts import LoyaltyAccount
 from crm.models.parties import Party
 from crm.queries.figures import wrong_figures
-from tests.commands.test_ledgers import person
+from tests.commands.test_ledgers import members_with_100_points, person
 
 
 def test_two_give_each_other_points_at_once_and_neither_starts_again(own_database: Any, owner_sql: Any) -> None:
-    owner_sql("INSERT INTO party (name, roles) SELECT 'P', ARRAY['end_customer'] FROM generate_series(1, 2)")
-    owner_sql(
-        "INSERT INTO loyalty_program (name, kinds, currency, state) VALUES ('L', ARRAY['points'], 'EUR', 'active')"
-    )
-    owner_sql("INSERT INTO loyalty_account (party_id, program_id) SELECT id, 1 FROM party ORDER BY id")
-    owner_sql(
-        "INSERT INTO point_entry (account_id, kind, points, source) SELECT id, 'earn', 100, id FROM loyalty_account"
-    )
+    members_with_100_points(owner_sql, 2)
     with own_database.app.app_context():
         by = person("admin", "Ann").id
         db.session.commit()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import text
@@ -15,7 +14,7 @@ from crm.core.entity import db, face_named
 from crm.core.figures import settle
 from crm.models.loyalty_programs import LoyaltyTier
 from crm.queries.loyalty_tiers import tiers_to_come
-from tests.commands.test_ledgers import lot, person
+from tests.commands.test_ledgers import lot, person, silver_and_gold
 from tests.factories import make
 
 HERE = "/admin/loyalty-accounts/coming/"
@@ -24,15 +23,7 @@ HERE = "/admin/loyalty-accounts/coming/"
 def club() -> Any:
     made = make(face_named("loyalty_program"), main=True, currency="EUR", state="active", grace_days=10, tier_measure="points",
                 tier_months=12, name="Club")  # fmt: skip
-    for name, rank, enter, leave in (("Silver", 1, 100, 80), ("Gold", 2, 500, 400)):
-        make(
-            face_named("loyalty_tier"),
-            program_id=made.id,
-            name=name,
-            rank=rank,
-            enter_at=Decimal(enter),
-            leave_below=Decimal(leave),
-        )
+    silver_and_gold(made)
     return made
 
 
